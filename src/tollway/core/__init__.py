@@ -1,0 +1,1 @@
+"""What everything else is made of: values without I/O. Imports nothing of ours."""

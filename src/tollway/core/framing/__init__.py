@@ -1,0 +1,1 @@
+"""Byte framing without I/O."""

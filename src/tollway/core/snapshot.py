@@ -1,0 +1,159 @@
+"""The compiled configuration that the data plane executes: immutable, complete, swapped by reference.
+
+`config.compile` makes it; nothing here reads YAML, the environment or a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+
+from tollway.core.price import UNKNOWN_PRICE, Price
+
+Operation = Literal["chat", "completions", "embeddings"]
+OPERATIONS: tuple[Operation, ...] = ("chat", "completions", "embeddings")
+
+TransportName = Literal["direct", "proxied", "demo"]
+"""Who carries the bytes: our HTTP/1.1 client, the client for proxies and odd cases, or the built-in model."""
+
+CredentialHeaders = Callable[[], Awaitable[tuple[tuple[str, str], ...]]]
+"""Headers of a credential that changes over time (an access token): awaited before each attempt, cached inside."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """A server to connect to: the key of a connection pool."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    verify: bool | str = True
+    """False: do not check certificates; text: path of a CA bundle."""
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds."""
+
+    connect: float = 10.0
+    first_byte: float = 600.0
+    """From the request being sent to the first byte of the answer."""
+    between_chunks: float = 300.0
+    total: float = 6000.0
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one operation of a deployment is called."""
+
+    origin: Origin
+    target: str
+    """Path and query, as on the request line."""
+    headers: tuple[tuple[str, str], ...]
+    """Every header that does not change from call to call, credentials and content type included; no Host, no
+    Content-Length."""
+    credential: CredentialHeaders | None = None
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """One callable target, with everything resolved."""
+
+    id: str
+    group: str
+    """Public model name."""
+    provider: str
+    model: str
+    """What the provider calls it: the `model` of the upstream body."""
+    model_name: str
+    """`provider/model`, for headers, records and metrics."""
+    api_base: str = ""
+    transport: TransportName = "direct"
+    endpoints: dict[Operation, Endpoint] = {}
+    timeouts: Timeouts = Timeouts()
+    price: Price = UNKNOWN_PRICE
+    weight: float = 1.0
+    order: int = 0
+    rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None
+    defaults: dict[str, msgspec.Raw] = {}
+    """Body fields set when the caller leaves them out."""
+    overrides: dict[str, msgspec.Raw] = {}
+    """Body fields always set (`extra_body`)."""
+    dropped: frozenset[str] = frozenset()
+    """Body fields the provider refuses: removed."""
+    renamed: dict[str, str] = {}
+    """Body fields the provider calls otherwise."""
+    sends_stream_usage: bool = True
+    """Understands `stream_options.include_usage`."""
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    mode: str = "chat"
+    mock_response: str | None = None
+    """Answer with this text instead of calling anybody."""
+    info: dict[str, Any] = {}
+    """`model_info` as configured, for listings."""
+
+
+class ModelGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """The deployments that serve one public model name."""
+
+    name: str
+    deployments: tuple[Deployment, ...]
+    access_groups: frozenset[str] = frozenset()
+
+
+class Wildcard(msgspec.Struct, frozen=True, kw_only=True):
+    """A public name with `*`: a model group is made from it when a matching name is first asked for."""
+
+    pattern: str
+    """`openai/*`, `*`."""
+    expand: Callable[[str], ModelGroup | None]
+    """The group for a requested name that matches; None if the name cannot be served after all."""
+    examples: tuple[str, ...] = ()
+    """Known model names behind the pattern, for listings."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the data plane may be told."""
+
+    max_request_bytes: int = 100 * 1024 * 1024
+    max_response_bytes: int = 256 * 1024 * 1024
+    output_reservation_tokens: int = 4096
+    """Output reserved where the caller gives no maximum, unless the model's own limit is lower."""
+    is_output_reservation_strict: bool = False
+    """True: reserve the model's full output limit where the caller gives none."""
+    budget_wait_s: float = 2.0
+    """How long a call blocked only by others' reservations waits."""
+    budget_exceeded_status: int = 422
+    always_include_stream_usage: bool = False
+    key_header: str | None = None
+    """`litellm_key_header_name`: the header that carries the key instead of the usual ones."""
+    default_model: str | None = None
+    """`completion_model`: used where a body names none."""
+    allowed_routes: tuple[str, ...] = ()
+    drop_params: bool = False
+    key_cache_ttl_s: float = 60.0
+    key_cache_size: int = 100_000
+    key_grace_s: float = 3600.0
+    """How long a cached key keeps working while the database is away."""
+    timezone: str = "UTC"
+    budget_reset_time: str = "00:00"
+    cors_origins: tuple[str, ...] = ("*",)
+    stores_prompts: bool = False
+    user_header: str | None = None
+    is_metrics_key_required: bool = False
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a call needs to know, at one moment."""
+
+    groups: dict[str, ModelGroup]
+    wildcards: tuple[Wildcard, ...] = ()
+    """Most specific first."""
+    aliases: dict[str, str] = {}
+    hidden: frozenset[str] = frozenset()
+    """Aliases that listings leave out."""
+    by_id: dict[str, ModelGroup] = {}
+    """One-deployment groups by deployment id."""
+    settings: Settings = Settings()
+    version: int = 0

@@ -1,0 +1,93 @@
+"""Reserve, then settle: every limit and budget that a call touches, in one step.
+
+A call is admitted while settled + reserved < limit in each scope, all or nothing. Settlement replaces the reservation by
+what was really used, and always runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from tollway.core.principal import Scope
+from tollway.core.record import Charge
+
+LimitKind = Literal["requests", "tokens", "max_parallel_requests", "budget"]
+
+
+class Remaining(msgspec.Struct, frozen=True, gc=False):
+    """What is left of one rate limit right after a reservation, for `x-ratelimit-*` headers."""
+
+    scope: Scope
+    requests: int | None
+    tokens: int | None
+    parallel: int | None
+
+
+class Ticket(Protocol):
+    """A reserved allowance, to be settled exactly once."""
+
+    remaining: Sequence[Remaining]
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """What a settlement did: the spend windows to name in the record, and the first scope's spend after it."""
+
+    charges: tuple[Charge, ...]
+    spent_nanos: int
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """Which limit said no. Nothing was reserved."""
+
+    scope: Scope
+    kind: LimitKind
+    limit: int
+    remaining: int
+    retry_after_s: float
+    """Seconds until the limit can have room again; for a budget: until its window ends (0: never)."""
+    resets_at: float
+    """Epoch seconds; 0: never."""
+    spent_nanos: int = 0
+    is_by_reservations: bool = False
+    """Budget only: settled spend is below the limit; others' reservations stand in the way. Waiting may help."""
+
+
+class Unseeded(msgspec.Struct, frozen=True, gc=False):
+    """The store does not know the spend of these scopes yet. Load it, `seed` it, reserve again."""
+
+    charges: tuple[Charge, ...]
+
+
+class CounterStore(Protocol):
+    """Live counters of every scope. Times are epoch seconds from the store's clock."""
+
+    async def reserve(self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int) -> Ticket | Refusal | Unseeded:
+        """Takes one request, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all."""
+        ...
+
+    async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
+        """Replaces the reservation by what was used and frees the parallel slot."""
+        ...
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Waits until some reservation was settled; False after `timeout_s`."""
+        ...
+
+    async def seed(self, charge: Charge, spent_nanos: int) -> None:
+        """Sets the settled spend of a scope's window, unless the store knows it by now."""
+        ...
+
+    async def adjust(self, charge: Charge, delta_nanos: int) -> None:
+        """Adds to the settled spend of a scope's window, if the store knows it."""
+        ...
+
+    async def spent(self, scope: Scope) -> int | None:
+        """Settled nano-dollars in the scope's current window; None if the store does not know."""
+        ...
+
+    async def forget_idle(self, before: float) -> int:
+        """Drops counters not used since `before` that hold no reservation; how many. Their spend must be in the ledger."""
+        ...

@@ -1,0 +1,32 @@
+"""Where records go, and what the ledger says was spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tollway.core.record import Charge, Record
+
+
+class Journal(Protocol):
+    """Write-ahead of records: what `append` took survives `kill -9`."""
+
+    async def append(self, record: Record) -> None:
+        """Returns once the record is safe. Raises `Overloaded` when it cannot be (disk full)."""
+        ...
+
+    def check(self) -> None:
+        """Raises `Overloaded` while records cannot be written, so that no call is admitted that could not be metered."""
+        ...
+
+
+class LedgerStore(Protocol):
+    """Records and their sums in a database."""
+
+    async def insert(self, records: Sequence[Record]) -> int:
+        """Adds records that are not there yet and their sums, in one transaction; how many were new."""
+        ...
+
+    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
+        """Nano-dollars spent in each of these windows."""
+        ...
