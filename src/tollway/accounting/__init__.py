@@ -1,0 +1,1 @@
+"""What a call costs, and how the ledger comes to know it."""

@@ -1,0 +1,4 @@
+"""The database: tables (one file per resource), engine, migrations. Queries live in `stores` and in the resources.
+
+This package is imported late: SQLAlchemy costs more time and memory than all the rest of a start.
+"""

@@ -1,0 +1,1 @@
+"""Stores in a SQL database: SQLite and Postgres, through the same statements."""
