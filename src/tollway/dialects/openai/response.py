@@ -1,0 +1,42 @@
+"""Whole answers: learn what is needed, rename the model, keep every other byte."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tollway.core.usage import Usage
+from tollway.dialects.openai.request import Fields, read_fields
+from tollway.dialects.openai.wire import Answer, read_answer, usage_from_wire
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Reply(msgspec.Struct, gc=False):
+    """An answer, ready for the client."""
+
+    body: bytes
+    response_id: str
+    usage: Usage | None
+    """None where the provider did not report any."""
+
+
+def render_reply(body: bytes, public_model: str) -> Reply:
+    """Renames the model of an answer. Raises `msgspec.DecodeError` if it is not a JSON object."""
+    answer = read_answer(body)
+    if answer.model is not None and answer.model != public_model:
+        body = _rename(body, answer, public_model)
+    usage = usage_from_wire(answer.usage) if answer.usage is not None else None
+    return Reply(body, answer.id or "", usage if usage is not None and usage.total_tokens else None)
+
+
+def _rename(body: bytes, answer: Answer, public_model: str) -> bytes:
+    """Replaces the model's name in place, so that the rest stays byte for byte what the vendor sent."""
+    old, new = _encode(answer.model), _encode(public_model)
+    for separator in (b":", b": "):
+        token = b'"model"' + separator + old
+        at = body.find(token)
+        if at >= 0:
+            return body[:at] + b'"model"' + separator + new + body[at + len(token) :]
+    fields: Fields = read_fields(body)
+    fields["model"] = msgspec.Raw(new)
+    return _encode(fields)
