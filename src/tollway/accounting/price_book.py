@@ -1,0 +1,234 @@
+"""The price book: what is publicly known about each vendor's models.
+
+Compiled by `scripts/prices/compile.py` from public catalogues into one compressed file in the package. Loading reads
+the index alone; a model's row is decoded when it is first asked for. Providers carry the names configurations use
+(`openai`, `azure`, `vertex_ai`, `bedrock`, …). Nothing here guesses: a name that is not one of a model's spellings is
+None, and a price nobody published is unknown, never zero.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from importlib.resources import files
+from typing import Self
+
+import msgspec
+
+from tollway.accounting.pricing import RateClass, RateSheet, compile_price
+from tollway.core.price import FREE, UNKNOWN_PRICE, Price
+
+FREE_PROVIDERS = frozenset({"ollama", "ollama_chat", "vllm", "hosted_vllm", "lm_studio", "llamafile", "llama_cpp"})
+"""Programs that serve a model on the operator's own machine: nobody sends a bill per token. `ollama` and the like
+reached in somebody's cloud have prices only their configuration can know."""
+
+_DATA = files("tollway.accounting") / "data" / "prices.json.z"
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of one provider."""
+
+    provider: str
+    model: str
+    """The catalogue's own spelling, which may be shorter than the one asked for."""
+    mode: str = "chat"
+    """`chat`, `embedding`, `image_generation`, `audio_transcription`, …, as in `/model/info`."""
+    price: Price = UNKNOWN_PRICE
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    features: frozenset[str] = frozenset()
+    """What the model is said to do: `vision`, `function_calling`, `reasoning`, `prompt_caching`, …"""
+    source: str = ""
+    """Catalogue and version the row comes from."""
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """A model as stored. Prices are dollars per million tokens (`request`: per call), as exact decimals."""
+
+    mode: str = "chat"
+    rates: dict[RateClass, str] = {}
+    tiers: list[tuple[int, dict[RateClass, str]]] = []
+    input: int | None = None
+    output: int | None = None
+    features: list[str] = []
+    source: int = 0
+    note: str = ""
+    free: bool = False
+
+
+class _Provider(msgspec.Struct):
+    models: dict[str, msgspec.Raw] = {}
+    aliases: dict[str, str] = {}
+    """Lower-case spelling to model."""
+    fallback: list[str] = []
+    """Providers whose models this one resells at list price."""
+
+
+class _Book(msgspec.Struct):
+    providers: dict[str, msgspec.Raw]
+    sources: list[str]
+    as_of: str
+    native: list[str]
+    """Providers whose model names are their own, in the order they are asked about a bare name."""
+
+
+class PriceBook:
+    """Facts about models, by provider and name."""
+
+    def __init__(self, content: bytes) -> None:
+        """`content` is the compiled document, decompressed."""
+        self._book = msgspec.json.decode(content, type=_Book)
+        self._providers: dict[str, _Provider | None] = {}
+        self._facts: dict[tuple[str, str], ModelFacts | None] = {}
+
+    @classmethod
+    def load(cls) -> Self:
+        """The book that ships with this version."""
+        return cls(zlib.decompress(_DATA.read_bytes()))
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Catalogues and versions the book was compiled from."""
+        return self._book.sources
+
+    @property
+    def as_of(self) -> str:
+        """The day the prices were valid, ISO 8601."""
+        return self._book.as_of
+
+    def providers(self) -> Sequence[str]:
+        """Names of the providers in the book, sorted."""
+        return sorted(self._book.providers)
+
+    def models(self, provider: str) -> Sequence[str]:
+        """Names of a provider's own models, sorted; empty for a provider that is not in the book."""
+        entry = self._provider(provider)
+        return sorted(entry.models) if entry else []
+
+    def find(self, provider: str, model: str) -> ModelFacts | None:
+        """The model as that provider sells it: by its name, an alias, or a dated or versioned spelling of either.
+
+        None where the catalogue does not have it. Local servers are free whatever the model.
+        """
+        key = (provider, model)
+        if key not in self._facts:
+            if len(self._facts) >= _FACTS_KEPT:
+                self._facts.clear()
+            self._facts[key] = self._look_up(provider, model)
+        return self._facts[key]
+
+    def provider_of(self, model: str) -> str | None:
+        """The vendor that a bare model name belongs to (`gpt-4o`, `claude-sonnet-4-5`), None if it is not plain.
+
+        Open-weight models have no vendor: many serve them.
+        """
+        for brand, provider in _BRANDS:
+            if brand.match(model.lower()):
+                return provider
+        return next((name for name in self._book.native if self._own_row(name, model)), None)
+
+    def _look_up(self, provider: str, model: str) -> ModelFacts | None:
+        if provider in FREE_PROVIDERS:
+            return ModelFacts(provider=provider, model=model, price=FREE, source="served locally")
+        entry = self._provider(provider)
+        if entry is None:
+            return None
+        for seller in (provider, *entry.fallback):
+            if found := self._own_row(seller, model):
+                return self._facts_of(provider, seller, found)
+        return None
+
+    def _own_row(self, provider: str, model: str) -> str | None:
+        """The catalogue's spelling of `model` among the provider's own models."""
+        entry = self._provider(provider)
+        if entry is None:
+            return None
+        if model in entry.models:
+            return model
+        return next((entry.aliases[name] for name in spellings(model) if name in entry.aliases), None)
+
+    def _facts_of(self, provider: str, seller: str, model: str) -> ModelFacts:
+        entry = self._provider(seller)
+        assert entry is not None
+        row = msgspec.json.decode(entry.models[model], type=_Row)
+        source = self._book.sources[row.source]
+        return ModelFacts(
+            provider=provider,
+            model=model,
+            mode=row.mode,
+            price=_price_of(row, f"{source}: {seller}/{model}{row.note and f' ({row.note})'}"),
+            max_input_tokens=row.input,
+            max_output_tokens=row.output,
+            features=frozenset(row.features),
+            source=source,
+        )
+
+    def _provider(self, name: str) -> _Provider | None:
+        if name not in self._providers:
+            raw = self._book.providers.get(name)
+            if raw is None:
+                return None
+            entry = msgspec.json.decode(raw, type=_Provider)
+            entry.aliases |= {model.lower(): model for model in entry.models}
+            self._providers[name] = entry
+        return self._providers[name]
+
+
+_FACTS_KEPT = 10_000
+"""Names asked for may come from clients; the memory of answers is bounded."""
+
+_BRANDS = tuple(
+    (re.compile(pattern), provider)
+    for pattern, provider in (
+        (r"gpt-oss", ""),
+        (r"(ft:)?(gpt-|chatgpt-|o[134](-|$)|text-embedding-[3a]|davinci-|babbage-|dall-e-|tts-1|whisper-1$)", "openai"),
+        (r"claude-", "anthropic"),
+        (r"gemini-", "gemini"),
+        (r"grok-", "xai"),
+    )
+)
+
+
+def _price_of(row: _Row, source: str) -> Price:
+    if row.free:
+        return msgspec.structs.replace(FREE, source=source)
+    if not row.rates:
+        return msgspec.structs.replace(UNKNOWN_PRICE, source=source)
+    tiers = [(above, _per_token(rates)) for above, rates in row.tiers]
+    return compile_price(_per_token(row.rates), tiers, origin="book", source=source)
+
+
+def _per_token(rates: dict[RateClass, str]) -> RateSheet:
+    return {name: Fraction(amount) / (1 if name == "request" else 1_000_000) for name, amount in rates.items()}
+
+
+_SUFFIXES = re.compile(
+    r"""(?:
+        [-@]20\d\d-?[01]\d-?[0-3]\d        # -2024-08-06, -20241022, @20241022
+      | -(?:0[1-9]|1[0-2])[0-3]\d           # -0613: month and day
+      | -2[3-9](?:0[1-9]|1[0-2])            # -2411: year and month
+      | -00\d                              # -001: revision
+      | [-:@]latest | @default
+      | (?<=-20\d{6})-v\d+(?::\d+)?        # -20241022-v2:0: how Bedrock counts its editions of a dated model
+    )$""",
+    re.VERBOSE,
+)
+_PREFIXES = re.compile(r"^(?:models/|publishers/[^/]+/models/)")
+
+
+def spellings(model: str) -> Iterator[str]:
+    """The name in lower case, then with what only dates or versions it taken away, one piece at a time.
+
+    `models/gemini-2.5-flash-001` → `gemini-2.5-flash-001`, `gemini-2.5-flash`. What names another product stays
+    (`-mini`, `-preview`, `:free`).
+    """
+    name = model.lower()
+    yield name
+    if (bare := _PREFIXES.sub("", name)) != name:
+        name = bare
+        yield name
+    while (shorter := _SUFFIXES.sub("", name)) != name:
+        name = shorter
+        yield name

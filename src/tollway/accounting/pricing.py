@@ -1,0 +1,287 @@
+"""What a call costs. Whole numbers only: rates are exact rationals, summed exactly, rounded once per call, half up.
+
+A price states some token classes; the others are billed at their parent's rate (cached, written and audio input at
+the input rate, one-hour writes at the write rate, reasoning and audio output at the output rate). That is decided here
+once, when a `Price` is compiled, so that costing a call is nine multiplications without a question asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from math import lcm
+from typing import Any, Literal
+
+import msgspec
+
+from tollway.core.money import NANOS_PER_DOLLAR, divide_half_up
+from tollway.core.price import Price, PriceOrigin, Rates, Tier
+from tollway.core.usage import Usage
+
+RateClass = Literal[
+    "input",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "input_audio",
+    "output",
+    "reasoning",
+    "output_audio",
+    "request",
+]
+RateSheet = Mapping[RateClass, Fraction]
+"""Dollars per token of each class that has a price of its own; `request` is dollars per call."""
+
+PARENTS: Mapping[RateClass, RateClass] = {
+    "cache_read": "input",
+    "cache_write": "input",
+    "cache_write_1h": "cache_write",
+    "input_audio": "input",
+    "reasoning": "output",
+    "output_audio": "output",
+}
+"""Where a class without a price of its own is billed. A parent comes before its children."""
+
+RATE_CLASSES: tuple[RateClass, ...] = Rates.__struct_fields__  # type: ignore[assignment]
+
+
+def cost_nanos(price: Price, usage: Usage) -> int:
+    """Nano-dollars for one call, half up; 0 where the price is unknown (see `Price.is_known`)."""
+    rates = rates_for(price, usage.input_tokens) if price.tiers else price.rates
+    cache_read = usage.cache_read_tokens
+    cache_write = usage.cache_write_tokens
+    cache_write_1h = usage.cache_write_1h_tokens
+    input_audio = usage.input_audio_tokens
+    reasoning = usage.reasoning_tokens
+    output_audio = usage.output_audio_tokens
+    text_in = usage.input_tokens - cache_read - cache_write - cache_write_1h - input_audio
+    text_out = usage.output_tokens - reasoning - output_audio
+    exact = (
+        (text_in * rates.input if text_in > 0 else 0)
+        + cache_read * rates.cache_read
+        + cache_write * rates.cache_write
+        + cache_write_1h * rates.cache_write_1h
+        + input_audio * rates.input_audio
+        + (text_out * rates.output if text_out > 0 else 0)
+        + reasoning * rates.reasoning
+        + output_audio * rates.output_audio
+        + rates.request
+    )
+    denominator = price.denominator
+    return (2 * exact + denominator) // (2 * denominator)
+
+
+def rates_for(price: Price, input_tokens: int) -> Rates:
+    """The rates for a prompt of this length: those of the last tier it has passed. The whole call is billed at them."""
+    rates = price.rates
+    for tier in price.tiers:
+        if input_tokens <= tier.above_input_tokens:
+            break
+        rates = tier.rates
+    return rates
+
+
+def upper_bound_nanos(price: Price, *, input_tokens: int, output_tokens: int) -> int:
+    """The most a call can cost whose prompt and answer are no longer than this, whatever classes its tokens fall in.
+
+    Holds for usage whose parts are within its totals. Rounded up.
+    """
+    dearest = max(
+        input_tokens * max(rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h, rates.input_audio)
+        + output_tokens * max(rates.output, rates.reasoning, rates.output_audio)
+        + rates.request
+        for rates in _reachable(price, input_tokens)
+    )
+    return -(-dearest // price.denominator)
+
+
+def _reachable(price: Price, input_tokens: int) -> Iterator[Rates]:
+    yield price.rates
+    for tier in price.tiers:
+        if tier.above_input_tokens < input_tokens:
+            yield tier.rates
+
+
+class Breakdown(msgspec.Struct, frozen=True, kw_only=True):
+    """A call's cost by part, in whole nano-dollars. The parts add up to `total`, which is `cost_nanos`."""
+
+    input: int
+    """Uncached text."""
+    cache_read: int
+    cache_write: int
+    cache_write_1h: int
+    input_audio: int
+    output: int
+    """Text, without reasoning."""
+    reasoning: int
+    output_audio: int
+    request: int
+    total: int
+
+
+def cost_breakdown(price: Price, usage: Usage) -> Breakdown:
+    """Which part of the usage cost what. The fractions of a nano-dollar go to the parts with the largest ones."""
+    rates = rates_for(price, usage.input_tokens)
+    counts = {
+        "input": max(
+            usage.input_tokens
+            - usage.cache_read_tokens
+            - usage.cache_write_tokens
+            - usage.cache_write_1h_tokens
+            - usage.input_audio_tokens,
+            0,
+        ),
+        "cache_read": usage.cache_read_tokens,
+        "cache_write": usage.cache_write_tokens,
+        "cache_write_1h": usage.cache_write_1h_tokens,
+        "input_audio": usage.input_audio_tokens,
+        "output": max(usage.output_tokens - usage.reasoning_tokens - usage.output_audio_tokens, 0),
+        "reasoning": usage.reasoning_tokens,
+        "output_audio": usage.output_audio_tokens,
+        "request": 1,
+    }
+    exact = {name: count * getattr(rates, name) for name, count in counts.items()}
+    total = divide_half_up(sum(exact.values()), price.denominator)
+    parts = {name: amount // price.denominator for name, amount in exact.items()}
+    by_fraction = sorted(exact, key=lambda name: exact[name] % price.denominator, reverse=True)
+    for name in by_fraction[: total - sum(parts.values())]:
+        parts[name] += 1
+    return Breakdown(**parts, total=total)
+
+
+def compile_price(
+    base: RateSheet,
+    tiers: Sequence[tuple[int, RateSheet]] = (),
+    *,
+    origin: PriceOrigin,
+    source: str = "",
+) -> Price:
+    """A price from what was stated. A tier states what changes above its threshold; the rest stays as in `base`."""
+    sheets = [_inherit(base), *(_inherit({**base, **sheet}) for _, sheet in tiers)]
+    denominator = lcm(*((rate * NANOS_PER_DOLLAR).denominator for sheet in sheets for rate in sheet.values()))
+    first, *rest = (
+        Rates(**{name: int(rate * NANOS_PER_DOLLAR * denominator) for name, rate in sheet.items()}) for sheet in sheets
+    )
+    thresholds = (above for above, _ in tiers)
+    return Price(
+        rates=first,
+        tiers=tuple(sorted(map(Tier, thresholds, rest), key=lambda tier: tier.above_input_tokens)),
+        denominator=denominator,
+        origin=origin,
+        source=source,
+    )
+
+
+def _inherit(stated: RateSheet) -> dict[RateClass, Fraction]:
+    """Every class with the rate it is billed at."""
+    sheet = {name: stated.get(name, Fraction(0)) for name in ("input", "output", "request")}
+    for child, parent in PARENTS.items():
+        sheet[child] = stated.get(child, sheet[parent])
+    return sheet
+
+
+def _stated_sheets(price: Price) -> dict[int, dict[RateClass, Fraction]]:
+    """The fewest statements that compile to this price, by threshold (0: the base). The inverse of `compile_price`."""
+    base = _stated(price, price.rates, frozenset())
+    tiers = {tier.above_input_tokens: _stated(price, tier.rates, base.keys()) for tier in price.tiers}
+    return {0: base, **tiers}
+
+
+def _stated(price: Price, rates: Rates, always: Set[RateClass]) -> dict[RateClass, Fraction]:
+    """Classes whose rate is not simply their parent's, and those in `always`."""
+    scale = price.denominator * NANOS_PER_DOLLAR
+    sheet = {name: Fraction(getattr(rates, name), scale) for name in RATE_CLASSES}
+    parent_rates = {name: sheet[PARENTS[name]] if name in PARENTS else Fraction(0) for name in sheet}
+    return {name: rate for name, rate in sheet.items() if name in always or rate != parent_rates[name]}
+
+
+# ---- LiteLLM's configuration keys -----------------------------------------------------------------------------------
+
+_CONFIG_KEYS: Mapping[RateClass, str] = {
+    "input": "input_cost_per_token",
+    "cache_read": "cache_read_input_token_cost",
+    "cache_write": "cache_creation_input_token_cost",
+    "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
+    "input_audio": "input_cost_per_audio_token",
+    "output": "output_cost_per_token",
+    "reasoning": "output_cost_per_reasoning_token",
+    "output_audio": "output_cost_per_audio_token",
+    "request": "input_cost_per_request",
+}
+_CLASS_OF_KEY: Mapping[str, RateClass] = {key: name for name, key in _CONFIG_KEYS.items()}
+_TIER_KEY = re.compile(r"(?P<key>.+)_above_(?P<thousands>\d+)k_tokens")
+_LOOKS_LIKE_A_PRICE = re.compile(r"_cost_per_|_token_cost|^cost_per_")
+
+
+def price_from_config(params: Mapping[str, Any], *, book: Price | None = None) -> Price | None:
+    """The price that configuration keys state; None if they state none.
+
+    `input_cost_per_token` or `output_cost_per_token` set the whole price; without them the other keys adjust `book`'s.
+    Floats count as the decimal they print as. Raises ValueError naming the key for what is no amount. Keys that no
+    token can be billed by are in `unusable_price_keys`.
+    """
+    sheets: dict[int, dict[RateClass, Fraction]] = {}
+    for key, value in params.items():
+        if value is not None and (meaning := _meaning(key)) is not None:
+            above, name = meaning
+            sheets.setdefault(above, {})[name] = _amount(key, value)
+    if not sheets:
+        return None
+    if book is not None and book.is_known and not {"input", "output"} & sheets.get(0, {}).keys():
+        sheets = _adjusted(book, sheets)
+    base = sheets.pop(0, {})
+    keys = ", ".join(sorted(key for key in params if params[key] is not None and _meaning(key)))
+    return compile_price(base, sorted(sheets.items()), origin="config", source=keys)
+
+
+def unusable_price_keys(params: Mapping[str, Any]) -> list[str]:
+    """Keys that state a price no token or call can be billed by (per second, image, batch, priority, …): to report."""
+    return sorted(
+        key
+        for key, value in params.items()
+        if value is not None and _LOOKS_LIKE_A_PRICE.search(key) and _meaning(key) is None
+    )
+
+
+def price_to_config(price: Price) -> dict[str, float]:
+    """The price in configuration keys, dollars as floats, as `/model/info` shows it; empty if unknown.
+
+    `input_cost_per_token` and `output_cost_per_token` are always there, other classes where they differ from these.
+    """
+    if not price.is_known:
+        return {}
+    sheets = _stated_sheets(price)
+    sheets[0] = {"input": Fraction(0), "output": Fraction(0), **sheets[0]}
+    return {
+        _CONFIG_KEYS[name] + (f"_above_{round(above / 1000)}k_tokens" if above else ""): float(rate)
+        for above, sheet in sheets.items()
+        for name, rate in sheet.items()
+    }
+
+
+def _meaning(key: str) -> tuple[int, RateClass] | None:
+    """The tier threshold (0: none) and class a key is about."""
+    above = 0
+    if match := _TIER_KEY.fullmatch(key):
+        key, above = match["key"], int(match["thousands"]) * 1000
+    name = _CLASS_OF_KEY.get(key)
+    return None if name is None else (above, name)
+
+
+def _amount(key: str, value: Any) -> Fraction:
+    try:
+        dollars = None if isinstance(value, bool) else Decimal(str(value))
+    except InvalidOperation:
+        dollars = None
+    if dollars is None or not dollars.is_finite() or dollars < 0:
+        raise ValueError(f"{key}: expected an amount in dollars such as 0.0000025, got {value!r}")
+    return Fraction(dollars)
+
+
+def _adjusted(book: Price, changes: Mapping[int, Mapping[RateClass, Fraction]]) -> dict[int, dict[RateClass, Fraction]]:
+    sheets = _stated_sheets(book)
+    for above, sheet in changes.items():
+        sheets.setdefault(above, {}).update(sheet)
+    return sheets
