@@ -1,1 +1,1 @@
-"""Implementations of the ports that keep state. Only the composition root chooses among them."""
+"""Implementations of the ports. Only `app` chooses among them."""
