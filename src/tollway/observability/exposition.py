@@ -1,0 +1,286 @@
+"""The metrics as Prometheus sees them: names, labels and meaning, written in text format 0.0.4.
+
+Names and labels are the wire contract; dashboards depend on them. The series are made of the records here, not through
+prometheus_client, which takes six times as long for a thousand label tuples; it adds the figures of the process and
+the interpreter, and is why only a scrape imports this module.
+
+Format: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from operator import attrgetter
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+
+from tollway.core.money import dollars_from_nanos
+from tollway.observability.metrics import CallCounts, Histogram, Metrics
+
+_KEY = ("hashed_api_key", "api_key_alias")
+_TEAM = ("team", "team_alias")
+_ORG = ("org_id", "org_alias")
+_CLIENT = ("client_ip", "user_agent")
+_TARGET = ("requested_model", "model_id", "api_provider")
+_SPENDER = ("end_user", *_KEY, "model", *_TEAM, "user", "user_email")
+_REQUEST = ("end_user", *_KEY, "requested_model", *_TEAM, "user")
+_TIMED = ("model_group", "model", *_KEY, *_TEAM, "requested_model", "end_user", "user", "model_id", "api_provider")
+_EXCEPTION = ("exception_status", "exception_class")
+_DEPLOYMENT = ("litellm_model_name", "model_id", "api_base", "api_provider")
+
+
+class CounterRow(NamedTuple):
+    """A counter: its series exist for the records where `exists` is not zero."""
+
+    name: str
+    meaning: str
+    labels: tuple[str, ...]
+    field: str
+    exists: str
+    scale: Callable[[int], float] = float
+
+
+class HistogramRow(NamedTuple):
+    """A histogram: its series exist once something was observed."""
+
+    name: str
+    meaning: str
+    labels: tuple[str, ...]
+    field: str
+
+
+# `_total` is added to the names of counters when they are written.
+COUNTERS = (
+    CounterRow(
+        "litellm_proxy_total_requests_metric",
+        "Requests of clients, by status code; refused ones included",
+        (*_REQUEST, "status_code", "user_email", "route", *_CLIENT, "model_id", "api_provider", *_ORG),
+        "calls",
+        "calls",
+    ),
+    CounterRow(
+        "litellm_proxy_failed_requests_metric",
+        "Requests that were answered with an error",
+        (*_REQUEST, "user_email", *_EXCEPTION, "route", *_CLIENT, "model_id", "api_provider", *_ORG),
+        "failures",
+        "failures",
+    ),
+    CounterRow(
+        "litellm_requests_metric",
+        "Calls that a provider served (older name of the deployment counters)",
+        (*_SPENDER, *_CLIENT, *_TARGET, *_ORG),
+        "upstream_successes",
+        "upstream_successes",
+    ),
+    CounterRow(
+        "litellm_spend_metric",
+        "Spend in US dollars",
+        (*_SPENDER, *_CLIENT, *_TARGET, "service_tier", *_ORG),
+        "cost_nanos",
+        "upstream_calls",
+        dollars_from_nanos,
+    ),
+    CounterRow(
+        "litellm_total_tokens_metric",
+        "Prompt and completion tokens",
+        (*_SPENDER, *_TARGET, *_ORG),
+        "used_total",
+        "upstream_calls",
+    ),
+    CounterRow(
+        "litellm_input_tokens_metric", "Prompt tokens", (*_SPENDER, *_TARGET, *_ORG), "used_input", "upstream_calls"
+    ),
+    CounterRow(
+        "litellm_output_tokens_metric",
+        "Completion tokens",
+        (*_SPENDER, *_TARGET, *_ORG),
+        "used_output",
+        "upstream_calls",
+    ),
+    CounterRow(
+        "litellm_input_cached_tokens_metric",
+        "Prompt tokens that the provider read from its cache",
+        (*_SPENDER, *_TARGET),
+        "used_cached",
+        "used_cached",
+    ),
+    CounterRow(
+        "litellm_output_reasoning_tokens_metric",
+        "Completion tokens spent on reasoning",
+        (*_SPENDER, *_TARGET),
+        "used_reasoning",
+        "used_reasoning",
+    ),
+    CounterRow(
+        "litellm_deployment_success_responses",
+        "Calls to a deployment that succeeded",
+        ("model_group", "requested_model", *_DEPLOYMENT, *_KEY, *_TEAM, *_CLIENT),
+        "upstream_successes",
+        "upstream_successes",
+    ),
+    CounterRow(
+        "litellm_deployment_failure_responses",
+        "Calls to a deployment that failed",
+        (
+            "model_group",
+            "requested_model",
+            *_DEPLOYMENT,
+            "exception_status",
+            "exception_class",
+            *_KEY,
+            *_TEAM,
+            *_CLIENT,
+        ),
+        "upstream_failures",
+        "upstream_failures",
+    ),
+    CounterRow(
+        "litellm_deployment_total_requests",
+        "Calls to a deployment, whatever came of them",
+        ("model_group", "requested_model", *_DEPLOYMENT, *_KEY, *_TEAM, *_CLIENT),
+        "upstream_calls",
+        "upstream_calls",
+    ),
+    CounterRow(
+        "tollway_unpriced_calls",
+        "Calls to models whose price nobody stated; their cost of 0 is not a price",
+        ("model", "api_provider"),
+        "unpriced",
+        "unpriced",
+    ),
+)
+
+HISTOGRAMS = (
+    HistogramRow(
+        "litellm_request_total_latency_metric",
+        "Seconds from the request to the end of the answer",
+        ("model_group", *_REQUEST, "model", "model_id", "api_provider", "service_tier", *_ORG),
+        "total",
+    ),
+    HistogramRow(
+        "litellm_llm_api_latency_metric",
+        "Seconds spent in the call to the provider",
+        (*_TIMED, "service_tier", *_ORG),
+        "upstream",
+    ),
+    HistogramRow(
+        "litellm_llm_api_time_to_first_token_metric",
+        "Seconds to the first token of a streamed answer",
+        (*_TIMED, "service_tier", *_ORG),
+        "first_token",
+    ),
+    HistogramRow(
+        "litellm_overhead_latency_metric",
+        "Seconds that the gateway itself took",
+        ("model_group", "api_provider", "api_base", "litellm_model_name", *_KEY, "model_id"),
+        "overhead",
+    ),
+    HistogramRow(
+        "litellm_deployment_latency_per_output_token",
+        "Seconds per token of the answer",
+        ("model_group", *_DEPLOYMENT, *_KEY, *_TEAM, *_ORG),
+        "per_output_token",
+    ),
+)
+
+GAUGE_MEANINGS = {
+    "tollway_log_lines_dropped": "Log lines thrown away because the output was stuck",
+    "tollway_journal_records": "Records that are journalled and not yet in the ledger",
+    "tollway_ledger_lag_seconds": "Age of the oldest record that is not yet in the ledger",
+}
+
+
+def renderer(metrics: Metrics) -> Callable[[], bytes]:
+    """What writes out `metrics`, and the figures of the process and the interpreter after them."""
+    process = CollectorRegistry()
+    ProcessCollector(registry=process)
+    PlatformCollector(registry=process)
+    GCCollector(registry=process)
+    return lambda: "".join(_lines(metrics)).encode() + generate_latest(process)
+
+
+def _lines(metrics: Metrics) -> Iterator[str]:
+    counts = metrics.call_counts()
+    for counter in COUNTERS:
+        yield from _counter_lines(counter, counts)
+    for histogram in HISTOGRAMS:
+        yield from _histogram_lines(histogram, counts)
+    yield from _key_budget_lines(metrics)
+    yield from _single_value_lines("litellm_in_flight_requests", "gauge", "Requests being processed", metrics.in_flight)
+    yield from _single_value_lines(
+        "tollway_metrics_folded_calls_total",
+        "counter",
+        "Calls counted with every label `other`, because there were too many label values",
+        metrics.folded_calls,
+    )
+    for name, read in metrics.gauges.items():
+        yield from _single_value_lines(name, "gauge", GAUGE_MEANINGS[name], read())
+
+
+def _counter_lines(row: CounterRow, counts: Sequence[CallCounts]) -> Iterator[str]:
+    exists, value, labels = attrgetter(row.exists), attrgetter(row.field), attrgetter(*row.labels)
+    sums: dict[tuple[str, ...], int] = {}
+    for record in counts:
+        if exists(record):
+            series = labels(record.labels)
+            sums[series] = sums.get(series, 0) + value(record)
+    name = f"{row.name}_total"
+    yield _head(name, "counter", row.meaning)
+    for series, total in sums.items():
+        yield f"{name}{{{_labels(row.labels, series)}}} {float(row.scale(total))!r}\n"
+
+
+def _histogram_lines(row: HistogramRow, counts: Sequence[CallCounts]) -> Iterator[str]:
+    value, labels = attrgetter(row.field), attrgetter(*row.labels)
+    sums: dict[tuple[str, ...], Histogram] = {}
+    for record in counts:
+        observed: Histogram = value(record)
+        if any(observed.counts):
+            sums.setdefault(labels(record.labels), Histogram(observed.bounds)).add(observed)
+    yield _head(row.name, "histogram", row.meaning)
+    for series, summed in sums.items():
+        written = _labels(row.labels, series)
+        cumulative = list(accumulate(summed.counts))
+        for bound, count in zip((*map(repr, summed.bounds), "+Inf"), cumulative, strict=True):
+            yield f'{row.name}_bucket{{{written},le="{bound}"}} {count}.0\n'
+        yield f"{row.name}_count{{{written}}} {cumulative[-1]}.0\n{row.name}_sum{{{written}}} {summed.total!r}\n"
+
+
+def _key_budget_lines(metrics: Metrics) -> Iterator[str]:
+    remaining: dict[tuple[str, ...], float] = {}
+    maximum: dict[tuple[str, ...], float] = {}
+    for key_hash, budget in metrics.key_budgets().items():
+        series = (key_hash, budget.key_alias)
+        remaining[series] = dollars_from_nanos(budget.budget_nanos - budget.spent_nanos)
+        maximum[series] = dollars_from_nanos(budget.budget_nanos)
+    yield from _gauge_lines(
+        "litellm_remaining_api_key_budget_metric", "Budget of a key less its spend, in US dollars", _KEY, remaining
+    )
+    yield from _gauge_lines("litellm_api_key_max_budget_metric", "Budget of a key in US dollars", _KEY, maximum)
+
+
+def _gauge_lines(
+    name: str, meaning: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
+) -> Iterator[str]:
+    yield _head(name, "gauge", meaning)
+    for series, value in values.items():
+        yield f"{name}{{{_labels(labels, series)}}} {value!r}\n"
+
+
+def _single_value_lines(name: str, kind: str, meaning: str, value: float) -> Iterator[str]:
+    yield _head(name, kind, meaning)
+    yield f"{name} {float(value)!r}\n"
+
+
+def _head(name: str, kind: str, meaning: str) -> str:
+    return f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n"
+
+
+def _labels(names: Iterable[str], values: Iterable[str]) -> str:
+    return ",".join([f'{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True)])
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
