@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from tollway.core.errors import StoreUnavailable
-from tollway.db.url import with_driver
+from tollway.db.url import is_in_memory, with_driver
 
 _SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
 _WRITES = "tollway_writes"
@@ -27,17 +28,20 @@ def open_engine(url: str, *, pool_size: int = 5, busy_timeout_s: float = 5.0) ->
     There are never more than `pool_size` connections. `busy_timeout_s`: how long a writer waits for SQLite's lock.
     """
     address = with_driver(url)
+    options: dict[str, Any] = {
+        "hide_parameters": True,  # rows hold names and hashes; errors are logged
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+    }
+    if not is_in_memory(address):
+        options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 10}
     if address.startswith("sqlite"):
-        return _open_sqlite(address, pool_size, busy_timeout_s)
-    return create_async_engine(
-        address, pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=True, hide_parameters=True
-    )
+        return _open_sqlite(address, options | {"connect_args": {"timeout": busy_timeout_s}})
+    return create_async_engine(address, pool_pre_ping=True, **options)
 
 
-def _open_sqlite(address: str, pool_size: int, busy_timeout_s: float) -> AsyncEngine:
-    is_in_memory = address.partition("?")[0].removeprefix("sqlite+aiosqlite://") in ("", "/", "/:memory:")
-    pool: dict[str, Any] = {} if is_in_memory else {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 10}
-    engine = create_async_engine(address, hide_parameters=True, connect_args={"timeout": busy_timeout_s}, **pool)
+def _open_sqlite(address: str, options: dict[str, Any]) -> AsyncEngine:
+    engine = create_async_engine(address, **options)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -37,13 +37,21 @@ def with_driver(url: str) -> str:
     return f"{driver}://{rest}"
 
 
+def is_in_memory(url: str) -> bool:
+    """Whether this is an SQLite database that lives and dies with its connection."""
+    driver, path = _split(url)
+    return driver == "sqlite+aiosqlite" and path in ("", ":memory:")
+
+
 def sqlite_path(url: str) -> Path | None:
     """The file behind an SQLite address; None for any other database and for one in memory."""
+    driver, path = _split(url)
+    return Path(unquote(path)) if driver == "sqlite+aiosqlite" and not is_in_memory(url) else None
+
+
+def _split(url: str) -> tuple[str, str]:
     driver, _, rest = with_driver(url).partition("://")
-    path = rest.partition("?")[0].removeprefix("/")
-    if driver != "sqlite+aiosqlite" or path in ("", ":memory:"):
-        return None
-    return Path(unquote(path))
+    return driver, rest.partition("?")[0].removeprefix("/")
 
 
 def mask_url(url: str) -> str:
