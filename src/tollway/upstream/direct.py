@@ -1,0 +1,150 @@
+"""The client of the hot path: HTTP/1.1 over connections that are kept.
+
+What a call costs: one look-up of its endpoint, one write, one future. The head of a request is encoded once per
+endpoint; no timer is set per call, because one ticker looks at all connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+
+from tollway import __version__
+from tollway.core.errors import InvalidRequest, Misconfigured, UpstreamError
+from tollway.core.snapshot import Endpoint, Origin
+from tollway.ports.transport import UpstreamRequest
+from tollway.upstream import failure
+from tollway.upstream.connection import Connection, DirectResponse
+from tollway.upstream.pool import Pool
+from tollway.upstream.tls import TlsContexts
+
+_SWEEP_INTERVAL_S = 0.2
+_MAX_ROUTES = 10_000
+
+_TARGET = re.compile(r"[!-~]+")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSENDABLE = re.compile(r"[\x00\r\n]|[^\x00-\xff]")
+_DEFAULT_HEADERS = (("User-Agent", f"tollway/{__version__}"), ("Accept-Encoding", "identity"))
+
+
+class _Route:
+    """An endpoint, ready to be called: its pool, and the part of the head that never changes."""
+
+    __slots__ = ("endpoint", "head", "pool")
+
+    def __init__(self, endpoint: Endpoint, pool: Pool) -> None:
+        self.endpoint = endpoint
+        self.pool = pool
+        self.head = encode_head(endpoint)
+
+
+class DirectTransport:
+    """Implements `ports.transport.Transport` for servers that are reached without a proxy."""
+
+    def __init__(self, *, max_connections: int = 1000, sweep_interval_s: float = _SWEEP_INTERVAL_S) -> None:
+        """`max_connections` is per origin; the calls beyond it queue for as long as they may take to connect."""
+        self._max_connections = max_connections
+        self._sweep_interval_s = sweep_interval_s
+        self._tls = TlsContexts()
+        self._pools: dict[Origin, Pool] = {}
+        self._routes: dict[int, _Route] = {}
+        self._ticker: asyncio.TimerHandle | None = None
+
+    async def send(self, request: UpstreamRequest) -> DirectResponse:
+        """See `Transport.send`. A kept connection that proves dead before it answered is replaced once, silently."""
+        route = self._routes.get(id(request.endpoint)) or self._add_route(request.endpoint)
+        pool = route.pool
+        body = request.body
+        added = encode_fields(request.headers) if request.headers else b""
+        message = b"%b%bContent-Length: %d\r\n\r\n%b" % (route.head, added, len(body), body)
+        connection = pool.take() or await self._open(pool, request)
+        response = connection.send(message, request.timeouts, request.max_response_bytes)
+        try:
+            await response.wait_for_head()
+        except UpstreamError:
+            if not response.is_stale:
+                raise
+            connection = await self._open(pool, request)
+            response = connection.send(message, request.timeouts, request.max_response_bytes)
+            await response.wait_for_head()
+        return response
+
+    async def close(self) -> None:
+        """Closes every connection; calls on the way fail."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+        for pool in self._pools.values():
+            pool.close()
+        while self.open_now:  # noqa: ASYNC110 - aborted already: the event loop reports them lost in a turn or two
+            await asyncio.sleep(0)
+
+    @property
+    def opened(self) -> int:
+        """Connections opened so far."""
+        return sum(pool.opened for pool in self._pools.values())
+
+    @property
+    def reused(self) -> int:
+        """Requests sent over a connection that had carried another."""
+        return sum(pool.reused for pool in self._pools.values())
+
+    @property
+    def open_now(self) -> int:
+        """Connections open at the moment, idle ones included."""
+        return sum(len(pool.connections) for pool in self._pools.values())
+
+    def _add_route(self, endpoint: Endpoint) -> _Route:
+        """Routes are found by identity, which is cheaper than comparing; holding the endpoint keeps its id its own."""
+        origin = endpoint.origin
+        pool = self._pools.get(origin)
+        if pool is None:
+            tls = self._tls.get(origin.verify) if origin.scheme == "https" else None
+            pool = self._pools[origin] = Pool(origin, tls=tls, max_open=self._max_connections)
+        if len(self._routes) >= _MAX_ROUTES:  # of snapshots long gone
+            self._routes.clear()
+        route = self._routes[id(endpoint)] = _Route(endpoint, pool)
+        return route
+
+    async def _open(self, pool: Pool, request: UpstreamRequest) -> Connection:
+        if self._ticker is None:
+            self._tick()
+        return await pool.open(request.timeouts.connect)
+
+    def _tick(self) -> None:
+        """Sweeps for as long as there is a connection."""
+        loop = asyncio.get_running_loop()
+        for pool in self._pools.values():
+            pool.sweep(loop.time())
+        has_work = any(pool.is_busy for pool in self._pools.values())
+        self._ticker = loop.call_later(self._sweep_interval_s, self._tick) if has_work else None
+
+
+def encode_head(endpoint: Endpoint) -> bytes:
+    """Request line and fixed fields. Raises `InvalidRequest` for what would break the head apart."""
+    given = {name.lower() for name, _ in endpoint.headers}
+    defaults = tuple((name, value) for name, value in _DEFAULT_HEADERS if name.lower() not in given)
+    host = failure.authority(endpoint.origin)
+    if not _TARGET.fullmatch(endpoint.target):
+        raise Misconfigured(
+            f"The path {endpoint.target.partition('?')[0]!r} for {host} cannot be sent: "
+            "use printable ASCII without spaces."
+        )
+    return b"POST %b HTTP/1.1\r\n%b" % (
+        endpoint.target.encode("ascii"),
+        encode_fields((("Host", host), *defaults, *endpoint.headers)),
+    )
+
+
+def encode_fields(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Header fields as on the wire. Raises `InvalidRequest` for a value that could smuggle in a field of its own."""
+    lines = []
+    for name, value in headers:
+        if not _FIELD_NAME.fullmatch(name) or _UNSENDABLE.search(value):
+            raise InvalidRequest(
+                f"The header {name!r} cannot be sent upstream: "
+                "remove line breaks and characters that HTTP does not allow."
+            )
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("latin-1")
