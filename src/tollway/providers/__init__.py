@@ -16,10 +16,7 @@ _ROWS = {row.name: row for row in table.ROWS}
 def find(name: str) -> Provider | None:
     """The provider of that name or alias; None if there is none."""
     name = table.ALIASES.get(name, name)
-    if name in table.CODED:
-        coded: Provider = getattr(import_module(f"{__name__}.{table.CODED[name]}"), name.upper())
-        return coded
-    return _ROWS.get(name)
+    return _ROWS.get(name) or _coded(name)
 
 
 def names() -> tuple[str, ...]:
@@ -36,3 +33,11 @@ def for_environment(environ: Mapping[str, str]) -> tuple[Provider, ...]:
     """Providers that can be called with what the environment holds."""
     found = (find(name) for name in names())
     return tuple(provider for provider in found if provider and provider.is_in(environ))
+
+
+def _coded(name: str) -> Provider | None:
+    if name not in table.CODED:
+        return None
+    module = import_module(f"{__name__}.{table.CODED[name]}")  # only vendors in use are loaded
+    providers: tuple[Provider, ...] = module.PROVIDERS
+    return next(provider for provider in providers if provider.name == name)

@@ -16,8 +16,8 @@ from typing_extensions import override
 
 from tollway import __version__
 from tollway.core.errors import Misconfigured, UpstreamError
-from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation, Origin, TransportName
-from tollway.providers._address import PATHS, is_proxied, locate, merge_headers
+from tollway.core.snapshot import OPERATIONS, CredentialHeaders, Endpoint, Operation, Origin, TransportName
+from tollway.providers._address import PATHS, Location, is_proxied, locate, merge_headers
 
 CHAT: frozenset[Operation] = frozenset({"chat"})
 COMPLETIONS: frozenset[Operation] = frozenset({"completions"})
@@ -27,6 +27,7 @@ Auth = Literal["bearer", "api-key", "none"]
 """Where the key goes: `Authorization: Bearer`, an `api-key` header, nowhere."""
 
 _PLACEHOLDER = re.compile(r"\{([A-Z0-9_]+)\}")
+_KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key"})
 
 
 class ConnectionParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth = "bearer"
     bare_path: str = ""
     """Added to a configured base that is only scheme and host: servers whose users write it without `/v1`."""
+    model_prefix: str = ""
+    """Put before model names that hold no slash."""
     dropped: frozenset[str] = frozenset()
     """Body fields it refuses."""
     renamed: dict[str, str] = {}
@@ -77,7 +80,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Understands `stream_options.include_usage`."""
     transport: TransportName = "direct"
     docs: str
-    """The vendor's page that says so."""
+    """Where it says so."""
     checked: str = ""
     """When it was read (ISO date)."""
 
@@ -90,11 +93,14 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         credential = self.credential(params)
         base = self.base(params)
         return {
-            operation: locate(base, PATHS[operation], field=self._base_field, verify=params.verify).endpoint(
-                headers, credential
-            )
-            for operation in sorted(self.operations)
+            operation: self.locate(operation, base, params).endpoint(headers, credential)
+            for operation in OPERATIONS
+            if operation in self.operations
         }
+
+    def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
+        """Where `operation` is, below `base`."""
+        return locate(base, PATHS[operation], field=self._base_field, verify=params.verify)
 
     def base(self, params: ConnectionParams) -> str:
         """The base URL: the deployment's, else the environment's, else the vendor's."""
@@ -108,11 +114,11 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     def configured_base(self, params: ConnectionParams) -> str | None:
         """The base URL of the deployment or of the environment, if either names one."""
-        return _text(params.api_base) or _first(params.environ, self.base_env)
+        return text(params.api_base) or _first(params.environ, self.base_env)
 
     def key(self, params: ConnectionParams) -> str | None:
         """The API key: the deployment's, else the environment's."""
-        return _text(params.api_key) or _first(params.environ, self.key_env)
+        return text(params.api_key) or _first(params.environ, self.key_env)
 
     def headers(self, params: ConnectionParams) -> tuple[tuple[str, str], ...]:
         """Every header that does not change from call to call."""
@@ -122,31 +128,44 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
             "Accept-Encoding": "identity",
             "User-Agent": f"tollway/{__version__}",
         }
-        key = self.key(params)
-        if key and self.auth == "bearer":
-            ours["Authorization"] = f"Bearer {key}"
-        elif key and self.auth == "api-key":
-            ours["api-key"] = key
+        ours.update(self.authorization(params))
         if params.organization:
             ours["OpenAI-Organization"] = params.organization
         return merge_headers(ours, params.headers, provider=self.name)
 
-    def credential(self, params: ConnectionParams) -> CredentialHeaders | None:
-        """Headers fetched before each attempt; None where the key is all it takes.
+    def authorization(self, params: ConnectionParams) -> dict[str, str]:
+        """The header of a credential that stays the same; empty if there is none."""
+        key = self.key(params)
+        if not key or self.auth == "none":
+            return {}
+        return {"Authorization": f"Bearer {key}"} if self.auth == "bearer" else {"api-key": key}
 
-        A vendor that needs a key and was given none is refused here, so that the caller is told what to set and no call
-        leaves the house. A server of the operator's own may well be open.
+    def credential(self, params: ConnectionParams) -> CredentialHeaders | None:
+        """Headers fetched before each attempt; None where `authorization` is all it takes.
+
+        A call that `missing` knows to be hopeless is refused here, with the remedy, before it leaves the house.
         """
-        is_given = self.key(params) or any(
-            name.lower() in ("authorization", "api-key", "x-api-key") for name in params.headers
-        )
-        if is_given or not self.needs_key or self.configured_base(params):
-            return None
-        return _refuse_without_key(self)
+        message = self.missing(params)
+        return _refuse(message) if message else None
 
     def missing(self, params: ConnectionParams) -> str | None:
-        """What a call would fail for lack of, as a sentence for the operator; None if nothing."""
-        return self._no_key if self.credential(params) and not self.key(params) else None
+        """What every call will fail for lack of, as a sentence for the operator; None if nothing.
+
+        A server of the operator's own may well be open, so that only the vendor's address insists on a key.
+        """
+        if not self.needs_key or self.configured_base(params) or self.authorization(params):
+            return None
+        if any(name.lower() in _KEY_HEADERS for name in params.headers):
+            return None
+        return f"{self.name}: no API key; set {' or '.join(('api_key', *self.key_env))}"
+
+    def upstream_model(self, model: str) -> str:
+        """The name to put into the body for `<provider>/<model>`."""
+        return model if "/" in model else self.model_prefix + model
+
+    def understands_stream_usage(self, params: ConnectionParams) -> bool:
+        """True if this deployment may be sent `stream_options.include_usage`."""
+        return self.sends_stream_usage
 
     def transport_to(self, origin: Origin, environ: Mapping[str, str]) -> TransportName:
         """Who carries the bytes to `origin`: `proxied` where the environment names a proxy for it."""
@@ -156,22 +175,19 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_in(self, environ: Mapping[str, str]) -> bool:
         """True if the environment alone says everything it takes to call this provider."""
-        has_base = bool(_first(environ, self.base_env)) or (
-            self.base_url is not None and all(environ.get(name) for name in _PLACEHOLDER.findall(self.base_url))
-        )
-        return has_base and bool(_first(environ, self.key_env))
+        has_base = bool(_first(environ, self.base_env))
+        if not self.needs_key:
+            return has_base
+        is_known = self.base_url is not None and all(environ.get(name) for name in _PLACEHOLDER.findall(self.base_url))
+        return (has_base or is_known) and bool(_first(environ, self.key_env))
 
     @property
     def _base_field(self) -> str:
         return f"api_base of {self.name}"
 
-    @property
-    def _no_key(self) -> str:
-        return f"{self.name}: no API key; set {' or '.join(('api_key', *self.key_env))}"
-
     def _fill(self, template: str, environ: Mapping[str, str]) -> str:
         def value(match: re.Match[str]) -> str:
-            found = _text(environ.get(match[1]))
+            found = text(environ.get(match[1]))
             if not found:
                 raise Misconfigured(
                     f"{self.name}: the address needs {match[1]}; set it in the environment, or set api_base",
@@ -182,11 +198,6 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         return _PLACEHOLDER.sub(value, template)
 
 
-def text_option(params: ConnectionParams, name: str, env: str) -> str | None:
-    """A vendor's own parameter: from the deployment, else from the environment."""
-    return _text(params.extra.get(name)) or _text(params.environ.get(env))
-
-
 def _with_bare_path(base: str, bare_path: str) -> str:
     """`http://host` -> `http://host/v1`, unless a path was written."""
     if bare_path and base.count("/") <= 3 and base.rstrip("/").count("/") == 2 and "?" not in base:
@@ -194,19 +205,17 @@ def _with_bare_path(base: str, bare_path: str) -> str:
     return base
 
 
-def _refuse_without_key(provider: Provider) -> CredentialHeaders:
+def _refuse(message: str) -> CredentialHeaders:
     async def refuse() -> tuple[tuple[str, str], ...]:
-        raise UpstreamError(
-            provider._no_key, status=401, type="invalid_request_error", error_class="AuthenticationError"
-        )
+        raise UpstreamError(message, status=401, type="invalid_request_error", error_class="AuthenticationError")
 
     return refuse
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    return next((value for name in names if (value := _text(environ.get(name)))), None)
+    return next((value for name in names if (value := text(environ.get(name)))), None)
 
 
-def _text(value: object) -> str | None:
+def text(value: object) -> str | None:
     """A setting as text without the line break that a secret file ends in; None if nothing is left."""
     return str(value).strip() or None if value is not None else None

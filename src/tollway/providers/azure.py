@@ -1,0 +1,292 @@
+"""Azure OpenAI and Azure AI Foundry: deployment URLs, the v1 API, and access tokens from Microsoft Entra ID.
+
+URLs: https://learn.microsoft.com/azure/ai-foundry/openai/reference (deployments, `api-version`),
+https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle (v1; checked 2026-11-24).
+Tokens: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from typing_extensions import override
+
+from tollway.core.errors import Misconfigured, UpstreamError
+from tollway.core.snapshot import CredentialHeaders, Operation
+from tollway.providers._address import PATHS, Location, locate
+from tollway.providers._kit import CHAT, COMPLETIONS, EMBEDDINGS, ConnectionParams, Provider, text
+from tollway.providers._token import Token, TokenSource
+
+DEFAULT_VERSION = "2024-10-21"
+"""The last dated version that is not a preview."""
+FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01"
+FOUNDRY_VERSION = "2024-05-01-preview"
+DEFAULT_SCOPE = "https://cognitiveservices.azure.com/.default"
+DEFAULT_AUTHORITY = "https://login.microsoftonline.com"
+FETCH_TIMEOUT_S = 10.0
+
+_V1_VERSIONS = ("v1", "latest", "preview")
+_FOUNDRY_HOSTS = (".services.ai.azure.com", ".cognitiveservices.azure.com")
+
+
+class Azure(Provider, frozen=True, kw_only=True):
+    """What both services share: who signs in, and how."""
+
+    @override
+    def key(self, params: ConnectionParams) -> str | None:
+        # Credentials of the deployment go before a key that merely lies in the environment.
+        given = text(params.api_key)
+        return given if given or _names_identity(params) else super().key(params)
+
+    @override
+    def authorization(self, params: ConnectionParams) -> dict[str, str]:
+        if self.key(params):
+            return super().authorization(params)
+        token = _option(params, "azure_ad_token")
+        if token and token.startswith("oidc/"):
+            raise Misconfigured(
+                f"{self.name}: azure_ad_token from an OIDC provider is not supported yet; "
+                "use tenant_id, client_id and client_secret",
+                param="azure_ad_token",
+            )
+        if token and not _names_client(params):
+            return {"Authorization": f"Bearer {token}"}
+        return {}
+
+    @override
+    def credential(self, params: ConnectionParams) -> CredentialHeaders | None:
+        if self.authorization(params):
+            return None
+        client = client_credentials(params, provider=self.name)
+        return TokenSource(client.fetch) if client else super().credential(params)
+
+    @override
+    def missing(self, params: ConnectionParams) -> str | None:
+        if self.authorization(params) or client_credentials(params, provider=self.name):
+            return None
+        if any(name.lower() in ("authorization", "api-key") for name in params.headers):
+            return None
+        keys = ", ".join(("api_key", *self.key_env))
+        return (
+            f"{self.name}: no credential; set one of {keys}, azure_ad_token, or tenant_id, client_id and client_secret"
+        )
+
+
+class AzureOpenAI(Azure, frozen=True, kw_only=True):
+    """Models behind deployment URLs, or behind the v1 API where the base ends in `/openai/v1`."""
+
+    @override
+    def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
+        field = f"api_base of {self.name}"
+        path = urlsplit(base).path.rstrip("/")
+        version = self.version(params)
+        if path.endswith("/openai/v1") or version in _V1_VERSIONS:
+            tail = PATHS[operation] if "/openai/v1" in path else f"/openai/v1{PATHS[operation]}"
+            query = f"api-version={quote(version)}" if version in ("latest", "preview") else ""
+            return locate(base, tail, field=field, verify=params.verify, query=query)
+        query = "" if "api-version=" in urlsplit(base).query else f"api-version={quote(version)}"
+        if "/deployments/" in path:
+            return locate(base, PATHS[operation], field=field, verify=params.verify, query=query)
+        root = "" if path.endswith("/openai") else "/openai"
+        tail = f"{root}/deployments/{quote(params.model, safe='')}{PATHS[operation]}"
+        return locate(base, tail, field=field, verify=params.verify, query=query)
+
+    @override
+    def understands_stream_usage(self, params: ConnectionParams) -> bool:
+        version = self.version(params)
+        return version in _V1_VERSIONS or version >= FIRST_VERSION_WITH_STREAM_USAGE
+
+    def version(self, params: ConnectionParams) -> str:
+        """The API version: the deployment's, else the environment's, else the default."""
+        return text(params.api_version) or text(params.environ.get("AZURE_API_VERSION")) or DEFAULT_VERSION
+
+
+class AzureFoundry(Azure, frozen=True, kw_only=True):
+    """Models behind one endpoint that routes by the body's `model`."""
+
+    @override
+    def base(self, params: ConnectionParams) -> str:
+        base = super().base(params)
+        parts = urlsplit(base)
+        if parts.path.strip("/"):
+            return base
+        return base.rstrip("/") + ("/models" if (parts.hostname or "").endswith(_FOUNDRY_HOSTS) else "/v1")
+
+    @override
+    def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
+        parts = urlsplit(base)
+        is_models = "/models" in parts.path and "api-version=" not in parts.query
+        query = f"api-version={quote(text(params.api_version) or FOUNDRY_VERSION)}" if is_models else ""
+        return locate(base, PATHS[operation], field=f"api_base of {self.name}", verify=params.verify, query=query)
+
+    @override
+    def authorization(self, params: ConnectionParams) -> dict[str, str]:
+        ours = super().authorization(params)
+        host = urlsplit(self.configured_base(params) or "").hostname or ""
+        if "api-key" in ours and not host.endswith(".azure.com"):
+            return {"Authorization": f"Bearer {ours['api-key']}"}  # serverless endpoints take the key as a bearer token
+        return ours
+
+
+class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True):
+    """A service principal that signs in with a secret."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    scope: str
+    verify: bool | str
+
+    @override
+    def __repr__(self) -> str:
+        """Names the application, not its secret."""
+        return f"ClientCredentials({self.url!r}, {self.client_id!r})"
+
+    async def fetch(self) -> Token:
+        """One POST to the token endpoint. Raises `UpstreamError`."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "scope": self.scope,
+        }
+        # Once an hour: a thread and the standard library do, and they know the machine's proxy.
+        status, body = await asyncio.to_thread(_post_form, self.url, form, self.verify)
+        answer = _decode(body)
+        token, lifetime = answer.get("access_token"), answer.get("expires_in")
+        if status == 200 and isinstance(token, str) and re.fullmatch(r"[\x21-\x7e]+", token):
+            return Token(token, _seconds(lifetime))
+        raise _sign_in_error(status, answer)
+
+
+def client_credentials(params: ConnectionParams, *, provider: str) -> ClientCredentials | None:
+    """The service principal that deployment or environment name; None unless all three parts are there."""
+    tenant, client_id, secret = (_option(params, name) for name in ("tenant_id", "client_id", "client_secret"))
+    if not (tenant and client_id and secret):
+        return None
+    return ClientCredentials(
+        url=_token_url(text(params.environ.get("AZURE_AUTHORITY_HOST")) or DEFAULT_AUTHORITY, tenant, provider),
+        client_id=client_id,
+        client_secret=secret,
+        scope=_option(params, "azure_scope") or DEFAULT_SCOPE,
+        verify=params.verify,
+    )
+
+
+_ENVIRONMENT = {
+    "azure_ad_token": "AZURE_AD_TOKEN",
+    "tenant_id": "AZURE_TENANT_ID",
+    "client_id": "AZURE_CLIENT_ID",
+    "client_secret": "AZURE_CLIENT_SECRET",
+    "azure_scope": "AZURE_SCOPE",
+}
+
+
+def _option(params: ConnectionParams, name: str) -> str | None:
+    return text(params.extra.get(name)) or text(params.environ.get(_ENVIRONMENT[name]))
+
+
+def _names_client(params: ConnectionParams) -> bool:
+    """True if the deployment itself, not the environment, names a service principal."""
+    is_named = any(text(params.extra.get(name)) for name in ("tenant_id", "client_id", "client_secret"))
+    return is_named and not text(params.extra.get("azure_ad_token"))
+
+
+def _names_identity(params: ConnectionParams) -> bool:
+    return bool(text(params.extra.get("azure_ad_token"))) or _names_client(params)
+
+
+def _token_url(authority: str, tenant: str, provider: str) -> str:
+    whole = authority if "://" in authority else f"https://{authority}"
+    where = locate(whole, f"/{quote(tenant, safe='')}/oauth2/v2.0/token", field=f"AZURE_AUTHORITY_HOST of {provider}")
+    if where.origin.scheme != "https" and where.origin.host not in ("127.0.0.1", "::1", "localhost"):
+        raise Misconfigured(f"{provider}: AZURE_AUTHORITY_HOST must be https; a secret is sent there", param="azure")
+    host = f"[{where.origin.host}]" if ":" in where.origin.host else where.origin.host
+    return f"{where.origin.scheme}://{host}:{where.origin.port}{where.target}"
+
+
+def _post_form(url: str, form: dict[str, str], verify: bool | str) -> tuple[int, bytes]:
+    """Status and body of an answer. Blocking."""
+    # 30 ms of imports that only service principals need.
+    import ssl  # noqa: PLC0415
+    from http.client import HTTPException  # noqa: PLC0415
+    from urllib.error import HTTPError  # noqa: PLC0415
+    from urllib.parse import urlencode  # noqa: PLC0415
+    from urllib.request import Request, urlopen  # noqa: PLC0415
+
+    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    request = Request(url, data=urlencode(form).encode(), method="POST")  # noqa: S310 - http(s) only, see _token_url
+    try:
+        with urlopen(request, timeout=FETCH_TIMEOUT_S, context=context) as answer:  # noqa: S310
+            return answer.status, answer.read(1 << 20)
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read(1 << 20)
+    except (OSError, HTTPException) as fault:
+        raise UpstreamError(
+            f"The Microsoft Entra token endpoint cannot be reached ({type(fault).__name__}); "
+            "check the network and AZURE_AUTHORITY_HOST",
+            is_retryable=True,
+        ) from None
+
+
+def _decode(body: bytes) -> dict[str, object]:
+    try:
+        answer = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _seconds(lifetime: object) -> float:
+    try:
+        return max(0.0, float(str(lifetime)))
+    except ValueError:
+        return 0.0
+
+
+def _sign_in_error(status: int, answer: dict[str, object]) -> UpstreamError:
+    """Names the endpoint's error codes; its prose stays out, for it may repeat what was sent."""
+    code = re.search(r"AADSTS\d+", str(answer.get("error_description", "")))
+    error = re.fullmatch(r"[a-z_]{1,40}", str(answer.get("error", "")))
+    why = ", ".join(match[0] for match in (error, code) if match) or "no usable answer"
+    is_ours = 400 <= status < 500
+    return UpstreamError(
+        f"Microsoft Entra ID gave no access token (HTTP {status}: {why}); "
+        "check tenant_id, client_id, client_secret and azure_scope",
+        status=401 if is_ours else 503,
+        error_class="AuthenticationError" if is_ours else "ServiceUnavailableError",
+        is_retryable=not is_ours,
+        upstream_status=status,
+    )
+
+
+PROVIDERS = (
+    AzureOpenAI(
+        name="azure",
+        title="Azure OpenAI",
+        key_env=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
+        base_env=("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"),
+        operations=CHAT | COMPLETIONS | EMBEDDINGS,
+        auth="api-key",
+        docs="https://learn.microsoft.com/azure/ai-foundry/openai/reference",
+        checked="2026-11-24",
+    ),
+    AzureFoundry(
+        name="azure_ai",
+        title="Azure AI Foundry",
+        key_env=("AZURE_AI_API_KEY",),
+        base_env=("AZURE_AI_API_BASE",),
+        operations=CHAT | EMBEDDINGS,
+        auth="api-key",
+        sends_stream_usage=False,
+        docs="https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/endpoints",
+        checked="2026-11-24",
+    ),
+)
