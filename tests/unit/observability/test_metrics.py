@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support.programs import find_program
 
 from tollway.core.usage import Usage
 from tollway.observability.metrics import LATENCY_BUCKETS, CallLabels, KeyBudget, Metrics
@@ -102,7 +103,11 @@ def test_every_metric_of_the_contract_has_exactly_its_labels(name: str) -> None:
 
 def test_promtool_finds_nothing_wrong() -> None:
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=busy_metrics().render(), capture_output=True, check=False, timeout=30
+        [find_program("promtool", package="prometheus"), "check", "metrics"],
+        input=busy_metrics().render(),
+        capture_output=True,
+        check=False,
+        timeout=30,
     )
     assert (checked.returncode, checked.stderr) == (0, b"")
 
