@@ -20,9 +20,12 @@ import msgspec
 from tollway.accounting.pricing import RateClass, RateSheet, compile_price
 from tollway.core.price import FREE, UNKNOWN_PRICE, Price
 
-FREE_PROVIDERS = frozenset({"ollama", "ollama_chat", "vllm", "hosted_vllm", "lm_studio", "llamafile", "llama_cpp"})
-"""Programs that serve a model on the operator's own machine: nobody sends a bill per token. `ollama` and the like
-reached in somebody's cloud have prices only their configuration can know."""
+FREE_PROVIDERS = frozenset(
+    {"demo", "hosted_vllm", "infinity", "llama_cpp", "llamafile", "lm_studio", "ollama", "ollama_chat", "sglang"}
+    | {"vllm", "xinference"}
+)
+"""Programs that serve a model on the operator's own machine: nobody sends a bill per token. A model that such a program
+only forwards (`…-cloud` of Ollama) is not free; what it costs, only the configuration can say."""
 
 _DATA = files("tollway.accounting") / "data" / "prices.json.z"
 
@@ -127,17 +130,22 @@ class PriceBook:
         for brand, provider in _BRANDS:
             if brand.match(model.lower()):
                 return provider
-        return next((name for name in self._book.native if self._own_row(name, model)), None)
+        sellers = (name for name in self._book.native if self._own_row(name, model))
+        return None if model.lower().startswith("gpt-oss") else next(sellers, None)
 
     def _look_up(self, provider: str, model: str) -> ModelFacts | None:
         if provider in FREE_PROVIDERS:
+            if model.endswith(("-cloud", ":cloud")):
+                return None
             return ModelFacts(provider=provider, model=model, price=FREE, source="served locally")
         entry = self._provider(provider)
         if entry is None:
             return None
         for seller in (provider, *entry.fallback):
             if found := self._own_row(seller, model):
-                return self._facts_of(provider, seller, found)
+                facts = self._facts_of(provider, seller, found)
+                if facts.price.origin != "free" or seller == provider:
+                    return facts
         return None
 
     def _own_row(self, provider: str, model: str) -> str | None:
@@ -182,8 +190,10 @@ _FACTS_KEPT = 10_000
 _BRANDS = tuple(
     (re.compile(pattern), provider)
     for pattern, provider in (
-        (r"gpt-oss", ""),
-        (r"(ft:)?(gpt-|chatgpt-|o[134](-|$)|text-embedding-[3a]|davinci-|babbage-|dall-e-|tts-1|whisper-1$)", "openai"),
+        (
+            r"(ft:)?(gpt-(?!oss)|chatgpt-|o[134](-|$)|text-embedding-[3a]|davinci-|babbage-|dall-e-|tts-1|whisper-1$)",
+            "openai",
+        ),
         (r"claude-", "anthropic"),
         (r"gemini-", "gemini"),
         (r"grok-", "xai"),
@@ -215,7 +225,20 @@ _SUFFIXES = re.compile(
     )$""",
     re.VERBOSE,
 )
-_PREFIXES = re.compile(r"^(?:models/|publishers/[^/]+/models/)")
+_PREFIXES = re.compile(
+    r"""^(?:
+        models/ | publishers/[^/]+/models/                                 # Gemini, Vertex AI
+      | arn:aws[^/]*:(?:foundation-model|inference-profile)/               # Bedrock
+      | (?:converse|invoke)/ | (?:us|eu|ap|ca|sa|me|af|il|mx)(?:-[a-z]+)+-\d/
+      | (?:us|us-gov|eu|apac|jp|au|ca|in)\.(?=[a-z0-9]+\.)                # cross-region profiles at the regional price
+    )""",
+    re.VERBOSE,
+)
+_SHORTER = (
+    (re.compile(r"^(ft:[^:]+):.*$"), r"\1"),  # ft:gpt-4o-2024-08-06:org:name:id
+    (_PREFIXES, ""),
+    (_SUFFIXES, ""),
+)
 
 
 def spellings(model: str) -> Iterator[str]:
@@ -226,9 +249,7 @@ def spellings(model: str) -> Iterator[str]:
     """
     name = model.lower()
     yield name
-    if (bare := _PREFIXES.sub("", name)) != name:
-        name = bare
-        yield name
-    while (shorter := _SUFFIXES.sub("", name)) != name:
-        name = shorter
-        yield name
+    for pattern, kept in _SHORTER:
+        while (shorter := pattern.sub(kept, name)) != name:
+            name = shorter
+            yield name

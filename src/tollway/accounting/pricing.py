@@ -176,7 +176,8 @@ def compile_price(
 
 def _inherit(stated: RateSheet) -> dict[RateClass, Fraction]:
     """Every class with the rate it is billed at."""
-    sheet = {name: stated.get(name, Fraction(0)) for name in ("input", "output", "request")}
+    roots: tuple[RateClass, ...] = ("input", "output", "request")
+    sheet = {name: stated.get(name, Fraction(0)) for name in roots}
     for child, parent in PARENTS.items():
         sheet[child] = stated.get(child, sheet[parent])
     return sheet
