@@ -1,0 +1,1 @@
+"""May this call happen? Who calls, what they may reach, and whether their limits have room."""

@@ -1,0 +1,246 @@
+"""Who is calling: from the headers of a request to a principal, with one hash and usually one dictionary look-up.
+
+Plaintext keys live for the length of a call. Everything kept, compared or shown is the SHA-256 of the key or its
+abbreviation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from hmac import compare_digest
+from typing import Generic, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from tollway.core.errors import StoreUnavailable, Unauthenticated
+from tollway.core.ids import abbreviate_key, hash_key
+from tollway.core.principal import Principal
+from tollway.core.record import MASTER_KEY_ID
+from tollway.policy.single_flight import SingleFlight
+from tollway.ports.keys import KeyStore
+
+ADMIN_USER_ID = "default_user_id"
+"""User of the master key (wire contract)."""
+
+_NO_PARAM = "None"
+"""What the contract sends as `param` of authentication errors that are about no field."""
+
+_UNKNOWN_KEY_TTL_S = 1.0
+_UNKNOWN_KEYS = 10_000
+_RETRY_STORE_S = 1.0
+
+_RAW_KEY_HEADERS = (b"api-key", b"x-api-key", b"x-goog-api-key", b"ocp-apim-subscription-key")
+_SCHEME = re.compile(rb"\A(?:bearer|basic)(?:\s+|$)", re.IGNORECASE)
+_SIGV4_CREDENTIAL = re.compile(rb"AWS4-\S+\s.*?Credential=(?:Bearer )?([^/,\s]+)", re.IGNORECASE)
+
+
+def find_credential(headers: Mapping[bytes, bytes], query: bytes = b"", key_header: str | None = None) -> str:
+    """The key that a request carries. Names in `headers` are in lower case.
+
+    `query` is looked at only for routes whose clients put the key there (`?key=`, Google): pass nothing for others, or
+    `/key/info?key=…` would authenticate by the key it asks about. `key_header` replaces all the usual headers.
+    Raises `Unauthenticated` if there is no key, or one without its `Bearer `.
+    """
+    if key_header is not None:
+        found = _without_scheme(headers.get(key_header.lower().encode(), b""))
+    else:
+        found = _in_usual_headers(headers) or _in_query(query)
+    if not found:
+        raise Unauthenticated("Authentication Error, No api key passed in.", param=_NO_PARAM)
+    try:
+        return found.decode()
+    except UnicodeDecodeError:
+        return found.decode("latin-1")
+
+
+def _in_usual_headers(headers: Mapping[bytes, bytes]) -> bytes:
+    if ours := headers.get(b"x-litellm-api-key"):
+        return _without_scheme(ours)
+    if authorization := headers.get(b"authorization"):
+        return _in_authorization(authorization)
+    for name in _RAW_KEY_HEADERS:
+        if raw := headers.get(name):
+            return raw.strip()
+    return b""
+
+
+def _in_authorization(value: bytes) -> bytes:
+    if _SCHEME.match(value) is not None:
+        return _without_scheme(value)
+    signed = _SIGV4_CREDENTIAL.match(value)
+    if signed is None:
+        raise Unauthenticated(
+            "Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.", param=_NO_PARAM
+        )
+    return signed[1]
+
+
+def _without_scheme(value: bytes) -> bytes:
+    return _SCHEME.sub(b"", value, count=1).strip()
+
+
+def _in_query(query: bytes) -> bytes:
+    for pair in query.split(b"&") if query else ():
+        if pair.startswith(b"key="):
+            return unquote_to_bytes(pair[4:])
+    return b""
+
+
+T = TypeVar("T")
+
+
+class _RecentlyUsed(Generic[T]):
+    """A bounded dictionary that forgets what was not used lately.
+
+    Two generations: when the young one is full it becomes the old one, and the old one is dropped. Using an entry moves
+    it to the young one. So a hit is one look-up, and nothing is sorted or linked.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._half = max(1, size // 2)
+        self._young: dict[str, T] = {}
+        self._old: dict[str, T] = {}
+
+    def get(self, key: str) -> T | None:
+        value = self._young.get(key)
+        if value is None and (value := self._old.pop(key, None)) is not None:
+            self.put(key, value)
+        return value
+
+    def put(self, key: str, value: T) -> None:
+        if len(self._young) >= self._half and key not in self._young:
+            self._young, self._old = {}, self._young
+        self._young[key] = value
+
+    def drop(self, key: str) -> None:
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
+
+class _Cached:
+    __slots__ = ("fresh_until", "loaded_at", "principal")
+
+    def __init__(self, principal: Principal, loaded_at: float, fresh_until: float) -> None:
+        self.principal = principal
+        self.loaded_at = loaded_at
+        self.fresh_until = fresh_until
+
+
+class Authenticator:
+    """Turns keys into principals.
+
+    A principal is loaded once and used for `ttl_s`; changes in between arrive through `drop`. While the store is away a
+    principal that was loaded before keeps working for another `grace_s`; other keys get 503, because nobody knows
+    whether they are good. Unknown keys are remembered for a second.
+    """
+
+    def __init__(
+        self,
+        master_key_hash: str | None,
+        store: KeyStore,
+        clock: Callable[[], float],
+        *,
+        ttl_s: float = 60.0,
+        size: int = 100_000,
+        grace_s: float = 3600.0,
+    ) -> None:
+        """`clock` gives epoch seconds; `size` bounds the principals kept."""
+        self._master_key_hash = master_key_hash or ""
+        self._admin = Principal(key_hash=MASTER_KEY_ID, is_admin=True, user_id=ADMIN_USER_ID)
+        self._store = store
+        self._clock = clock
+        self._ttl_s = ttl_s
+        self._grace_s = grace_s
+        self._principals: _RecentlyUsed[_Cached] = _RecentlyUsed(size)
+        self._unknown: _RecentlyUsed[float] = _RecentlyUsed(_UNKNOWN_KEYS)
+        self._flights: SingleFlight[tuple[str, int], Principal | None] = SingleFlight()
+        self._version = 0
+
+    async def authenticate(self, credential: str) -> Principal:
+        """The principal behind a key. Raises `Unauthenticated`, or `StoreUnavailable` if that cannot be known."""
+        key_hash = hash_key(credential)
+        if compare_digest(key_hash, self._master_key_hash):
+            return self._admin
+        now = self._clock()
+        cached = self._principals.get(key_hash)
+        if cached is not None and now < cached.fresh_until:
+            principal = cached.principal
+        else:
+            principal = await self._look_up(credential, key_hash, cached, now)
+        if principal.is_blocked or (principal.expires_at is not None and principal.expires_at <= now):
+            raise _unusable(principal, now)
+        return principal
+
+    def drop(self, key_hash: str) -> None:
+        """The key was created, changed or deleted: forget what is known of it, loads under way included."""
+        self._version += 1
+        self._principals.drop(key_hash)
+        self._unknown.drop(key_hash)
+
+    async def _look_up(self, credential: str, key_hash: str, cached: _Cached | None, now: float) -> Principal:
+        if not credential.startswith("sk-"):
+            raise _not_a_virtual_key(credential)
+        if now < (self._unknown.get(key_hash) or 0.0):
+            raise _unknown_key(credential, key_hash)
+        version = self._version
+        try:
+            principal = await self._flights.fetch((key_hash, version), lambda: self._load(key_hash, version))
+        except StoreUnavailable as error:
+            if cached is None or now >= cached.loaded_at + self._ttl_s + self._grace_s:
+                raise StoreUnavailable(
+                    "The database cannot be reached, so this key cannot be checked. Retry shortly.",
+                    headers=((b"retry-after", b"%d" % _RETRY_STORE_S),),
+                ) from error
+            cached.fresh_until = now + _RETRY_STORE_S
+            return cached.principal
+        if principal is None:
+            raise _unknown_key(credential, key_hash)
+        return principal
+
+    async def _load(self, key_hash: str, version: int) -> Principal | None:
+        """Asks the store and keeps the answer, unless a key changed meanwhile: it may be the old one."""
+        principal = await self._store.find(key_hash)
+        if version != self._version:
+            return principal
+        now = self._clock()
+        if principal is None:
+            self._principals.drop(key_hash)
+            self._unknown.put(key_hash, now + _UNKNOWN_KEY_TTL_S)
+        else:
+            self._principals.put(key_hash, _Cached(principal, now, now + self._ttl_s))
+        return principal
+
+
+def _unusable(principal: Principal, now: float) -> Unauthenticated:
+    if principal.is_blocked:
+        return Unauthenticated(
+            "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.", param=_NO_PARAM
+        )
+    return Unauthenticated(
+        f"Authentication Error - Expired Key. Key Expiry time {_utc(principal.expires_at or 0)} "
+        f"and current time {_utc(now)}",
+        type="expired_key",
+        param=principal.key_name or "key",
+    )
+
+
+def _unknown_key(credential: str, key_hash: str) -> Unauthenticated:
+    return Unauthenticated(
+        f"Authentication Error, there is no virtual key {abbreviate_key(credential)} (hash {key_hash}). "
+        "It may be mistyped, deleted or regenerated.",
+        type="token_not_found_in_db",
+        param="key",
+    )
+
+
+def _not_a_virtual_key(credential: str) -> Unauthenticated:
+    shown = f"{credential[:4]}****{credential[-4:]}" if len(credential) >= 16 else "****"
+    return Unauthenticated(
+        f"Authentication Error, a virtual key is needed. Received={shown}, expected to start with 'sk-'.",
+        param=_NO_PARAM,
+    )
+
+
+def _utc(epoch_s: float) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(sep=" ", timespec="seconds")

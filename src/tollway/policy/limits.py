@@ -1,0 +1,176 @@
+"""Admission: one ticket for every limit and budget that a call touches, or an error that says which one refused.
+
+Texts and headers follow the wire contract; clients search them for `Budget has been exceeded`, `ExceededBudget`,
+`Max budget` and `Rate limit exceeded for`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from tollway.core.errors import BudgetExceeded, ClientError, Header, LimitExceeded
+from tollway.core.money import dollars_from_nanos
+from tollway.core.principal import Scope, ScopeKind
+from tollway.core.record import Charge
+from tollway.core.snapshot import Settings
+from tollway.policy.single_flight import SingleFlight
+from tollway.ports.counters import CounterStore, Refusal, Ticket, Unseeded
+
+
+class SpendSource(Protocol):
+    """The part of `ports.ledger.LedgerStore` that admission needs."""
+
+    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
+        """Nano-dollars spent in each of these windows."""
+        ...
+
+
+class SharedSpend:
+    """A `SpendSource` that asks another once for all who want the same windows at the same time."""
+
+    def __init__(self, source: SpendSource) -> None:
+        self._source = source
+        self._flights: SingleFlight[tuple[Charge, ...], list[int]] = SingleFlight()
+
+    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
+        """Nano-dollars spent in each of these windows."""
+        return await self._flights.fetch(tuple(charges), lambda: self._source.window_spend(charges))
+
+
+async def admit(
+    store: CounterStore,
+    spends: SpendSource,
+    scopes: Sequence[Scope],
+    *,
+    tokens: int,
+    cost_nanos: int,
+    settings: Settings,
+    key_name: str = "",
+) -> Ticket:
+    """Reserves `tokens` and `cost_nanos`, both upper bounds, in every scope. The ticket has to be settled.
+
+    A call that only others' reservations keep out waits up to `settings.budget_wait_s`. `key_name` is the abbreviated
+    key for the message. Raises `LimitExceeded`, `BudgetExceeded`, or `StoreUnavailable` where spend has to be read first.
+    """
+    deadline: float | None = None
+    while True:
+        answer = await store.reserve(scopes, tokens=tokens, cost_nanos=cost_nanos)
+        if isinstance(answer, Unseeded):
+            spent = await spends.window_spend(answer.charges)
+            for charge, nanos in zip(answer.charges, spent, strict=True):
+                await store.seed(charge, nanos)
+        elif not isinstance(answer, Refusal):
+            return answer
+        elif not answer.is_by_reservations:
+            raise refused(answer, settings=settings, key_name=key_name)
+        else:
+            now = asyncio.get_running_loop().time()
+            deadline = deadline or now + settings.budget_wait_s
+            left = deadline - now
+            if left <= 0 or not await store.changed(left):
+                raise refused(answer, settings=settings, key_name=key_name)
+
+
+def refused(refusal: Refusal, *, settings: Settings, key_name: str = "") -> ClientError:
+    """What the caller is told."""
+    if refusal.is_by_reservations:
+        return _fully_reserved(refusal)
+    if refusal.kind == "budget":
+        return BudgetExceeded(_over_budget(refusal, key_name), status=settings.budget_exceeded_status)
+    scope, resets_at = refusal.scope, _utc(refusal.resets_at)
+    return LimitExceeded(
+        f"Rate limit exceeded for {scope.kind}: {scope.id}. Limit type: {refusal.kind}. "
+        f"Current limit: {refusal.limit}, Remaining: {refusal.remaining}. Limit resets at: {resets_at}",
+        headers=(
+            (b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after_s))),
+            (b"rate_limit_type", refusal.kind.encode()),
+            (b"reset_at", resets_at.encode()),
+        ),
+    )
+
+
+_COST = "Budget has been exceeded! {entity} Current cost: {spent}, Max budget: {limit}"
+_SPEND = "ExceededBudget: {entity} over budget. Spend={spent}, Budget={limit}"
+
+_OVER_BUDGET: dict[ScopeKind, tuple[str, str]] = {
+    "api_key": (_COST, "Key={label}{key_name}"),
+    "user": (_SPEND, "User={id}"),
+    "team": (_COST, "Team={id}"),
+    "team_member": (_COST, "TeamMember={id}"),
+    "organization": (_COST, "Organization={id}"),
+    "end_user": (_SPEND, "End User={id}"),
+    "tag": (_COST, "Tag={id}"),
+    "model_per_key": (_SPEND, "Key:Model={id}"),
+}
+"""Wording by kind of scope: the sentence, and how it names the entity."""
+
+
+def _over_budget(refusal: Refusal, key_name: str) -> str:
+    scope = refusal.scope
+    sentence, naming = _OVER_BUDGET[scope.kind]
+    entity = naming.format(
+        id=scope.id,
+        label=scope.label if scope.label not in ("", scope.kind) else "key",
+        key_name=f" ({key_name})" if key_name else "",
+    )
+    resets = f"resets at {_utc(refusal.resets_at)}" if refusal.resets_at else "never resets"
+    return (
+        sentence.format(
+            entity=entity, spent=dollars_from_nanos(refusal.spent_nanos), limit=dollars_from_nanos(refusal.limit)
+        )
+        + f" (window: {scope.budget_duration or 'whole lifetime'}, {resets})"
+    )
+
+
+def _fully_reserved(refusal: Refusal) -> LimitExceeded:
+    scope = refusal.scope
+    return LimitExceeded(
+        f"The budget of {scope.kind}: {scope.id} is fully reserved by calls in flight. "
+        f"Current cost: {dollars_from_nanos(refusal.spent_nanos)}, Max budget: {dollars_from_nanos(refusal.limit)}. "
+        "Retry when they have finished; a lower max_tokens makes each call reserve less.",
+        headers=((b"retry-after", b"1"), (b"rate_limit_type", b"budget")),
+    )
+
+
+def _utc(epoch_s: float) -> str:
+    """To the second, rounded up: nobody is told to come back too early."""
+    return datetime.fromtimestamp(math.ceil(epoch_s), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+class _HeaderNames:
+    """`x-ratelimit-{scope}-{remaining|limit}-{type}` of one kind of scope, encoded once."""
+
+    __slots__ = ("parallel", "requests", "tokens")
+
+    def __init__(self, kind: ScopeKind) -> None:
+        self.requests = _header_names(kind, "requests")
+        self.tokens = _header_names(kind, "tokens")
+        self.parallel = _header_names(kind, "max_parallel_requests")
+
+
+def _header_names(kind: str, limit: str) -> tuple[bytes, bytes]:
+    return f"x-ratelimit-{kind}-remaining-{limit}".encode(), f"x-ratelimit-{kind}-limit-{limit}".encode()
+
+
+_NAMES = {kind: _HeaderNames(kind) for kind in _OVER_BUDGET}
+
+
+def rate_limit_headers(ticket: Ticket) -> list[Header]:
+    """Limit and remainder of every rate limit that the call passed."""
+    headers: list[Header] = []
+    for left in ticket.remaining:
+        scope = left.scope
+        names = _NAMES[scope.kind]
+        for pair, remaining, limit in (
+            (names.requests, left.requests, scope.rpm),
+            (names.tokens, left.tokens, scope.tpm),
+            (names.parallel, left.parallel, scope.parallel),
+        ):
+            if remaining is not None and limit is not None:
+                headers.append((pair[0], b"%d" % remaining))
+                headers.append((pair[1], b"%d" % limit))
+    return headers
