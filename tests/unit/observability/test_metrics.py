@@ -102,13 +102,8 @@ def test_every_metric_of_the_contract_has_exactly_its_labels(name: str) -> None:
 
 
 def test_promtool_finds_nothing_wrong() -> None:
-    checked = subprocess.run(
-        [find_program("promtool", package="prometheus"), "check", "metrics"],
-        input=busy_metrics().render(),
-        capture_output=True,
-        check=False,
-        timeout=30,
-    )
+    command = [find_program("promtool", package="prometheus"), "check", "metrics"]
+    checked = subprocess.run(command, input=busy_metrics().render(), capture_output=True, check=False, timeout=30)
     assert (checked.returncode, checked.stderr) == (0, b"")
 
 
