@@ -8,6 +8,10 @@ from typing import Protocol
 from tollway.core.record import Charge, Record
 
 
+class Unstorable(Exception):
+    """The database refuses one of these records, whenever and however often it is offered."""
+
+
 class Journal(Protocol):
     """Write-ahead of records: what `append` took survives `kill -9`."""
 
@@ -16,7 +20,7 @@ class Journal(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises `Overloaded` while records cannot be written, so that no call is admitted that could not be metered."""
+        """Raises `Overloaded` while records cannot be written, so that no call is admitted that cannot be metered."""
         ...
 
 
@@ -24,9 +28,12 @@ class LedgerStore(Protocol):
     """Records and their sums in a database."""
 
     async def insert(self, records: Sequence[Record]) -> int:
-        """Adds records that are not there yet and their sums, in one transaction; how many were new."""
+        """Adds records that are not there yet and their sums, in one transaction; how many were new.
+
+        Raises `StoreUnavailable` when that may succeed later, `Unstorable` when it never will.
+        """
         ...
 
     async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        """Nano-dollars spent in each of these windows."""
+        """Nano-dollars spent in each of these windows. Raises `StoreUnavailable`."""
         ...

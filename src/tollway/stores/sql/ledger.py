@@ -7,7 +7,8 @@ call. So rows are handed to the driver as tuples, in the order of the table's co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from operator import attrgetter
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Row, Select, Table, cast, func, insert, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
 from tollway.db.engine import reading, writing
 from tollway.db.ledger import TOKEN_CLASSES, daily_spend, ledger, spend_windows
+from tollway.ports.ledger import Unstorable
 from tollway.ports.spend import RecordFilter, SpendColumn, SpendSum
 
 _USAGE_COLUMNS = (*TOKEN_CLASSES, "is_estimated")
@@ -59,17 +61,21 @@ class SqlLedgerStore:
         self._add_days = self._compile(self._upsert(daily_spend, sums=_DAY_SUMS))
 
     async def insert(self, records: Sequence[Record]) -> int:
-        """Adds records that are not there yet and their sums, in one transaction; how many were new."""
+        """Adds records that are not there yet and their sums, in one transaction; how many were new.
+
+        Raises `StoreUnavailable` when that may succeed later, `Unstorable` when it never will.
+        """
         batch = sorted({_record_key(record): record for record in records}.values(), key=_record_key)
         if not batch:
             return 0
-        try:
-            async with writing(self._engine) as connection:
-                await self._add(connection, batch)
-        except IntegrityError:
-            # Some are there already: a journal is being replayed.
-            return await self._insert_missing(batch)
-        return len(batch)
+        with _refusals_reported():
+            try:
+                async with writing(self._engine) as connection:
+                    await self._add(connection, batch)
+            except IntegrityError:
+                # Some are there already: a journal is being replayed.
+                return await self._insert_missing(batch)
+            return len(batch)
 
     async def _insert_missing(self, batch: list[Record]) -> int:
         # Should another process add one of them in between, this fails as a whole: nothing is ever counted twice.
@@ -150,6 +156,15 @@ class SqlLedgerStore:
 
     def _compile(self, statement: Any) -> str:
         return str(statement.compile(dialect=self._engine.dialect))
+
+
+@contextmanager
+def _refusals_reported() -> Iterator[None]:
+    """Turns a driver's ways of refusing a value (an integer or a character it cannot store) into `Unstorable`."""
+    try:
+        yield
+    except (DataError, IntegrityError, OverflowError, UnicodeEncodeError) as error:
+        raise Unstorable(type(error).__name__) from error
 
 
 def _row(record: Record) -> _Values:

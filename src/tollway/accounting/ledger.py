@@ -1,0 +1,223 @@
+"""The flusher: brings records from the journal to the database, forever, and says when they are there.
+
+Live counters are ahead of the database by what is still in the journal. Whoever reads spend from the database calls
+`flush` first; whoever fills a live counter from the database goes through `seed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from tollway.accounting.journal import FileJournal, Segment
+from tollway.core.errors import Overloaded, StoreUnavailable
+from tollway.core.ids import new_record_id
+from tollway.core.record import Charge, Record
+from tollway.ports.counters import CounterStore
+from tollway.ports.ledger import LedgerStore, Unstorable
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE_S = 3.0
+_ADOPT_EVERY_S = 10.0
+_FORGET_EVERY_S = 60.0
+_IDLE_S = 600.0
+"""Far longer than a call takes from settling its counters to appending its record, so that no spend is forgotten."""
+
+
+class Ledger:
+    """Owns the way of records from the journal to the store. `clock`: epoch seconds.
+
+    `interval_s`: how far the database is behind, at most, while it can be reached. `batch_size`: records a transaction.
+    """
+
+    def __init__(
+        self,
+        journal: FileJournal,
+        store: LedgerStore,
+        counters: CounterStore,
+        clock: Callable[[], float] = time.time,
+        *,
+        interval_s: float = 1.0,
+        batch_size: int = 500,
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._counters = counters
+        self._clock = clock
+        self._interval_s = interval_s
+        self._batch_size = batch_size
+        self._turn = asyncio.Lock()
+        self._closing = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._flushes: set[asyncio.Task[None]] = set()
+        self._is_away = False
+        self._adjustments = 0
+        self._adjustments_stored = 0
+        self._next_adoption = 0.0
+        self._next_forgetting = 0.0
+
+    async def replay(self) -> int:
+        """Adopts the journals of processes that are gone and brings them to the database; how many segments.
+
+        To be called before the first call is served. Raises `StoreUnavailable` while the database is away; the records
+        are safe then, and follow when it is back.
+        """
+        adopted = self._journal.adopt()
+        if adopted:
+            await self.flush()
+            _log.info("ledger: replayed %d journal segments of an earlier run", adopted)
+        return adopted
+
+    def start(self) -> None:
+        """Begins flushing in the background."""
+        self._loop = asyncio.create_task(self._run(), name="ledger flush")
+
+    async def flush(self) -> None:
+        """Returns when everything appended before is in the database. Raises `StoreUnavailable`."""
+        # A transaction is never interrupted because the reader who waits for it has gone away.
+        flush = asyncio.create_task(self._flush())
+        self._flushes.add(flush)
+        flush.add_done_callback(self._forget_flush)
+        await asyncio.shield(flush)
+
+    async def close(self) -> None:
+        """Stops the background work and flushes a last time. What cannot be stored stays in the journal."""
+        self._closing.set()
+        if self._loop is not None:
+            await self._loop
+        try:
+            await self._flush()
+        except StoreUnavailable:
+            _log.error("ledger: the database is away; records stay in the journal and follow at the next start")
+        self._journal.close()
+
+    async def seed(self, charges: Sequence[Charge]) -> None:
+        """Tells the live counters what the database says was spent in these windows, if they do not know by now.
+
+        An adjustment made meanwhile is either in what was read or makes it read again, so that it counts exactly once.
+        """
+        spent: list[int] = []
+        seen = -1
+        while seen != self._adjustments:
+            seen = self._adjustments
+            if seen > self._adjustments_stored:
+                await self.flush()
+                self._adjustments_stored = max(self._adjustments_stored, seen)
+            spent = await self._store.window_spend(charges)
+        for charge, nanos in zip(charges, spent, strict=True):
+            await self._counters.seed(charge, nanos)
+
+    async def record_adjustment(
+        self,
+        charge: Charge,
+        delta_nanos: int,
+        *,
+        key_hash: str = "",
+        user_id: str = "",
+        team_id: str = "",
+        metadata: bytes = b"",
+    ) -> Record:
+        """Adds to what was spent in a window: a manual reset (negative) or an initial spend.
+
+        It counts at once and is as durable as a call's record. Raises `Overloaded` when it cannot be recorded.
+        """
+        now = self._clock()
+        record = Record(
+            record_id=new_record_id(int(now * 1e3)),
+            kind="adjustment",
+            started_at=int(now * 1e6),
+            ended_at=int(now * 1e6),
+            key_hash=key_hash,
+            user_id=user_id,
+            team_id=team_id,
+            cost_nanos=delta_nanos,
+            metadata=metadata,
+            charges=(charge,),
+        )
+        # The counter first: a counter filled from the database between the two would count the record twice.
+        await self._counters.adjust(charge, delta_nanos)
+        self._adjustments += 1
+        try:
+            await self._journal.append(record)
+        except Overloaded:
+            await self._counters.adjust(charge, -delta_nanos)
+            raise
+        return record
+
+    async def _run(self) -> None:
+        pause_s = self._interval_s
+        while not await self._is_closing(within_s=pause_s):
+            try:
+                await self._flush()
+                await self._tidy()
+            except StoreUnavailable:
+                pause_s = min(2 * pause_s, max(_LONGEST_PAUSE_S, self._interval_s))
+            except Exception:  # noqa: BLE001 - whatever it is, records must go on reaching the database
+                _log.exception("ledger: flush failed; trying again")
+                pause_s = min(2 * pause_s, max(_LONGEST_PAUSE_S, self._interval_s))
+            else:
+                pause_s = self._interval_s
+
+    async def _is_closing(self, *, within_s: float) -> bool:
+        try:
+            await asyncio.wait_for(self._closing.wait(), within_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _flush(self) -> None:
+        async with self._turn:
+            try:
+                for segment in self._pending_segments():
+                    for batch in segment.batches(self._batch_size):
+                        await self._insert(batch)
+                    await self._journal.discard(segment)
+            except StoreUnavailable as error:
+                self._went_away(error)
+                raise
+            self._came_back()
+
+    def _pending_segments(self) -> Iterator[Segment]:
+        # While old segments cannot be stored the live one goes on growing: one open file, however long it takes.
+        yield from self._journal.sealed()
+        self._journal.seal()
+        yield from self._journal.sealed()
+
+    async def _insert(self, batch: Sequence[Record]) -> None:
+        try:
+            await self._store.insert(batch)
+        except Unstorable:
+            if len(batch) == 1:
+                self._journal.reject(batch[0])
+                return
+            middle = len(batch) // 2
+            await self._insert(batch[:middle])
+            await self._insert(batch[middle:])
+
+    async def _tidy(self) -> None:
+        now = self._clock()
+        if now >= self._next_adoption:
+            self._next_adoption = now + _ADOPT_EVERY_S
+            self._journal.adopt()
+        if now >= self._next_forgetting:
+            self._next_forgetting = now + _FORGET_EVERY_S
+            await self._counters.forget_idle(now - _IDLE_S)
+
+    def _went_away(self, error: StoreUnavailable) -> None:
+        self._journal.forget_records()
+        if not self._is_away:
+            _log.error("ledger: %s Records are kept in the journal (cause: %s)", error.message, error.__cause__)
+        self._is_away = True
+
+    def _came_back(self) -> None:
+        if self._is_away:
+            _log.warning("ledger: the database is back; the journal has been brought to it")
+        self._is_away = False
+
+    def _forget_flush(self, flush: asyncio.Task[None]) -> None:
+        self._flushes.discard(flush)
+        if not flush.cancelled():
+            flush.exception()  # the caller may be gone; the background flush reports
