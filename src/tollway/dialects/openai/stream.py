@@ -209,4 +209,7 @@ def _document(event: bytes) -> bytes:
 
 def _documents(block: bytes) -> list[bytes]:
     """The JSON documents of a block."""
-    return [document for event in _events(block) if (document := _document(event)).startswith(b"{")]
+    documents = [line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:")]
+    if any(document[-1:] != b"}" and document != b"[DONE]" for document in documents):
+        documents = [_document(event) for event in _events(block)]  # a document over several lines
+    return [document for document in documents if document.startswith(b"{")]

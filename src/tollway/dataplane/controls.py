@@ -1,0 +1,230 @@
+"""What the caller tells the gateway: fields and headers of the wire contract that no provider should see.
+
+Reading them takes them out of the body, so that what is left is the provider's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tollway.core.errors import InvalidRequest, Unauthenticated
+from tollway.core.principal import Principal
+from tollway.core.snapshot import Settings
+from tollway.dialects.openai.request import Fields
+from tollway.gateway.call import Controls, Headers
+
+HONOURED = frozenset(
+    {
+        "metadata",
+        "litellm_metadata",
+        "tags",
+        "litellm_session_id",
+        "litellm_trace_id",
+        "litellm_call_id",
+        "timeout",
+        "request_timeout",
+        "mock_response",
+        "extra_body",
+        "no-log",
+        "drop_params",
+        "allowed_openai_params",
+    }
+)
+"""Gateway fields this release acts on, or that mean nothing here (every field passes through anyway)."""
+
+NOT_YET = frozenset(
+    {
+        "additional_drop_params",
+        "cache",
+        "caching",
+        "content_policy_fallbacks",
+        "context_window_fallback_dict",
+        "context_window_fallbacks",
+        "disable_fallbacks",
+        "disable_global_guardrails",
+        "enable_tag_filtering",
+        "extra_headers",
+        "fallbacks",
+        "guardrails",
+        "keepalive_seconds",
+        "max_retries",
+        "mock_delay",
+        "mock_testing_content_policy_fallbacks",
+        "mock_testing_context_fallbacks",
+        "mock_testing_fallbacks",
+        "mock_testing_rate_limit_error",
+        "mock_timeout",
+        "mock_tool_calls",
+        "num_retries",
+        "policies",
+        "priority",
+        "prompt_id",
+        "prompt_label",
+        "prompt_variables",
+        "prompt_version",
+        "routing_strategy",
+        "specific_deployment",
+        "stream_timeout",
+    }
+)
+"""Taken out of the body and named in a warning header."""
+
+_OWNED = HONOURED | NOT_YET
+
+_FORBIDDEN = frozenset(
+    {"api_key", "api_base", "base_url", "api_version", "model_list", "organization", "custom_llm_provider"}
+)
+_FORBIDDEN_PREFIXES = ("aws_", "vertex_", "azure_ad_", "langfuse_")
+_NO_CONTROLS = Controls()
+_TRUE = msgspec.Raw(b"true")
+
+
+def read_controls(fields: Fields, headers: Headers, principal: Principal, settings: Settings) -> Controls:
+    """Takes the gateway's own fields out of `fields`.
+
+    Raises `Unauthenticated` for fields that would redirect the call or its credentials (the contract's 401), and
+    `InvalidRequest` for a known field of the wrong type.
+    """
+    _refuse_redirection(fields)
+    owned = fields.keys() & _OWNED
+    named_user = _end_user_header(headers, settings) or _text(fields, "user")
+    tags = principal.tags
+    tag_header = headers.get(b"x-litellm-tags")
+    session = headers.get(b"x-litellm-session-id") or headers.get(b"x-litellm-trace-id")
+    timeout = headers.get(b"x-litellm-timeout")
+    if not owned and tag_header is None and session is None and timeout is None:
+        end_user = named_user or _text(fields, "safety_identifier")
+        return Controls(tags=tags, end_user=end_user) if end_user or tags else _NO_CONTROLS
+    values = {name: fields.pop(name) for name in owned}
+    if fields.get("store") == _TRUE and "metadata" in values:
+        fields["metadata"] = values["metadata"]  # OpenAI keeps it with the stored completion
+    metadata_raw = values.get("metadata") or values.get("litellm_metadata")
+    metadata = _object(metadata_raw, "metadata")
+    if "extra_body" in values:
+        extra: Fields = _decode(values["extra_body"], "extra_body", dict[str, msgspec.Raw], "an object")
+        _refuse_redirection(extra)
+        fields.update(extra)
+    trace_id = _latin(headers.get(b"x-litellm-trace-id")) or _value_text(
+        values, "litellm_trace_id", metadata, "trace_id"
+    )
+    session_id = _latin(headers.get(b"x-litellm-session-id")) or _value_text(
+        values, "litellm_session_id", metadata, "session_id"
+    )
+    return Controls(
+        tags=_merge_tags(tags, values.get("tags"), metadata.get("tags"), tag_header),
+        end_user=named_user or _metadata_user(values, metadata) or _text(fields, "safety_identifier"),
+        session_id=session_id or trace_id,
+        trace_id=trace_id,
+        metadata=bytes(metadata_raw) if metadata_raw is not None else b"",
+        timeout_s=_timeout(timeout, values),
+        mock_response=_mock(values),
+        ignored=tuple(sorted(owned & NOT_YET)),
+    )
+
+
+def _refuse_redirection(fields: Fields) -> None:
+    for name in fields:
+        if name in _FORBIDDEN or name.startswith(_FORBIDDEN_PREFIXES):
+            raise Unauthenticated(
+                f"Authentication Error, Rejected Request: {name} is not allowed in request body. "
+                "Set it on the deployment in the configuration instead.",
+                param=name,
+            )
+
+
+def _end_user_header(headers: Headers, settings: Settings) -> str:
+    value = headers.get(b"x-litellm-customer-id") or headers.get(b"x-litellm-end-user-id")
+    if value is None and settings.user_header is not None:
+        value = headers.get(settings.user_header.lower().encode())
+    return _latin(value)
+
+
+def _metadata_user(values: dict[str, msgspec.Raw], metadata: dict[str, Any]) -> str:
+    ours = _object(values.get("litellm_metadata"), "litellm_metadata")
+    found = ours.get("user") or metadata.get("user_id")
+    return str(found) if isinstance(found, str | int) else ""
+
+
+def _merge_tags(
+    of_key: tuple[str, ...], raw: msgspec.Raw | None, of_metadata: object, header: bytes | None
+) -> tuple[str, ...]:
+    merged = dict.fromkeys(of_key)
+    if raw is not None:
+        wanted: list[str] | None = _decode(raw, "tags", list[str] | None, "a list of strings")
+        merged |= dict.fromkeys(wanted or ())
+    if isinstance(of_metadata, list):
+        merged |= dict.fromkeys(tag for tag in of_metadata if isinstance(tag, str))
+    if header is not None:
+        merged |= dict.fromkeys(tag.strip() for tag in _latin(header).split(",") if tag.strip())
+    return tuple(merged)
+
+
+def _timeout(header: bytes | None, values: dict[str, msgspec.Raw]) -> float | None:
+    if header is not None:
+        try:
+            seconds = float(header)
+        except ValueError:
+            raise InvalidRequest(
+                "'x-litellm-timeout' must be a number of seconds.", param="x-litellm-timeout"
+            ) from None
+        return _positive(seconds, "x-litellm-timeout")
+    for name in ("timeout", "request_timeout"):
+        if name in values:
+            seconds_or_none: float | None = _decode(values[name], name, float | None, "a number of seconds")
+            return None if seconds_or_none is None else _positive(seconds_or_none, name)
+    return None
+
+
+def _positive(seconds: float, name: str) -> float:
+    if not 0 < seconds < float("inf"):
+        raise InvalidRequest(f"'{name}' must be above 0 seconds.", param=name)
+    return seconds
+
+
+def _mock(values: dict[str, msgspec.Raw]) -> str | None:
+    raw = values.get("mock_response")
+    if raw is None:
+        return None
+    text: str | None = _decode(raw, "mock_response", str | None, "a string")
+    return text
+
+
+def _value_text(values: dict[str, msgspec.Raw], name: str, metadata: dict[str, Any], key: str) -> str:
+    raw = values.get(name)
+    if raw is not None:
+        text: str | None = _decode(raw, name, str | None, "a string")
+        if text:
+            return text
+    found = metadata.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def _text(fields: Fields, name: str) -> str:
+    """A text field of the provider's own; whatever else it is, is for the provider to judge."""
+    raw = fields.get(name)
+    if raw is None:
+        return ""
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:
+        return ""
+
+
+def _object(raw: msgspec.Raw | None, name: str) -> dict[str, Any]:
+    if raw is None:
+        return {}
+    found: dict[str, Any] | None = _decode(raw, name, dict[str, Any] | None, "an object")
+    return found or {}
+
+
+def _decode(raw: msgspec.Raw, name: str, type: Any, expected: str) -> Any:
+    try:
+        return msgspec.json.decode(raw, type=type)
+    except msgspec.DecodeError:
+        raise InvalidRequest(f"'{name}' must be {expected}.", param=name) from None
+
+
+def _latin(value: bytes | None) -> str:
+    return value.decode("latin-1") if value else ""

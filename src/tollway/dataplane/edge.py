@@ -1,0 +1,229 @@
+"""The entry of the data plane: one ASGI callable that finds the route and renders what comes back.
+
+What is not an inference route goes to the management app, which is made when it is first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from tollway.core.errors import Header, Overloaded, TollwayError
+from tollway.core.snapshot import Operation, Settings
+from tollway.dataplane.asgi import (
+    JSON,
+    SECURITY_HEADERS,
+    App,
+    ClientGone,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    respond,
+)
+from tollway.dataplane.controls import read_controls
+from tollway.dataplane.cors import cors_headers, preflight_headers
+from tollway.dataplane.disconnects import DisconnectWatch
+from tollway.dataplane.headers import HeaderWriter
+from tollway.dataplane.listing import ModelNotFound
+from tollway.dataplane.routes import Route, RouteTable
+from tollway.dialects.openai.errors import render_error, render_error_event
+from tollway.dialects.openai.request import read_fields, read_request
+from tollway.gateway.call import Call
+from tollway.gateway.run import Answer, Gateway, Stream
+from tollway.observability.metrics import CallLabels, Metrics
+from tollway.policy import access
+from tollway.policy.access import RouteForbidden
+from tollway.policy.auth import Authenticator, find_credential
+
+logger = logging.getLogger(__name__)
+
+_EVENT_STREAM: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+
+Page = Callable[[Scope, Receive, Send, str | None], Awaitable[None]]
+"""Serves a route that is not a call to a model."""
+
+
+class Edge:
+    """ASGI application of the data plane."""
+
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        settings: Callable[[], Settings],
+        pages: dict[str, Page],
+        management: App,
+        root_path: str = "",
+    ) -> None:
+        """`pages` by action of the route table; `management` serves every path that is not in it."""
+        self._gateway = gateway
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._settings = settings
+        self._pages = pages
+        self._management = management
+        self._root_path = root_path.rstrip("/")
+        self._routes = RouteTable()
+        self._headers = HeaderWriter()
+        self._watch = DisconnectWatch()
+        self.is_draining = False
+        """No new calls: those in flight finish."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self._management(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if self._root_path:
+            path = path.removeprefix(self._root_path) or "/"
+        route, path_model = self._routes.find(scope["method"], path)
+        if route is not None and route.operation is not None:
+            await self._generate(scope, receive, send, path, route.operation, path_model)
+            return
+        if route is not None:
+            await self._page(route, scope, receive, send, path_model)
+            return
+        await self._other(scope, receive, send, path)
+
+    async def _generate(
+        self, scope: Scope, receive: Receive, send: Send, path: str, operation: Operation, path_model: str | None
+    ) -> None:
+        """Serves one call to a model, from its first byte to its settlement."""
+        headers = dict(scope["headers"])
+        client = scope.get("client")
+        call = Call(
+            operation=operation,
+            path=path,
+            headers=headers,
+            client_ip=client[0] if client else "",
+            settings=self._settings(),
+            path_model=path_model,
+        )
+        self._metrics.in_flight += 1
+        watched = self._watch.add(receive)
+        try:
+            await self._serve(call, receive, send)
+        except TollwayError as error:
+            await self._fail(call, send, error)
+        except ClientGone:
+            await self._gateway.abandon(call)
+        except asyncio.CancelledError:
+            await self._gateway.abandon(call)
+            if not watched.is_client_gone:
+                raise  # the server is going down
+        except Exception:  # the outermost boundary: whatever it is, the caller gets a proper error
+            logger.exception("A call failed unexpectedly", extra={"call_id": call.call_id})
+            await self._fail(call, send, TollwayError("Internal server error"))
+        finally:
+            self._watch.remove(watched)
+            self._metrics.in_flight -= 1
+
+    async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
+        if self.is_draining:
+            raise Overloaded("The gateway is shutting down; try again.", headers=((b"retry-after", b"1"),))
+        settings = call.settings
+        credential = find_credential(call.headers, key_header=settings.key_header)
+        principal = call.principal = await self._authenticator.authenticate(credential)
+        access.check_route(principal, call.path)
+        call.raw_body = await read_body(receive, call.headers, settings.max_request_bytes)
+        fields = read_fields(call.raw_body)
+        call.controls = read_controls(fields, call.headers, principal, settings)
+        call.request = read_request(fields, call.operation)
+        served = await self._gateway.serve(call)
+        if isinstance(served, Answer):
+            headers = self._headers.of_answer(call, served.cost_nanos, served.upstream_headers)
+            headers.append(JSON)
+            headers += cors_headers(call.headers, settings)
+            await respond(send, 200, headers, served.body)
+            return
+        await self._stream(call, served, send)
+
+    async def _stream(self, call: Call, stream: Stream, send: Send) -> None:
+        headers = self._headers.of_stream(call, stream.upstream_headers)
+        headers += _EVENT_STREAM
+        headers += cors_headers(call.headers, call.settings)
+        try:
+            block = await stream.next()
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            while not stream.is_over:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+                block = await stream.next()
+            await send({"type": "http.response.body", "body": block})
+        except asyncio.CancelledError:
+            await stream.abandon()
+            raise
+        except Exception:  # the response has begun: the error goes into the stream
+            logger.exception("A stream failed unexpectedly", extra={"call_id": call.call_id})
+            await stream.abandon()
+            await send(
+                {"type": "http.response.body", "body": render_error_event(TollwayError("Internal server error"))}
+            )
+        await stream.close()
+
+    async def _fail(self, call: Call, send: Send, error: TollwayError) -> None:
+        try:
+            await self._gateway.settle_failure(call, error)
+        except TollwayError as fault:
+            error = fault
+        headers = self._headers.for_call(call)
+        if call.is_settled and call.deployment is not None:
+            headers.append((b"x-litellm-response-cost", b"0"))
+        headers += error.headers
+        headers.append(JSON)
+        headers += cors_headers(call.headers, call.settings)
+        await respond(send, error.status, headers, _error_body(error))
+
+    async def _page(self, route: Route, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
+        send = self._with_edge_headers(scope, send)
+        try:
+            await self._pages[route.action](scope, receive, send, model)
+        except TollwayError as error:
+            self._metrics.record_call(
+                CallLabels(route=route.path, status_code=str(error.status), exception_class=type(error).__name__),
+                total_s=0.0,
+            )
+            await respond(send, error.status, [*error.headers, JSON], _error_body(error))
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """CORS preflights, the wrong method on a path of ours, and everything that is management."""
+        headers = dict(scope["headers"])
+        allowed = self._routes.methods(path)
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            await respond(send, 200, preflight_headers(headers, self._settings()), b"OK")
+        elif scope["method"] == "HEAD" and "GET" in allowed:
+            await self({**scope, "method": "GET"}, receive, send)
+        elif allowed:
+            body = b'{"detail":"Method Not Allowed"}'
+            await respond(send, 405, [(b"allow", ", ".join(allowed).encode()), JSON, *SECURITY_HEADERS], body)
+        else:
+            await self._management({**scope, "path": path}, receive, self._with_edge_headers(scope, send))
+
+    def _with_edge_headers(self, scope: Scope, send: Send) -> Send:
+        """Adds what every response of the gateway carries: security headers and CORS."""
+        added = (*SECURITY_HEADERS, *cors_headers(dict(scope["headers"]), self._settings()))
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        return send_with_headers
+
+
+def _error_body(error: TollwayError) -> bytes:
+    """The contract's envelope, or `{"detail": …}` for the errors that it renders so."""
+    if isinstance(error, RouteForbidden | ModelNotFound):
+        return msgspec.json.encode({"detail": error.message})
+    return render_error(error)

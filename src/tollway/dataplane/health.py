@@ -1,0 +1,139 @@
+"""Health, readiness and metrics, as probes, load balancers and scrapers ask for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Literal
+from urllib.parse import parse_qs
+
+import msgspec
+
+from tollway.core.errors import TollwayError
+from tollway.core.principal import Principal
+from tollway.core.snapshot import Deployment, Operation, Settings
+from tollway.dataplane.asgi import JSON, Receive, Scope, Send, respond
+from tollway.dialects.openai.request import read_fields, read_request
+from tollway.gateway.call import Call, Controls
+from tollway.gateway.run import Answer, Gateway
+from tollway.observability.metrics import CONTENT_TYPE, Metrics
+from tollway.policy.auth import Authenticator, find_credential
+
+DatabaseState = Literal["connected", "disconnected", "Not connected"]
+
+PROBE_TIMEOUT_S = 60.0
+PROBES_AT_ONCE = 10
+
+_PROBES: dict[str, tuple[Operation, dict[str, Any]]] = {
+    "chat": ("chat", {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 5}),
+    "completion": ("completions", {"prompt": "ping", "max_tokens": 5}),
+    "embedding": ("embeddings", {"input": "ping"}),
+}
+
+
+class HealthPages:
+    """Pages of the route table that are about the gateway itself."""
+
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        settings: Callable[[], Settings],
+        database_state: Callable[[], Awaitable[DatabaseState]],
+        is_draining: Callable[[], bool],
+    ) -> None:
+        self._gateway = gateway
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._settings = settings
+        self._database_state = database_state
+        self._is_draining = is_draining
+
+    async def liveliness(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
+        """The process runs its loop."""
+        await respond(send, 200, [JSON], b'"I\'m alive!"')
+
+    async def readiness(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
+        """Traffic may come: not while draining, nor with a database that is away."""
+        if self._is_draining():
+            await respond(send, 503, [JSON], b'{"status":"shutting_down"}')
+            return
+        state = await self._database_state()
+        is_ready = state != "disconnected"
+        body = msgspec.json.encode({"status": "healthy" if is_ready else "unhealthy", "db": state})
+        await respond(send, 200 if is_ready else 503, [JSON], body)
+
+    async def health(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
+        """Without a key: one line. With one: every deployment asked for a few tokens; details for admins only."""
+        headers = dict(scope["headers"])
+        try:
+            credential = find_credential(headers, key_header=self._settings().key_header)
+        except TollwayError:
+            await respond(send, 200, [JSON], b'{"status":"healthy"}')
+            return
+        principal = await self._authenticator.authenticate(credential)
+        wanted = parse_qs(scope["query_string"].decode("latin-1"))
+        deployments = list(self._wanted(wanted.get("model", [""])[0], wanted.get("model_id", [""])[0]))
+        report = await self._probe_all(deployments, principal)
+        status = 503 if deployments and wanted and not report["healthy_count"] else 200
+        await respond(send, status, [JSON], msgspec.json.encode(report))
+
+    async def metrics(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
+        """Every series; open unless `require_auth_for_metrics_endpoint` is set."""
+        if self._settings().is_metrics_key_required:
+            headers = dict(scope["headers"])
+            credential = find_credential(headers, key_header=self._settings().key_header)
+            await self._authenticator.authenticate(credential)
+        body = await asyncio.to_thread(self._metrics.render)
+        await respond(send, 200, [(b"content-type", CONTENT_TYPE)], body)
+
+    def _wanted(self, model: str, model_id: str) -> Iterable[Deployment]:
+        for group in self._gateway.router.snapshot.groups.values():
+            for deployment in group.deployments:
+                if model in ("", group.name, deployment.model_name) and model_id in ("", deployment.id):
+                    yield deployment
+
+    async def _probe_all(self, deployments: list[Deployment], principal: Principal) -> dict[str, Any]:
+        at_once = asyncio.Semaphore(PROBES_AT_ONCE)
+
+        async def probe(deployment: Deployment) -> dict[str, Any]:
+            async with at_once:
+                return await self._probe(deployment, principal)
+
+        entries = await asyncio.gather(*map(probe, deployments))
+        healthy = [entry for entry in entries if "error" not in entry]
+        unhealthy = [entry for entry in entries if "error" in entry]
+        return {
+            "healthy_endpoints": healthy,
+            "unhealthy_endpoints": unhealthy,
+            "healthy_count": len(healthy),
+            "unhealthy_count": len(unhealthy),
+        }
+
+    async def _probe(self, deployment: Deployment, principal: Principal) -> dict[str, Any]:
+        """One tiny call through the whole path, metered like any other and paid by the key that asks."""
+        entry: dict[str, Any] = {"model": deployment.model_name, "model_id": deployment.id}
+        if principal.is_admin and deployment.api_base:
+            entry["api_base"] = deployment.api_base
+        operation, body = _PROBES.get(deployment.mode, _PROBES["chat"])
+        call = Call(
+            operation=operation,
+            path="/health",
+            headers={},
+            client_ip="",
+            settings=self._settings(),
+            path_model=deployment.id,
+        )
+        call.principal = principal
+        call.controls = Controls(timeout_s=PROBE_TIMEOUT_S)
+        call.raw_body = msgspec.json.encode(body)
+        call.request = read_request(read_fields(call.raw_body), operation)
+        try:
+            answer = await self._gateway.serve(call)
+            assert isinstance(answer, Answer)
+        except TollwayError as error:
+            await self._gateway.settle_failure(call, error)
+            entry["error"] = error.message if principal.is_admin else error.type
+        return entry

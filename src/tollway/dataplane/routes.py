@@ -1,0 +1,95 @@
+"""The inference routes: data. Found by one look-up of method and path, or by one of a few patterns.
+
+The same rows go into `/openapi.json`, the role table, and the test that every costed route passes admission.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from tollway.core.snapshot import Operation
+
+Role = Literal["public", "llm"]
+"""Who may call: anybody, or a key whose routes include inference."""
+
+Action = Literal["generate", "list_models", "get_model", "liveliness", "readiness", "health", "metrics"]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One way into the data plane."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    """With `{model}` where the path names a model; it may contain slashes."""
+    action: Action
+    operation: Operation | None = None
+    summary: str
+    role: Role = "llm"
+    schema: str | None = None
+    """Name of the request schema in OpenAI's own description."""
+
+    @property
+    def costs_money(self) -> bool:
+        """Whether calls through it must pass admission."""
+        return self.action == "generate"
+
+
+def _operation_routes(operation: Operation, path: str, summary: str, schema: str) -> tuple[Route, ...]:
+    aliases = (f"/v1{path}", path, f"/engines/{{model}}{path}", f"/openai/deployments/{{model}}{path}")
+    return tuple(
+        Route(method="POST", path=alias, action="generate", operation=operation, summary=summary, schema=schema)
+        for alias in aliases
+    )
+
+
+def _get(path: str, action: Action, summary: str, role: Role = "public") -> Route:
+    return Route(method="GET", path=path, action=action, summary=summary, role=role)
+
+
+ROUTES: tuple[Route, ...] = (
+    *_operation_routes("chat", "/chat/completions", "Answer a conversation", "CreateChatCompletionRequest"),
+    *_operation_routes("completions", "/completions", "Continue a text", "CreateCompletionRequest"),
+    *_operation_routes("embeddings", "/embeddings", "Embed texts as vectors", "CreateEmbeddingRequest"),
+    _get("/v1/models", "list_models", "List the models this key may call", "llm"),
+    _get("/models", "list_models", "List the models this key may call", "llm"),
+    _get("/v1/models/{model}", "get_model", "One model", "llm"),
+    _get("/models/{model}", "get_model", "One model", "llm"),
+    _get("/health/liveliness", "liveliness", "Is the process alive?"),
+    _get("/health/liveness", "liveliness", "Is the process alive?"),
+    _get("/health/readiness", "readiness", "May traffic come?"),
+    _get("/health", "health", "Health in short; with an admin key, a probe of every deployment"),
+    _get("/metrics", "metrics", "Prometheus metrics"),
+    _get("/metrics/", "metrics", "Prometheus metrics"),
+)
+
+
+class RouteTable:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
+        self._exact: dict[tuple[str, str], Route] = {(route.method, route.path): route for route in routes if "{" not in route.path}
+        self._patterns = [
+            (re.compile(re.escape(route.path).replace(r"\{model\}", "(.+)")), route)
+            for route in routes
+            if "{" in route.path
+        ]
+        self._prefixes = tuple({route.path.partition("{")[0] for _, route in self._patterns})
+
+    def find(self, method: str, path: str) -> tuple[Route | None, str | None]:
+        """The route and the model its path names; `(None, None)` if it is not ours."""
+        route = self._exact.get((method, path))
+        if route is not None:
+            return route, None
+        if path.startswith(self._prefixes):
+            for pattern, candidate in self._patterns:
+                match = pattern.fullmatch(path)
+                if match is not None and candidate.method == method:
+                    return candidate, match[1]
+        return None, None
+
+    def methods(self, path: str) -> list[str]:
+        """Methods that the data plane answers on a path."""
+        return [method for method in ("GET", "POST") if self.find(method, path)[0] is not None]

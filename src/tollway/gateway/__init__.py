@@ -1,0 +1,1 @@
+"""The use case "serve one call", free of HTTP: admit, attempt, relay, settle."""

@@ -1,0 +1,118 @@
+"""One client request on its way through the gateway: the only mutable object of the path."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from tollway.core.ids import new_call_id
+from tollway.core.principal import Principal, Scope
+from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
+from tollway.dialects.openai.request import Request
+from tollway.ports.counters import Settled, Ticket
+
+Headers = dict[bytes, bytes]
+
+
+class Controls(msgspec.Struct, kw_only=True, gc=False):
+    """What the caller tells the gateway rather than the provider, from headers and body."""
+
+    tags: tuple[str, ...] = ()
+    end_user: str = ""
+    session_id: str = ""
+    trace_id: str = ""
+    metadata: bytes = b""
+    """JSON object as sent."""
+    timeout_s: float | None = None
+    mock_response: str | None = None
+    ignored: tuple[str, ...] = ()
+    """Gateway fields that this release knows and does not act on yet."""
+
+
+ANONYMOUS = Principal(key_hash="")
+"""The caller until authenticated."""
+_NO_CONTROLS = Controls()
+_UNREAD = Request({}, None, False, False, None, 1)
+
+
+class Call:
+    """Everything known about one call so far. Times are seconds of `time.perf_counter` unless the name says else."""
+
+    __slots__ = (
+        "call_id",
+        "client_ip",
+        "controls",
+        "deployment",
+        "first_token",
+        "group",
+        "headers",
+        "input_bound",
+        "is_client_gone",
+        "is_settled",
+        "operation",
+        "path",
+        "path_model",
+        "principal",
+        "raw_body",
+        "request",
+        "requested_model",
+        "scopes",
+        "sent",
+        "settings",
+        "settled",
+        "started",
+        "started_at_us",
+        "ticket",
+        "upstream_body",
+        "upstream_s",
+    )
+
+    def __init__(
+        self,
+        *,
+        operation: Operation,
+        path: str,
+        headers: Headers,
+        client_ip: str,
+        settings: Settings,
+        path_model: str | None = None,
+    ) -> None:
+        """`path_model`: the model named by the path (`/engines/{model}/…`)."""
+        self.started = time.perf_counter()
+        self.started_at_us = time.time_ns() // 1000
+        self.operation: Operation = operation
+        self.path = path
+        self.path_model = path_model
+        self.headers = headers
+        self.client_ip = client_ip
+        self.settings = settings
+        self.call_id = _call_id(headers.get(b"x-litellm-call-id"))
+        self.raw_body = b""
+        self.principal = ANONYMOUS
+        self.controls = _NO_CONTROLS
+        self.request = _UNREAD
+        self.requested_model = ""
+        self.group: ModelGroup | None = None
+        self.deployment: Deployment | None = None
+        self.scopes: tuple[Scope, ...] = ()
+        self.input_bound = 0
+        self.ticket: Ticket | None = None
+        self.upstream_body = b""
+        self.sent = 0.0
+        """When the request went to the provider; 0.0: it did not."""
+        self.upstream_s = 0.0
+        """Time spent waiting for the provider."""
+        self.first_token = 0.0
+        self.is_settled = False
+        self.settled: Settled | None = None
+        self.is_client_gone = False
+
+
+def _call_id(given: bytes | None) -> str:
+    """The caller's id if it is printable and not too long, else a new one."""
+    if given and len(given) <= 128:
+        text = given.decode("latin-1")
+        if text.isascii() and text.isprintable():
+            return text
+    return new_call_id()

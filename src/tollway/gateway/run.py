@@ -1,0 +1,387 @@
+"""Serving one call: choose, reserve, attempt, relay, settle. Knows nothing of HTTP servers.
+
+    Gateway.serve(call) ── Answer                      a whole answer, settled
+                        └─ Stream ── next() … is_over  settled before its last bytes go out
+
+A call that was admitted is settled exactly once, whatever happens: success, error, a client that leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tollway.accounting.pricing import upper_bound_nanos
+from tollway.accounting.tokens import input_bound
+from tollway.core.errors import Header, Misconfigured, TollwayError, UnknownModel, UpstreamError
+from tollway.core.principal import Scope
+from tollway.core.snapshot import Deployment, Endpoint, Operation, Origin, Settings, TransportName
+from tollway.core.usage import Usage
+from tollway.dialects.openai.errors import is_error_document, upstream_error
+from tollway.dialects.openai.request import Request, render_request
+from tollway.dialects.openai.response import render_reply
+from tollway.dialects.openai.stream import StreamRelay, first_error
+from tollway.dialects.openai.wire import read_text
+from tollway.gateway.call import Call
+from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
+from tollway.policy import access, limits
+from tollway.ports.counters import CounterStore
+from tollway.ports.ledger import Journal
+from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
+from tollway.routing.router import Router
+
+logger = logging.getLogger(__name__)
+
+_DRAIN_S = 1.0
+
+_MOCK_ORIGIN = Origin("http", "mock", 0)
+_MOCKED: dict[Operation, Endpoint] = {
+    "chat": Endpoint(origin=_MOCK_ORIGIN, target="/v1/chat/completions", headers=()),
+    "completions": Endpoint(origin=_MOCK_ORIGIN, target="/v1/completions", headers=()),
+    "embeddings": Endpoint(origin=_MOCK_ORIGIN, target="/v1/embeddings", headers=()),
+}
+"""Where a call with `mock_response` goes if its provider does not offer the operation."""
+
+
+class Answer(msgspec.Struct, gc=False):
+    """A whole answer for the client."""
+
+    body: bytes
+    upstream_headers: tuple[Header, ...]
+    cost_nanos: int
+
+
+class Gateway:
+    """Serves calls by the current router, which a reload replaces."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        transports: Mapping[TransportName, Transport],
+        counters: CounterStore,
+        spends: limits.SpendSource,
+        journal: Journal,
+        settler: Settler,
+    ) -> None:
+        self.router = router
+        self._transports = transports
+        self._counters = counters
+        self._spends = limits.SharedSpend(spends)
+        self._journal = journal
+        self._settler = settler
+
+    async def serve(self, call: Call) -> Answer | Stream:
+        """Serves an authenticated call whose request has been read.
+
+        Raises `TollwayError`; `settle_failure` must then be called with it, and after a cancellation `abandon`.
+        """
+        deployment = self._choose(call)
+        self._journal.check()
+        await self._admit(call, deployment)
+        response = await self._attempt(call, deployment)
+        if call.request.is_stream:
+            return await self._open_stream(call, deployment, response)
+        return await self._answer(call, deployment, response)
+
+    async def settle_failure(self, call: Call, error: TollwayError) -> None:
+        """Settles a call that ended in an error before any of its answer went out."""
+        if call.is_settled:
+            return
+        if call.sent:
+            await self._settler.settle(call, None, error=error)
+            return
+        if call.ticket is not None:
+            call.settled = await self._counters.settle(call.ticket, tokens=0, cost_nanos=0)
+        self._settler.refuse(call, error)
+
+    async def abandon(self, call: Call) -> None:
+        """Settles a call whose client left before any of its answer went out."""
+        await self.settle_failure(call, client_gone())
+
+    def _choose(self, call: Call) -> Deployment:
+        principal, request = call.principal, call.request
+        model = request.model or call.path_model or call.settings.default_model
+        if not model:
+            raise UnknownModel(
+                "litellm.BadRequestError: You passed in model=None. There are no healthy deployments for this model",
+                param="model",
+            )
+        call.requested_model = model
+        wanted = access.apply_alias(principal, model)
+        group = self.router.group(wanted)
+        access.check_model(principal, wanted, access_groups=group.access_groups if group is not None else frozenset())
+        if group is None:
+            raise _unknown_model(call, model)
+        call.group = group
+        deployment = call.deployment = self.router.pick(group)
+        if call.operation not in deployment.endpoints and call.controls.mock_response is None:
+            raise Misconfigured(
+                f"Model '{group.name}' is served by {deployment.provider}, which does not offer {call.operation}.",
+                param="model",
+                status=400,
+                type="invalid_request_error",
+            )
+        return deployment
+
+    async def _admit(self, call: Call, deployment: Deployment) -> None:
+        """Reserves an upper bound of what the call can use in every scope it touches."""
+        request = call.request
+        call.scopes = _scopes(call)
+        if not call.scopes:
+            return
+        tokens_in = call.input_bound = input_bound(call.raw_body)
+        tokens_out = _output_bound(request, deployment, call.settings) if call.operation != "embeddings" else 0
+        call.ticket = await limits.admit(
+            self._counters,
+            self._spends,
+            call.scopes,
+            tokens=tokens_in + tokens_out,
+            cost_nanos=upper_bound_nanos(deployment.price, input_tokens=tokens_in, output_tokens=tokens_out),
+            settings=call.settings,
+            key_name=call.principal.key_name,
+        )
+
+    async def _attempt(self, call: Call, deployment: Deployment) -> UpstreamResponse:
+        """Sends the request to a deployment. Raises `UpstreamError` for anything but an answer with status 200."""
+        request = call.request
+        name: TransportName = deployment.transport
+        mock = call.controls.mock_response if call.controls.mock_response is not None else deployment.mock_response
+        if mock is not None:
+            name = "demo"
+            request.fields["demo"] = msgspec.Raw(msgspec.json.encode({"text": mock}))
+        call.upstream_body = render_request(request, deployment, call.operation)
+        endpoint = deployment.endpoints.get(call.operation) or _MOCKED[call.operation]
+        headers = await endpoint.credential() if endpoint.credential is not None else ()
+        timeouts = deployment.timeouts
+        if call.controls.timeout_s is not None:
+            timeouts = msgspec.structs.replace(timeouts, total=call.controls.timeout_s)
+        call.sent = time.perf_counter()
+        try:
+            response = await self._transports[name].send(
+                UpstreamRequest(
+                    endpoint=endpoint,
+                    body=call.upstream_body,
+                    headers=headers,
+                    timeouts=timeouts,
+                    max_response_bytes=call.settings.max_response_bytes,
+                )
+            )
+            if response.status != 200:
+                raise await _refusal(response, deployment)
+        finally:
+            call.upstream_s = time.perf_counter() - call.sent
+        return response
+
+    async def _answer(self, call: Call, deployment: Deployment, response: UpstreamResponse) -> Answer:
+        try:
+            body = await response.read()
+        finally:
+            response.close()
+            call.upstream_s = time.perf_counter() - call.sent
+        try:
+            reply = render_reply(body, call.requested_model)
+        except msgspec.DecodeError:
+            raise _unreadable(deployment, "is not valid JSON") from None
+        text = read_text(body)[0] if reply.usage is None and call.operation != "embeddings" else ""
+        cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=text)
+        return Answer(reply.body, tuple(response.headers), cost)
+
+    async def _open_stream(self, call: Call, deployment: Deployment, response: UpstreamResponse) -> Stream:
+        """Waits for the first bytes, so that a provider that fails at once gets a proper error with a status."""
+        stream = Stream(call, response, self._settler)
+        try:
+            content_type = next((value for name, value in response.headers if name == b"content-type"), b"")
+            if b"json" in content_type:
+                raise _not_a_stream(await response.read(), deployment)
+            await stream.peek(deployment)
+        except BaseException:
+            response.close()
+            raise
+        return stream
+
+
+class Stream:
+    """A stream on its way to the client. Forward what `next` returns until `is_over`; then `close`."""
+
+    __slots__ = ("_call", "_first", "_relay", "_response", "_settler", "is_over", "upstream_headers")
+
+    def __init__(self, call: Call, response: UpstreamResponse, settler: Settler) -> None:
+        self._call = call
+        self._response = response
+        self._settler = settler
+        self._first = b""
+        wants_usage = call.request.wants_usage or call.settings.always_include_stream_usage
+        self._relay = StreamRelay(call.requested_model, forwards_usage=wants_usage)
+        self.is_over = False
+        """What `next` has just returned was the last."""
+        self.upstream_headers = tuple(response.headers)
+
+    async def peek(self, deployment: Deployment) -> None:
+        """Awaits the first bytes. Raises `UpstreamError` if they are an error event, or there are none."""
+        self._first = await self._response.next_chunk()
+        self._call.first_token = time.perf_counter()
+        if not self._first:
+            raise _unreadable(deployment, "ended before it began")
+        document = first_error(self._first) if b'"error"' in self._first[:512] else None
+        if document is not None:
+            raise upstream_error(_status_in(document), document, _vendor(deployment))
+
+    async def next(self) -> bytes:
+        """The next bytes for the client; never empty unless `is_over`."""
+        relay = self._relay
+        while True:
+            try:
+                data = self._first or await self._response.next_chunk()
+            except UpstreamError as error:
+                return await self._finish(b"", error)
+            self._first = b""
+            if not data:
+                rest = relay.end()
+                return await self._finish(rest, None if relay.is_complete else _cut())
+            block = relay.feed(data)
+            if relay.is_done:
+                return await self._finish(block, None)
+            if block:
+                return block
+
+    async def abandon(self) -> None:
+        """The client left: stop the provider, settle what was used."""
+        self._response.close()
+        if not self._call.is_settled:
+            await self._settle(client_gone())
+
+    async def close(self) -> None:
+        """Gives the connection back, once everything was forwarded."""
+        if self.is_over and self._relay.is_done:
+            try:
+                async with asyncio.timeout(_DRAIN_S):
+                    while await self._response.next_chunk():
+                        pass
+            except (UpstreamError, TimeoutError):
+                pass  # the answer is complete; only the connection is lost
+        self._response.close()
+
+    async def _finish(self, block: bytes, error: UpstreamError | None) -> bytes:
+        """Settles first: nobody gets the end of a stream that is not in the journal."""
+        relay = self._relay
+        self.is_over = True
+        if error is None and not relay.usage.total_tokens and relay.has_error:
+            error = UpstreamError("The provider ended the stream with an error.", upstream_status=200)
+        try:
+            await self._settle(error)
+        except TollwayError as fault:
+            return relay.close(fault) or b""
+        return block + relay.close(error)
+
+    async def _settle(self, error: TollwayError | None) -> None:
+        relay, call = self._relay, self._call
+        call.upstream_s = time.perf_counter() - call.sent
+        usage: Usage | None = relay.usage if relay.usage.total_tokens else None
+        text = relay.text if usage is None else ""
+        await self._settler.settle(call, usage, response_id=relay.response_id, text=text, error=error)
+
+
+def client_gone() -> TollwayError:
+    """The client closed the connection: nobody reads this, but the record and the metrics name it."""
+    return TollwayError("The client closed the connection.", status=CLIENT_GONE_STATUS, type="client_disconnect")
+
+
+def _scopes(call: Call) -> tuple[Scope, ...]:
+    """Every entity whose limits the call touches: the key's, and its limits for this model."""
+    principal = call.principal
+    if principal.model_scopes and call.group is not None and call.group.name in principal.model_scopes:
+        return (*principal.scopes, principal.model_scopes[call.group.name])
+    return principal.scopes
+
+
+def _output_bound(request: Request, deployment: Deployment, settings: Settings) -> int:
+    """Most tokens the answer can have: the caller's limit, else the model's, capped unless reservations are strict."""
+    limit = request.output_limit
+    if limit is None:
+        limit = deployment.max_output_tokens or settings.output_reservation_tokens
+        if not settings.is_output_reservation_strict:
+            limit = min(limit, settings.output_reservation_tokens)
+    return limit * request.choices
+
+
+async def _refusal(response: UpstreamResponse, deployment: Deployment) -> UpstreamError:
+    try:
+        body = await response.read()
+    finally:
+        response.close()
+    return upstream_error(response.status, body, _vendor(deployment), passed_on(response.headers))
+
+
+def _not_a_stream(body: bytes, deployment: Deployment) -> UpstreamError:
+    """A provider answered a stream request with JSON: an error, or it does not stream."""
+    if is_error_document(body):
+        return upstream_error(_status_in(body), body, _vendor(deployment))
+    return _unreadable(deployment, "is not a stream, though one was asked for")
+
+
+def _unreadable(deployment: Deployment, what: str) -> UpstreamError:
+    return UpstreamError(
+        f"litellm.APIError: {_vendor(deployment)} - The provider's answer {what}.",
+        error_class="APIError",
+        upstream_status=200,
+        is_retryable=True,
+    )
+
+
+def _cut() -> UpstreamError:
+    return UpstreamError(
+        "litellm.APIConnectionError: The provider's stream ended before the answer was complete.",
+        upstream_status=200,
+        is_retryable=True,
+    )
+
+
+def _status_in(document: bytes) -> int:
+    """The HTTP status an error event names in its `code`, else 500."""
+    try:
+        code = msgspec.json.decode(document, type=_ErrorCode).error.code
+        status = int(code)  # type: ignore[call-overload]  # whatever else it is raises
+    except (msgspec.DecodeError, TypeError, ValueError):
+        return 500
+    return status if 400 <= status < 600 else 500
+
+
+class _CodeField(msgspec.Struct):
+    code: object = None
+
+
+class _ErrorCode(msgspec.Struct):
+    error: _CodeField = _CodeField()
+
+
+def _vendor(deployment: Deployment) -> str:
+    return f"{deployment.provider.capitalize()}Exception"
+
+
+def _unknown_model(call: Call, model: str) -> UnknownModel:
+    if call.operation == "chat":
+        text = f"litellm.BadRequestError: You passed in model={model}. There are no healthy deployments for this model"
+    else:
+        text = (
+            f"/{call.operation}: Invalid model name passed in model={model}. "
+            "Call `/v1/models` to view available models for your key."
+        )
+    return UnknownModel(text, param="model")
+
+
+_PLAIN = frozenset({b"retry-after", b"x-request-id", b"request-id"})
+
+
+def passed_on(headers: Sequence[Header]) -> tuple[Header, ...]:
+    """A vendor's headers as the client gets them: prefixed, and those that clients act on under their own name too."""
+    result: list[Header] = []
+    for name, value in headers:
+        result.append((b"llm_provider-" + name, value))
+        if name in _PLAIN or name.startswith(b"x-ratelimit-"):
+            result.append((b"request-id" if name == b"x-request-id" else name, value))
+    return tuple(result)

@@ -1,0 +1,176 @@
+"""Settlement: what a call used, what that costs, and the one record of it. Always runs, exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from tollway.accounting.pricing import cost_nanos
+from tollway.core.errors import TollwayError, UpstreamError
+from tollway.core.ids import new_record_id
+from tollway.core.record import MASTER_KEY_ID, Record
+from tollway.core.snapshot import Deployment, Operation
+from tollway.core.usage import NO_USAGE, Usage
+from tollway.gateway.call import Call
+from tollway.observability.metrics import UNKNOWN, CallLabels, KeyBudget, Metrics
+from tollway.ports.counters import CounterStore
+from tollway.ports.ledger import Journal
+
+Estimate = Callable[[bytes, str, str, Operation], Awaitable[Usage]]
+"""Counts a call that the provider did not: upstream body, text of the answer, model, operation."""
+
+CALL_TYPES: dict[Operation, str] = {
+    "chat": "acompletion",
+    "completions": "atext_completion",
+    "embeddings": "aembedding",
+}
+CLIENT_GONE_STATUS = 499
+
+
+class Settler:
+    """Replaces reservations by what was used, writes records, counts."""
+
+    def __init__(self, counters: CounterStore, journal: Journal, metrics: Metrics, estimate: Estimate) -> None:
+        self._counters = counters
+        self._journal = journal
+        self._metrics = metrics
+        self._estimate = estimate
+
+    async def settle(
+        self,
+        call: Call,
+        usage: Usage | None,
+        *,
+        response_id: str = "",
+        text: str = "",
+        error: TollwayError | None = None,
+    ) -> int:
+        """Settles an admitted call and returns its cost in nano-dollars.
+
+        `usage` None: the provider reported none, so `text` is counted, provided the request was sent at all. Raises
+        `Overloaded` if the record could not be written; the reservation is replaced even then.
+        """
+        call.is_settled = True
+        deployment = call.deployment
+        assert deployment is not None
+        if usage is None:
+            usage = await self._count(call, deployment, text) if _was_served(call, text, error) else NO_USAGE
+        cost = cost_nanos(deployment.price, usage)
+        if call.ticket is not None:
+            call.settled = await self._counters.settle(
+                call.ticket, tokens=usage.total_tokens - usage.cache_read_tokens, cost_nanos=cost
+            )
+        self._observe(call, deployment, usage, cost, error)
+        await self._journal.append(self._record(call, deployment, usage, cost, response_id, error))
+        return cost
+
+    def refuse(self, call: Call, error: TollwayError) -> None:
+        """Counts a call that was turned away before any provider was asked."""
+        call.is_settled = True
+        self._metrics.record_call(_labels(call, call.deployment, error), total_s=time.perf_counter() - call.started)
+
+    async def _count(self, call: Call, deployment: Deployment, text: str) -> Usage:
+        return await self._estimate(call.upstream_body, text, deployment.model, call.operation)
+
+    def _observe(self, call: Call, deployment: Deployment, usage: Usage, cost: int, error: TollwayError | None) -> None:
+        total = time.perf_counter() - call.started
+        self._metrics.record_call(
+            _labels(call, deployment, error),
+            total_s=total,
+            upstream_s=call.upstream_s,
+            first_token_s=call.first_token - call.started if call.first_token else None,
+            overhead_s=max(0.0, total - call.upstream_s),
+            usage=usage,
+            cost_nanos=cost,
+            is_priced=deployment.price.is_known,
+        )
+        if call.settled is not None and call.scopes[0].budget_nanos is not None:
+            scope = call.scopes[0]
+            self._metrics.record_key_budget(
+                scope.id, KeyBudget(scope.label, scope.budget_nanos or 0, call.settled.spent_nanos)
+            )
+
+    def _record(
+        self, call: Call, deployment: Deployment, usage: Usage, cost: int, response_id: str, error: TollwayError | None
+    ) -> Record:
+        principal, controls = call.principal, call.controls
+        now_us = time.time_ns() // 1000
+        return Record(
+            record_id=new_record_id(call.started_at_us // 1000),
+            kind="call",
+            started_at=call.started_at_us,
+            ended_at=now_us,
+            first_token_at=call.started_at_us + int((call.first_token - call.started) * 1e6) if call.first_token else 0,
+            call_id=call.call_id,
+            response_id=response_id,
+            call_type=CALL_TYPES[call.operation],
+            route=call.path,
+            is_success=error is None,
+            is_stream=call.request.is_stream,
+            key_hash=MASTER_KEY_ID if principal.is_admin else principal.key_hash,
+            key_alias=principal.key_alias or "",
+            user_id=principal.user_id or "",
+            team_id=principal.team_id or "",
+            organization_id=principal.organization_id or "",
+            end_user=controls.end_user,
+            model=deployment.model,
+            model_group=call.group.name if call.group is not None else "",
+            model_id=deployment.id,
+            provider=deployment.provider,
+            api_base=deployment.api_base,
+            usage=usage,
+            cost_nanos=cost,
+            is_priced=deployment.price.is_known,
+            tags=controls.tags,
+            session_id=controls.session_id,
+            trace_id=controls.trace_id,
+            client_ip=call.client_ip,
+            user_agent=call.headers.get(b"user-agent", b"").decode("latin-1")[:256],
+            metadata=controls.metadata,
+            status_code=200 if error is None else error.status,
+            error_type="" if error is None else error.type,
+            error_class=_error_class(error),
+            error_message="" if error is None else error.message[:2_000],
+            charges=call.settled.charges if call.settled is not None else (),
+            overhead_us=int((time.perf_counter() - call.started - call.upstream_s) * 1e6),
+        )
+
+
+def _was_served(call: Call, text: str, error: TollwayError | None) -> bool:
+    """Whether the provider has done work that it did not report.
+
+    It has when it answered, when it was cut after saying something, and when the client left after the request was
+    sent. A vendor's refusal, or no answer at all, costs nothing.
+    """
+    if not call.sent:
+        return False
+    return error is None or bool(text) or error.status == CLIENT_GONE_STATUS
+
+
+def _labels(call: Call, deployment: Deployment | None, error: TollwayError | None) -> CallLabels:
+    principal, group = call.principal, call.group
+    status = "200" if error is None else str(error.status)
+    return CallLabels(
+        route=call.path if call.path_model is None else "/openai/deployments",
+        status_code=status,
+        requested_model=group.name if group is not None else UNKNOWN,
+        model_group=group.name if group is not None else UNKNOWN,
+        model=deployment.model if deployment is not None else UNKNOWN,
+        litellm_model_name=deployment.model_name if deployment is not None else UNKNOWN,
+        model_id=deployment.id if deployment is not None else UNKNOWN,
+        api_base=deployment.api_base if deployment is not None else UNKNOWN,
+        api_provider=deployment.provider if deployment is not None else UNKNOWN,
+        hashed_api_key=principal.key_hash or UNKNOWN,
+        api_key_alias=principal.key_alias or UNKNOWN,
+        team=principal.team_id or UNKNOWN,
+        user=principal.user_id or UNKNOWN,
+        org_id=principal.organization_id or UNKNOWN,
+        exception_status=UNKNOWN if error is None else status,
+        exception_class=UNKNOWN if error is None else _error_class(error),
+    )
+
+
+def _error_class(error: TollwayError | None) -> str:
+    if error is None:
+        return ""
+    return error.error_class if isinstance(error, UpstreamError) else type(error).__name__

@@ -1,0 +1,81 @@
+"""From the model a caller names to the deployment that serves the call."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect
+from collections.abc import Iterator
+from itertools import accumulate
+
+from tollway.core.snapshot import Deployment, ModelGroup, Snapshot
+
+_EXPANSIONS_KEPT = 4096
+
+
+class Router:
+    """Routes by one snapshot. Made anew with each; what is derived from the snapshot lives and dies with it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._expanded: dict[str, ModelGroup] = {}
+        self._weights: dict[str, tuple[tuple[Deployment, ...], list[float]]] = {}
+
+    def group(self, model: str) -> ModelGroup | None:
+        """The model group behind a name: an exact name, an alias, a deployment id, or a wildcard; None if nobody."""
+        snapshot = self.snapshot
+        found = snapshot.groups.get(model)
+        if found is not None:
+            return found
+        alias = snapshot.aliases.get(model)
+        if alias is not None and alias != model:
+            return self.group(alias)
+        return snapshot.by_id.get(model) or self._expanded.get(model) or self._expand(model)
+
+    def pick(self, group: ModelGroup) -> Deployment:
+        """One deployment of the group: among those of the lowest `order`, at random by weight."""
+        if len(group.deployments) == 1:
+            return group.deployments[0]
+        candidates, cumulative = self._weights.get(group.name) or self._weigh(group)
+        return candidates[bisect(cumulative, random.random() * cumulative[-1], hi=len(candidates) - 1)]
+
+    def names(self) -> Iterator[str]:
+        """Every public name to list: groups, visible aliases, and what is known behind wildcards."""
+        snapshot = self.snapshot
+        yield from snapshot.groups
+        yield from (alias for alias in snapshot.aliases if alias not in snapshot.hidden)
+        listed = set(snapshot.groups) | set(snapshot.aliases)
+        for wildcard in snapshot.wildcards:
+            for name in wildcard.examples or (wildcard.pattern,):
+                if name not in listed:
+                    listed.add(name)
+                    yield name
+
+    def _expand(self, model: str) -> ModelGroup | None:
+        for wildcard in self.snapshot.wildcards:
+            if matches(wildcard.pattern, model):
+                group = wildcard.expand(model)
+                if group is not None:
+                    if len(self._expanded) >= _EXPANSIONS_KEPT:  # names come from callers: never without bound
+                        self._expanded.clear()
+                        self._weights.clear()
+                    self._expanded[model] = group
+                    return group
+        return None
+
+    def _weigh(self, group: ModelGroup) -> tuple[tuple[Deployment, ...], list[float]]:
+        lowest = min(deployment.order for deployment in group.deployments)
+        candidates = tuple(deployment for deployment in group.deployments if deployment.order == lowest)
+        weights = [max(deployment.weight, 0.0) for deployment in candidates]
+        if not any(weights):
+            weights = [1.0] * len(candidates)
+        weighed = (candidates, list(accumulate(weights)))
+        self._weights[group.name] = weighed
+        return weighed
+
+
+def matches(pattern: str, model: str) -> bool:
+    """Whether a name fits a pattern with one `*` in it."""
+    before, star, after = pattern.partition("*")
+    if not star:
+        return pattern == model
+    return model.startswith(before) and model.endswith(after) and len(model) >= len(before) + len(after)
