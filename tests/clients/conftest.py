@@ -1,0 +1,42 @@
+"""One gateway for every client: vendors played by aimock, and the built-in model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.aimock import Aimock, running_aimock
+from tests.support.gateway import Gateway, running_gateway
+
+ANSWERS = Path(__file__).parent / "answers.json"
+
+
+@pytest.fixture(scope="session")
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aimock]:
+    with running_aimock(tmp_path_factory.mktemp("aimock"), ANSWERS) as mock:
+        yield mock
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory, vendor: Aimock) -> Iterator[Gateway]:
+    openai = {"api_base": vendor.api_base, "api_key": "sk-vendor"}
+    models = {
+        "gpt-4o": {"model": "openai/gpt-4o", **openai},
+        "azure-gpt": {
+            "model": "azure/gpt-4o-eu",
+            "api_base": vendor.origin,
+            "api_key": "azure-secret",
+            "api_version": "2024-10-21",
+        },
+        "text-embedding-3-small": {"model": "openai/text-embedding-3-small", **openai},
+        "unreachable": {"model": "openai/gpt-4o", "api_base": "http://127.0.0.1:9/v1", "api_key": "sk-vendor"},
+        "demo": {"model": "demo/demo"},
+    }
+    config = {"model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()]}
+    with running_gateway(tmp_path_factory.mktemp("gateway"), config) as running:
+        yield running
+
+
+@pytest.fixture
+def key(gateway: Gateway) -> str:
+    """A fresh virtual key with a budget and limits."""
+    return gateway.create_key(max_budget=10, rpm_limit=1000, tpm_limit=1_000_000, max_parallel_requests=10)
