@@ -1,0 +1,150 @@
+"""A configuration as it was settled: complete, immutable, every value with its origin."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from typing_extensions import override
+
+from tollway.config.problem import Problem
+from tollway.config.secret import Secret
+from tollway.core.snapshot import Settings
+
+WELL_KNOWN_MASTER_KEYS = frozenset({"sk-1234", "sk-12345", "sk-123456", "sk-master", "sk-test", "1234"})
+"""Keys out of guides and examples: the first that an attacker tries."""
+
+
+class Sourced(msgspec.Struct, frozen=True):
+    """A value and who said so."""
+
+    value: Any
+    origin: str
+    """`flag --port`, `environment TOLLWAY_PORT`, `config.yaml:12`, `default`."""
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process itself is told. Times are seconds."""
+
+    host: str
+    port: int
+    workers: int
+    ssl_keyfile: str | None
+    ssl_certfile: str | None
+    keepalive_s: float
+    drain_grace_s: float
+    root_path: str
+    log_level: str
+    log_format: Literal["text", "json"]
+    data_dir: Path
+    database_url: Secret | None
+    """None: an SQLite file in `data_dir`."""
+    master_key: Secret | None
+    """None: to be generated and kept in `data_dir`."""
+    salt_key: Secret | None
+    """None: to be generated and kept in `data_dir`."""
+    allow_weak_master_key: bool
+    stores_models: bool
+    journal_fsync: bool
+
+    @property
+    def has_well_known_master_key(self) -> bool:
+        """Whether anybody could guess the master key."""
+        return self.master_key in WELL_KNOWN_MASTER_KEYS
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One element of `model_list`, with environment variables filled in."""
+
+    model_name: str
+    litellm_params: Mapping[str, Any]
+    model_info: Mapping[str, Any] = {}
+    id: str
+    """`model_info.id`, else a hash over name and parameters as written, the same after every restart."""
+    origin: str
+    """`config.yaml:12`, `environment OPENAI_API_KEY`."""
+    places: Mapping[str, str] = {}
+    """Where each parameter was written."""
+    vendors: frozenset[str] | None = None
+    """For a name that matches anything: the providers it may lead to; None: all."""
+
+
+class Alias(msgspec.Struct, frozen=True):
+    """Another name of a model group."""
+
+    name: str
+    target: str
+    is_hidden: bool
+    place: str
+
+
+class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for every deployment that does not say otherwise."""
+
+    timeout_s: float | None
+    """None: nobody said; the data plane's own limits apply."""
+    stream_timeout_s: float | None
+    verify: bool | str
+    default_params: Mapping[str, Any]
+    parallel: int | None
+    skips_invalid: bool
+    """A model that is wrong is left out and named, instead of refusing to start."""
+
+
+class Environment(dict[str, str]):
+    """Environment variables. Not for printing: they hold provider keys."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{len(self)} environment variables>"
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the operator decided."""
+
+    server: ServerSettings
+    data_plane: Settings
+    calls: CallSettings
+    models: tuple[ModelEntry, ...]
+    has_model_list: bool
+    """Whether a file says which models there are; otherwise what the environment offers is used."""
+    aliases: tuple[Alias, ...]
+    default_key_params: Mapping[str, Any]
+    upperbound_key_params: Mapping[str, Any]
+    callbacks: Mapping[str, Sequence[str]]
+    """As written, by key (`success_callback`, …)."""
+    environ: Environment
+    """The process's variables and those the file adds."""
+    added_environment: Environment
+    """What the file adds."""
+    files: tuple[Path, ...]
+    """Every file that was read; the main one first."""
+    origins: Mapping[str, Sourced]
+    """Every setting by path (`general_settings.port`)."""
+    notices: tuple[Problem, ...]
+    """What an operator ought to know although it stops nothing."""
+
+    @property
+    def warnings(self) -> str:
+        """All notices as one text; empty if there are none."""
+        return combine(self.notices)
+
+
+def combine(notices: Sequence[Problem]) -> str:
+    """One warning that says everything; empty if there is nothing to say."""
+    if not notices:
+        return ""
+    return "\n".join(("About this configuration:", *(f"  {notice}" for notice in notices)))
+
+
+def entry_id(model_name: str, written_params: Mapping[str, Any], occurrence: int = 0) -> str:
+    """The id of a deployment that was given none: SHA-256 over what was written, so that restarts do not change it.
+
+    References to the environment count as written: a rotated key is still the same deployment. `occurrence` tells
+    entries apart that are equal to the letter.
+    """
+    content = [model_name, written_params, *([occurrence] if occurrence else [])]
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

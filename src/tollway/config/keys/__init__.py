@@ -1,0 +1,31 @@
+"""Every key a configuration file may hold, as data: the checker, the precedence and the reference page read it.
+
+Names, tiers and meanings follow LiteLLM's `config.yaml`; keys marked `is_own` are Tollway's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tollway.config.keys.environment import VARIABLES, Variable
+from tollway.config.keys.general import GENERAL
+from tollway.config.keys.key import ENVIRONMENT_PREFIX, Key, Section, Support, Tier
+from tollway.config.keys.library import LIBRARY, ROUTER
+from tollway.config.keys.models import BODY_FIELDS, CONNECTION, ENTRY, INFO, PARAMS, PRICES
+from tollway.config.keys.top import TOP
+
+__all__ = [
+    "BODY_FIELDS", "CONNECTION", "ENTRY", "ENVIRONMENT_PREFIX", "GENERAL", "INFO", "LIBRARY", "PARAMS", "PRICES",
+    "ROUTER", "SECTIONS", "SETTINGS", "TOP", "VARIABLES", "Key", "Section", "Support", "Tier", "Variable", "all_keys",
+]  # fmt: skip
+
+SETTINGS = (GENERAL, LIBRARY, ROUTER)
+"""Sections whose keys hold one value for the whole gateway."""
+
+SECTIONS = (TOP, ENTRY, PARAMS, INFO, LIBRARY, ROUTER, GENERAL)
+
+
+def all_keys() -> Iterator[Key]:
+    """Every row of every table, in the order of a configuration file."""
+    for section in SECTIONS:
+        yield from section.keys

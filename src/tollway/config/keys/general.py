@@ -1,0 +1,213 @@
+"""`general_settings`: the server. Tollway's own settings live here too."""
+
+# ruff: noqa: E501  (a table: one row, one line)
+from __future__ import annotations
+
+from tollway.config.keys.key import accepted, later, own, section, supported
+from tollway.config.kinds import (
+    ANY,
+    COUNT,
+    DURATION,
+    FLAG,
+    LENIENT_FLAG,
+    LIST,
+    MAPPING,
+    MEBIBYTES,
+    PORT,
+    POSITIVE,
+    SECONDS,
+    SECONDS_OR_NONE,
+    SECRET,
+    TEXT,
+    TEXTS,
+    URL,
+    choice,
+)  # fmt: skip
+
+_MIB = 1024 * 1024
+
+_LISTENING = (
+    own("host", TEXT, "Address to listen on.", default="0.0.0.0", sets="server.host", flag="--host", environment=("HOST",)),  # noqa: S104  (a gateway is there to be reached)
+    own("port", PORT, "Port to listen on; 0 takes a free one.", default=4000, sets="server.port", flag="--port", environment=("PORT",)),
+    own("workers", POSITIVE, "Worker processes. One, until counters can be shared between them.", default=1, sets="server.workers", flag="--workers", environment=("NUM_WORKERS",)),
+    own("ssl_keyfile_path", TEXT, "Private key for HTTPS (PEM).", sets="server.ssl_keyfile", flag="--ssl_keyfile_path", environment=("SSL_KEYFILE_PATH",)),
+    own("ssl_certfile_path", TEXT, "Certificate chain for HTTPS (PEM).", sets="server.ssl_certfile", flag="--ssl_certfile_path", environment=("SSL_CERTFILE_PATH",)),
+    own("keepalive_timeout", SECONDS, "Seconds an idle client connection is kept.", default=75, sets="server.keepalive_s", flag="--keepalive_timeout", environment=("KEEPALIVE_TIMEOUT",)),
+    own("graceful_shutdown_timeout", SECONDS_OR_NONE, "Seconds that running calls get to finish after SIGTERM.", default=30, sets="server.drain_grace_s", environment=("GRACEFUL_SHUTDOWN_TIMEOUT",)),
+    own("server_root_path", TEXT, "Path prefix under which everything is served.", default="", sets="server.root_path", environment=("SERVER_ROOT_PATH",)),
+    own("cors_origins", TEXTS, "Browser origins that may call; `*` allows any.", default=["*"], sets="data_plane.cors_origins", environment=("LITELLM_CORS_ORIGINS",)),
+)  # fmt: skip
+
+_LOGGING = (
+    own("log_level", choice("debug", "info", "warning", "error", "critical"), "Least severe message that is logged.", default="info", sets="server.log_level", environment=("LITELLM_LOG",)),
+    own("log_format", choice("text", "json"), "One line of text, or one JSON object, per event.", default="text", sets="server.log_format", flag="--log-format"),
+    own("debug", LENIENT_FLAG, "Short for `log_level: debug`.", flag="--debug", environment=("DEBUG",)),
+    own("detailed_debug", LENIENT_FLAG, "Short for `log_level: debug`.", flag="--detailed_debug", environment=("DETAILED_DEBUG",)),
+)  # fmt: skip
+
+_STATE = (
+    supported("master_key", SECRET, "T1", "The administrator's key. Generated, stored and shown once where none is given.", sets="server.master_key", environment=("LITELLM_MASTER_KEY",)),
+    own("salt_key", SECRET, "Encrypts stored credentials. Generated and stored where none is given.", sets="server.salt_key", environment=("LITELLM_SALT_KEY",)),
+    supported("dangerously_permit_weak_or_unset_master_key", FLAG, "T1", "Silences the warning about a well-known master key. A key is needed all the same.", default=False, sets="server.allow_weak_master_key", environment=("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY",)),
+    supported("database_url", URL, "T1", "Where keys and the ledger live; an SQLite file in `data_dir` where none is given.", sets="server.database_url", flag="--database-url", environment=("DATABASE_URL",)),
+    own("data_dir", TEXT, "Folder for the database, the journal and generated keys.", default="~/.local/share/tollway", sets="server.data_dir", flag="--data-dir"),
+    supported("store_model_in_db", FLAG, "T1", "Whether models added through the API are kept.", default=True, sets="server.stores_models", environment=("STORE_MODEL_IN_DB",)),
+    own("journal_fsync", FLAG, "Survive power loss, not only a killed process, at the price of a disk flush per batch of calls.", default=False, sets="server.journal_fsync"),
+    own("key_grace_s", SECONDS_OR_NONE, "Seconds a key in use keeps working while the database is away.", default=3600, sets="data_plane.key_grace_s"),
+)  # fmt: skip
+
+_CALLS = (
+    own("output_reservation_tokens", POSITIVE, "Output tokens reserved for a call that names no maximum, unless the model's own limit is lower.", default=4096, sets="data_plane.output_reservation_tokens"),
+    own("output_reservation_strict", FLAG, "Reserve the model's whole output limit instead.", default=False, sets="data_plane.is_output_reservation_strict"),
+    own("budget_wait_s", SECONDS_OR_NONE, "Seconds a call waits that only other calls' reservations keep out.", default=2, sets="data_plane.budget_wait_s"),
+    supported("max_request_size_mb", MEBIBYTES, "T1", "Largest request body.", default=100, sets="data_plane.max_request_bytes", factor=_MIB),
+    supported("max_response_size_mb", MEBIBYTES, "T1", "Largest answer of a provider.", default=256, sets="data_plane.max_response_bytes", factor=_MIB),
+    supported("always_include_stream_usage", FLAG, "T2", "Give every stream a usage chunk, asked for or not.", default=False, sets="data_plane.always_include_stream_usage"),
+    supported("completion_model", TEXT, "T2", "Model for bodies that name none.", sets="data_plane.default_model"),
+    supported("litellm_key_header_name", TEXT, "T1", "Header that carries the key, instead of the usual ones.", sets="data_plane.key_header"),
+    supported("user_header_name", TEXT, "T1", "Header that names the end user.", sets="data_plane.user_header"),
+    supported("allowed_routes", TEXTS, "T2", "The only paths that are served; empty: all.", default=[], sets="data_plane.allowed_routes"),
+    supported("user_api_key_cache_ttl", SECONDS, "T1", "Seconds a looked-up key is remembered.", default=60, sets="data_plane.key_cache_ttl_s"),
+    supported("user_api_key_cache_max_size", POSITIVE, "T1", "Keys remembered at most.", default=100_000, sets="data_plane.key_cache_size"),
+    supported("store_prompts_in_spend_logs", FLAG, "T1", "Keep prompts and answers with the ledger.", default=False, sets="data_plane.stores_prompts"),
+)  # fmt: skip
+
+_WITHOUT_NEED = (
+    accepted("database_connection_pool_limit", COUNT, "T1", "Size of the database pool; SQLite has none.", default=10),
+    accepted("database_connection_timeout", SECONDS, "T1", "Wait for a pooled connection.", default=60),
+    accepted("database_connection_pool_timeout", SECONDS, "T3", "Wait for a pooled connection."),
+    accepted("database_connect_timeout", SECONDS, "T3", "Wait for the database to answer."),
+    accepted("database_socket_timeout", SECONDS, "T3", "Wait for a database answer."),
+    accepted("database_max_idle_connection_lifetime", SECONDS, "T3", "Idle time of a pooled connection.", default=60),
+    accepted("database_extra_connection_params", MAPPING, "T3", "More parameters of the database URL."),
+    accepted("database_disable_prepared_statements", FLAG, "T3", "For poolers that cannot prepare."),
+    accepted("proxy_batch_write_at", SECONDS, "T1", "Pace of ledger writes; Tollway writes as calls settle.", default=10),
+    accepted("proxy_budget_rescheduler_min_time", SECONDS, "T1", "Pace of budget resets; Tollway's windows need no job."),
+    accepted("proxy_budget_rescheduler_max_time", SECONDS, "T1", "Pace of budget resets; Tollway's windows need no job."),
+    accepted("scheduled_job_stagger", ANY, "T3", "Spread of periodic jobs."),
+    accepted("cancel_on_disconnect", FLAG, "T2", "Stop the provider when the client leaves; Tollway always does."),
+    accepted("ui_access_mode", TEXT, "T2", "Who may use the console.", default="all"),
+)  # fmt: skip
+
+_METERING = (
+    later("disable_spend_logs", FLAG, "T1", "Keep no record per call.", remedy="every settled call is recorded"),
+    later("disable_error_logs", FLAG, "T1", "Keep no record of failed calls.", remedy="failed calls are recorded"),
+    later("disable_spend_updates", FLAG, "T1", "Do not add up spend.", remedy="spend is always metered"),
+    later("disable_reset_budget", FLAG, "T1", "Let budgets never reset.", remedy="leave `budget_duration` out of the key"),
+    later("maximum_spend_logs_*", ANY, "T2", "How long records are kept, and when they are cleared away."),
+    later("maximum_health_check_retention_period", DURATION, "T2", "How long probe results are kept."),
+    later("use_redis_transaction_buffer", FLAG, "T2", "Gather spend in Redis before the database.", remedy="the journal does this"),
+    later("coordination_redis", MAPPING, "T2", "A Redis of its own for coordination."),
+    later("spend_capture_rate_check", ANY, "T3", "Watch for calls that were not metered."),
+    later("fail_closed_rate_limit_enforcement", FLAG, "T2", "Refuse calls when rate limits cannot be checked.", remedy="in one process they always can"),
+    later("fail_closed_budget_enforcement", FLAG, "T2", "Refuse calls when budgets cannot be checked.", remedy="in one process they always can"),
+    later("disable_budget_reservation", FLAG, "T2", "Check budgets without reserving.", remedy="budgets are always reserved"),
+    later("apply_user_budget_to_team_keys", FLAG, "T2", "Count a team's keys in the budget of their user as well."),
+    later("allow_requests_on_db_unavailable", FLAG, "T1", "Serve while the database is away.", remedy="`key_grace_s` says how long known keys keep working"),
+    later("token_rate_limit_type", choice("total", "input", "output"), "T2", "Which tokens count in tpm limits.", remedy="all tokens count"),
+)  # fmt: skip
+
+_ALERTING = (
+    later("alerting", TEXTS, "T1", "Where alerts go: slack, email, webhook, ms_teams."),
+    later("alerting_threshold", SECONDS, "T1", "Slowness that raises an alert.", default=300),
+    later("alert_types", TEXTS, "T1", "Which alerts are sent."),
+    later("alert_to_webhook_url", MAPPING, "T1", "Webhook of each sort of alert."),
+    later("alerting_args", MAPPING, "T1", "Details of alerting."),
+    later("spend_report_frequency", DURATION, "T1", "How often a spend report is sent."),
+)  # fmt: skip
+
+_WHO = (
+    later("custom_auth", TEXT, "T1", "Python function that authenticates callers.", remedy="virtual keys are checked"),
+    later("custom_auth_run_common_checks", FLAG, "T1", "Check budgets after custom authentication too."),
+    later("custom_key_generate", TEXT, "T2", "Python function that may refuse a new key."),
+    later("custom_key_update", TEXT, "T2", "Python function that may refuse a change of a key."),
+    later("custom_key_policy", TEXT, "T2", "Python function with rules for keys."),
+    later("custom_sso", TEXT, "T2", "Python function that reads a single sign-on answer."),
+    later("custom_ui_sso_sign_in_handler", TEXT, "T2", "Python class that signs in to the console."),
+    later("enable_jwt_auth", FLAG, "T2", "Accept signed tokens of an identity provider."),
+    later("litellm_jwtauth", MAPPING, "T2", "How the claims of a token are read."),
+    later("enable_oauth2_auth", FLAG, "T2", "Accept tokens that an OAuth2 server vouches for."),
+    later("enable_oauth2_proxy_auth", FLAG, "T2", "Trust the headers of a signing-in proxy."),
+    later("oauth2_config_mappings", MAPPING, "T2", "Which header says what."),
+    later("role_permissions", LIST, "T2", "Models and routes of each role."),
+    later("enforce_rbac", FLAG, "T2", "Refuse callers without a role."),
+    later("user_header_mappings", LIST, "T2", "Headers that name users, with the role each gives.", remedy="`user_header_name` names one"),
+    later("public_routes", TEXTS, "T2", "Paths that need no key."),
+    later("admin_only_routes", TEXTS, "T2", "Paths for administrators alone."),
+    later("allowed_ips", TEXTS, "T2", "Addresses that may call.", remedy="restrict them in front of the gateway"),
+    later("use_x_forwarded_for", FLAG, "T2", "Believe the client address a proxy names."),
+    later("trusted_proxy_ranges", TEXTS, "T2", "Proxies that are believed."),
+    later("block_robots", FLAG, "T2", "Tell crawlers to stay away."),
+    later("enforce_user_param", FLAG, "T2", "Refuse calls that name no end user."),
+    later("enforced_params", TEXTS, "T2", "Body fields every call must have."),
+    later("reject_clientside_metadata_tags", FLAG, "T2", "Refuse tags that a client sets."),
+    later("service_account_settings", MAPPING, "T2", "Rules for keys without a user."),
+    later("disable_auto_add_proxy_admin_to_teams", FLAG, "T2", "Do not make administrators members of new teams."),
+    later("default_team_disabled", FLAG, "T2", "New users get no team."),
+    later("disable_env_credential_login", FLAG, "T2", "No console login by the environment's password."),
+    later("disable_password_login_when_sso_enabled", FLAG, "T2", "Single sign-on only."),
+    later("password_policy_*", ANY, "T2", "What a password must be like."),
+    later("max_failed_login_attempts_*", ANY, "T2", "When logging in is stopped for a while."),
+    later("key_management_system", TEXT, "T2", "Secret manager that holds credentials.", remedy="`os.environ/NAME` reads the environment"),
+    later("key_management_settings", MAPPING, "T2", "What the secret manager holds."),
+    later("use_google_kms", FLAG, "T2", "Decrypt credentials with Google's service."),
+    later("use_azure_key_vault", FLAG, "T2", "Read credentials from Azure's vault."),
+    later("disable_master_key_return", FLAG, "T2", "Never show the master key in the console."),
+    later("disable_custom_api_keys", FLAG, "T2", "Keys are always generated."),
+    later("disable_key_generate_for_org_admin", FLAG, "T2", "Organization administrators make no keys."),
+    later("enforce_fallback_model_access", FLAG, "T2", "Fallbacks need permission as well."),
+)  # fmt: skip
+
+_LOAD = (
+    later("max_parallel_requests", COUNT, "T1", "Parallel calls of a key that sets no limit.", remedy="set `litellm_settings.default_key_generate_params.max_parallel_requests`"),
+    later("global_max_parallel_requests", COUNT, "T1", "Parallel calls of the whole gateway."),
+    later("max_file_size_mb", MEBIBYTES, "T2", "Largest uploaded file."),
+    later("max_batch_file_size_mb", MEBIBYTES, "T2", "Largest batch file."),
+    later("allowed_file_extensions", TEXTS, "T2", "File names that may be uploaded."),
+    later("max_in_flight_requests_per_worker", COUNT, "T3", "Calls a worker serves at once."),
+    later("max_queued_requests_per_worker", COUNT, "T3", "Calls a worker lets wait."),
+    later("admission_queue_timeout_seconds", SECONDS, "T3", "How long a call waits for a worker.", default=1.0),
+    later("supported_db_objects", TEXTS, "T1", "What is read from the database."),
+    later("proxy_config_reload_interval_seconds", SECONDS, "T1", "Pace of looking for changes in the database.", default=30),
+    later("pass_through_endpoints", LIST, "T1", "Paths that are forwarded as they are."),
+    later("pass_through_request_timeout", SECONDS, "T1", "Longest forwarded call.", default=600),
+    later("background_health_checks", FLAG, "T1", "Probe every deployment now and then."),
+    later("health_check_interval", SECONDS, "T1", "Pace of probes.", default=300),
+    later("health_check_details", FLAG, "T1", "Show why a probe failed."),
+    later("health_check_concurrency", COUNT, "T2", "Probes at once."),
+    later("use_shared_health_check", FLAG, "T2", "One replica probes for all."),
+    later("enable_health_check_routing", FLAG, "T2", "Avoid deployments whose probe failed."),
+    later("health_check_staleness_threshold", SECONDS, "T2", "When a probe is too old to count."),
+    later("model_list_healthy_only", FLAG, "T2", "List only models whose probe passed."),
+    later("allow_client_side_credentials", FLAG, "T1", "Let clients bring a provider key or address."),
+    later("forward_client_headers_to_llm_api", FLAG, "T1", "Send the client's `x-` headers to the provider.", remedy="set `extra_headers` on the deployment"),
+    later("forward_llm_provider_auth_headers", FLAG, "T2", "Send the client's provider credentials on."),
+    later("forward_openai_org_id", FLAG, "T2", "Send the client's organization on.", remedy="set `organization` on the deployment"),
+    later("infer_model_from_keys", FLAG, "T2", "Add models for provider keys found.", remedy="leave `model_list` out to have this"),
+    later("missing_session_id", ANY, "T2", "What to do with calls outside a session."),
+    later("expose_fallback_errors_to_caller", FLAG, "T2", "Show the errors that led to a fallback."),
+    later("include_call_id_in_error_body", FLAG, "T2", "Put the call id into errors.", remedy="the header `x-litellm-call-id` carries it"),
+    later("dangerously_allow_mock_testing_request_params", FLAG, "T2", "Let clients provoke failures.", remedy="the `demo` model can be told to fail"),
+    later("enable_drain_endpoint", FLAG, "T3", "A path that starts draining.", remedy="SIGTERM drains"),
+    later("drain_endpoint_token", SECRET, "T3", "Credential of that path."),
+    later("allow_public_health_readiness_details", FLAG, "T3", "Tell everybody what is not ready."),
+    later("enable_mcp_registry", FLAG, "T3", "Publish the tool servers."),
+    later("mcp_*", ANY, "T3", "Tool servers."),
+    later("plugins", ANY, "T3", "Console plug-ins."),
+    later("search_tools", ANY, "T3", "Web search services."),
+    later("vector_store_deny_by_default", FLAG, "T3", "Vector stores need permission."),
+    later("search_tool_deny_by_default", FLAG, "T3", "Search tools need permission."),
+    later("team_metadata_schema", MAPPING, "T3", "What a team's metadata must be like."),
+    later("control_plane_url", TEXT, "T3", "Where management is served."),
+    later("otel", ANY, "T3", "Tracing."),
+    later("tracing", ANY, "T3", "Tracing."),
+    later("disable_responses_id_security", FLAG, "T3", "Let anyone continue a stored response."),
+    later("allow_unmanaged_response_ids", FLAG, "T3", "Let response ids of others pass."),
+    later("transcribe_media_buckets", ANY, "T3", "Buckets that hold audio."),
+    later("claude_code_gateway_managed_settings", ANY, "T3", "Settings handed to a coding client."),
+)  # fmt: skip
+
+GENERAL = section(
+    "general_settings",
+    (*_LISTENING, *_LOGGING, *_STATE, *_CALLS, *_WITHOUT_NEED, *_METERING, *_ALERTING, *_WHO, *_LOAD),
+)

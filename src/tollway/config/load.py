@@ -1,0 +1,225 @@
+"""Settles the configuration from all its sources. Each setting: flag, `TOLLWAY_*`, file, other variables, default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tollway.config.configuration import (
+    Alias,
+    CallSettings,
+    Configuration,
+    Environment,
+    ModelEntry,
+    Sourced,
+    entry_id,
+)
+from tollway.config.document import REFERENCE, Document, Located, plain, read_document, resolve, unset_references
+from tollway.config.findings import Findings
+from tollway.config.keys import ENVIRONMENT_PREFIX, LIBRARY, ROUTER, SETTINGS, TOP
+from tollway.config.kinds import TEXT
+from tollway.config.model_list import read_models, read_params
+from tollway.config.problem import ConfigurationError
+from tollway.config.secret import Secret
+from tollway.config.server import fields_for, server_settings
+from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, database_from_parts, note_variables
+from tollway.core.snapshot import Settings
+
+QUICK_MODEL_FLAGS = frozenset({"model", "alias", "api_base", "api_version", "headers", "temperature", "max_tokens"})
+"""Flags that describe one model without a file."""
+
+FLAGS = QUICK_MODEL_FLAGS | {key.name for section in SETTINGS for key in section.keys if key.support == "supported"}
+"""Every name `load` takes in `flags`."""
+
+_REFUSED_VARIABLES = frozenset(
+    {"PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV", "NODE_OPTIONS", "GCONV_PATH", "OPENSSL_CONF", "SSLKEYLOGFILE"}
+)
+_REFUSED_PREFIXES = ("LD_", "DYLD_", "PYTHON")
+
+_CALLBACKS = ("callbacks", "success_callback", "failure_callback", "service_callback", "audit_log_callbacks")
+
+
+def load(
+    path: Path | None = None, *, flags: Mapping[str, Any] | None = None, environ: Mapping[str, str]
+) -> Configuration:
+    """The configuration of this process.
+
+    `path` is the file that a flag names; without one `TOLLWAY_CONFIG` and `CONFIG_FILE_PATH` count, and without those
+    there is no file. `flags` are command-line options by setting (`FLAGS`), None where not given. Nothing is written,
+    and `environ` is not changed: the caller exports `Configuration.added_environment` if it likes.
+
+    Raises `ConfigurationError` with every problem found.
+    """
+    flags = flags or {}
+    check_flags(flags, FLAGS)
+    findings = Findings()
+    document = _read(path, environ)
+    added = _added_environment(document.root, environ, findings)
+    everywhere = Environment({**environ, **added})
+    root = resolve(document.root, everywhere)
+    _check(root, findings)
+    note_variables(environ, findings)
+    sources = Sources(flags=flags, own_environ=environ, environ=everywhere, root=root, findings=findings)
+    origins = {
+        key.path: sources.settle(key) for section in SETTINGS for key in section.keys if key.support == "supported"
+    }
+    _settle_database(origins, everywhere)
+    _settle_logging(origins)
+    server = server_settings(origins, everywhere, findings)
+    configuration = Configuration(
+        server=server,
+        data_plane=Settings(**fields_for(origins, "data_plane")),
+        calls=_calls(origins, root, findings),
+        models=_models(document.root, root, flags, findings),
+        has_model_list="model_list" in document.root.items,
+        aliases=_aliases(origins, root, findings),
+        default_key_params=origins["litellm_settings.default_key_generate_params"].value,
+        upperbound_key_params=origins["litellm_settings.upperbound_key_generate_params"].value,
+        callbacks=_callbacks(root),
+        environ=everywhere,
+        added_environment=added,
+        files=document.files,
+        origins=origins,
+        notices=tuple(findings.notices),
+    )
+    if findings.problems:
+        raise ConfigurationError(findings.problems)
+    return configuration
+
+
+def _read(path: Path | None, environ: Mapping[str, str]) -> Document:
+    named = next((environ[name] for name in CONFIG_VARIABLES if environ.get(name)), None)
+    if path is None and named is not None:
+        path = Path(named)
+    return read_document(path) if path is not None else Document(Located({}, "", 0), ())
+
+
+def _added_environment(root: Located, environ: Mapping[str, str], findings: Findings) -> Environment:
+    """`environment_variables` of the file, with references to the process's own filled in."""
+    added = Environment()
+    node = root.items.get("environment_variables")
+    if node is None:
+        return added
+    for name, member in resolve(node, environ).items.items():
+        path = f"environment_variables.{name}"
+        if name in _REFUSED_VARIABLES or name.startswith(_REFUSED_PREFIXES):
+            findings.reject(member.place, path, "decides which code runs and cannot be set here", "remove it")
+        elif name.startswith(ENVIRONMENT_PREFIX):
+            setting = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            findings.reject(member.place, path, "is a setting", f"write `general_settings: {{{setting}: …}}`")
+        elif isinstance(member.value, bool):
+            added[name] = str(member.value)
+        elif member.value is not None and (text := findings.read_node(TEXT, member, path)) is not None:
+            added[name] = text
+    return added
+
+
+def _check(root: Located, findings: Findings) -> None:
+    """Names at the top and in the sections, and references that lead nowhere."""
+    findings.check_names(root, TOP, "")
+    for section in SETTINGS:
+        node = root.items.get(section.name)
+        if node is None or node.value is None:
+            continue
+        if not isinstance(node.value, dict):
+            findings.reject(node.place, section.name, "expected a mapping")
+            continue
+        findings.check_names(node, section, section.name)
+    places: dict[str, str] = {}
+    for unset in unset_references(root):
+        places.setdefault(unset.reference, unset.place)
+    for name, place in places.items():
+        findings.note(place, f"{REFERENCE}{name}", "is not set", f"set {name}, or remove the reference")
+
+
+def _settle_database(origins: dict[str, Sourced], environ: Mapping[str, str]) -> None:
+    if origins["general_settings.database_url"].value is None and (url := database_from_parts(environ)):
+        origins["general_settings.database_url"] = Sourced(Secret(url), "environment DATABASE_HOST")
+
+
+def _settle_logging(origins: dict[str, Sourced]) -> None:
+    """The short forms count where nobody names a level or format in full."""
+    for target, value, shorts in (
+        ("general_settings.log_level", "debug", ("general_settings.detailed_debug", "general_settings.debug",
+                                                 "litellm_settings.set_verbose")),
+        ("general_settings.log_format", "json", ("litellm_settings.json_logs",)),
+    ):  # fmt: skip
+        short = next((origins[name] for name in shorts if origins[name].value), None)
+        if short is not None and not _outranks(origins[target].origin, short.origin):
+            origins[target] = Sourced(value, short.origin)
+
+
+def _outranks(origin: str, other: str) -> bool:
+    return _rank(origin) < _rank(other)
+
+
+def _rank(origin: str) -> int:
+    match origin.partition(" "):
+        case ("flag", _, _):
+            return 0
+        case ("environment", _, name):
+            return 1 if name.startswith(ENVIRONMENT_PREFIX) else 3
+        case ("default", _, _):
+            return 4
+        case _:
+            return 2
+
+
+def _calls(origins: Mapping[str, Sourced], root: Located, findings: Findings) -> CallSettings:
+    timeout = origins["router_settings.timeout"]
+    if timeout.origin == "default":
+        timeout = origins["litellm_settings.request_timeout"]
+    defaults = root.items.get(ROUTER.name, Located({}, "", 0)).items.get("default_litellm_params")
+    path = "router_settings.default_litellm_params"
+    params = read_params(defaults, path, findings) if defaults is not None else origins[path].value
+    return CallSettings(
+        timeout_s=None if timeout.origin == "default" else timeout.value,
+        stream_timeout_s=origins["router_settings.stream_timeout"].value,
+        verify=origins["litellm_settings.ssl_verify"].value,
+        default_params=params,
+        parallel=origins["router_settings.default_max_parallel_requests"].value,
+        skips_invalid=origins["router_settings.ignore_invalid_deployments"].value,
+    )
+
+
+def _models(
+    written: Located, resolved: Located, flags: Mapping[str, Any], findings: Findings
+) -> tuple[ModelEntry, ...]:
+    quick = _quick_model(flags)
+    node = resolved.items.get("model_list")
+    listed = read_models(written.items["model_list"], node, findings) if node is not None else ()
+    return (*quick, *listed)
+
+
+def _quick_model(flags: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
+    given = {name: value for name, value in flags.items() if name in QUICK_MODEL_FLAGS and value is not None}
+    if "model" not in given:
+        return ()
+    params = {name: value for name, value in given.items() if name != "alias"}
+    name = given.get("alias") or given["model"]
+    return (ModelEntry(model_name=name, litellm_params=params, id=entry_id(name, params), origin="flag --model"),)
+
+
+def _aliases(origins: Mapping[str, Sourced], root: Located, findings: Findings) -> tuple[Alias, ...]:
+    setting = origins["router_settings.model_group_alias"]
+    section = root.items.get(ROUTER.name, Located({}, "", 0)).items
+    places = section["model_group_alias"].items if "model_group_alias" in section else {}
+    aliases = []
+    for name, target in setting.value.items():
+        place = places[name].place if name in places else setting.origin
+        match target:
+            case str() | {"model": str()}:
+                details = {"model": target} if isinstance(target, str) else target
+                is_hidden = details.get("hidden") is True
+                aliases.append(Alias(name=name, target=details["model"], is_hidden=is_hidden, place=place))
+            case _:
+                path = f"router_settings.model_group_alias.{name}"
+                findings.reject(place, path, "expected a model name, or `{model: name, hidden: true}`")
+    return tuple(aliases)
+
+
+def _callbacks(root: Located) -> dict[str, tuple[str, ...]]:
+    section = root.items.get(LIBRARY.name, Located({}, "", 0)).items
+    given = {name: plain(section[name]) for name in _CALLBACKS if name in section}
+    return {name: tuple([value] if isinstance(value, str) else value) for name, value in given.items() if value}

@@ -1,0 +1,93 @@
+"""The server's settings: what has to hold between them, and with the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tollway.config.configuration import ServerSettings, Sourced
+from tollway.config.findings import Findings
+from tollway.config.keys import SETTINGS, Key
+from tollway.core.errors import Misconfigured
+from tollway.db.url import sqlite_path
+
+
+def fields_for(origins: Mapping[str, Sourced], record: str) -> dict[str, Any]:
+    """The fields of one record that settings fill, by the `sets` of their rows."""
+    return {
+        key.sets.removeprefix(f"{record}."): _in_units_of_field(key, origins[key.path].value)
+        for section in SETTINGS
+        for key in section.keys
+        if key.sets.startswith(f"{record}.")
+    }
+
+
+def _in_units_of_field(key: Key, value: Any) -> Any:
+    return value if key.factor == 1 else int(value * key.factor)
+
+
+def server_settings(origins: dict[str, Sourced], environ: Mapping[str, str], findings: Findings) -> ServerSettings:
+    """The server's settings, checked against each other. Puts the data folder that was meant into `origins`."""
+    _check_workers(origins["general_settings.workers"], findings)
+    _check_tls(origins, findings)
+    _check_database(origins["general_settings.database_url"], findings)
+    origins["general_settings.data_dir"] = _data_dir(origins["general_settings.data_dir"], environ)
+    server = ServerSettings(**fields_for(origins, "server"))
+    if server.has_well_known_master_key and not server.allow_weak_master_key:
+        findings.note(
+            origins["general_settings.master_key"].origin,
+            "general_settings.master_key",
+            "THE MASTER KEY IS A WELL-KNOWN ONE: anybody who can reach this address controls the gateway",
+            "set LITELLM_MASTER_KEY to a long random text that begins with sk-",
+        )
+    return server
+
+
+def _check_workers(workers: Sourced, findings: Findings) -> None:
+    if workers.value > 1:
+        findings.reject(
+            workers.origin,
+            "general_settings.workers",
+            f"{workers.value} workers cannot share their budgets and limits in this release",
+            "use 1",
+        )
+
+
+def _check_tls(origins: Mapping[str, Sourced], findings: Findings) -> None:
+    names = ("general_settings.ssl_keyfile_path", "general_settings.ssl_certfile_path")
+    given = [name for name in names if origins[name].value]
+    for name in given:
+        if not Path(origins[name].value).is_file():
+            findings.reject(origins[name].origin, name, f"there is no file {origins[name].value}")
+    if len(given) == 1:
+        (missing,) = set(names) - set(given)
+        findings.reject(origins[given[0]].origin, given[0], "is not enough for HTTPS", f"set `{missing}` as well")
+
+
+def _check_database(url: Sourced, findings: Findings) -> None:
+    """SQLite alone, so far."""
+    if url.value is None:
+        return
+    path = "general_settings.database_url"
+    try:
+        is_sqlite_file = sqlite_path(url.value) is not None
+    except Misconfigured as error:
+        findings.reject(url.origin, path, error.message)
+        return
+    if not is_sqlite_file:
+        findings.reject(
+            url.origin,
+            path,
+            "this release keeps its state in an SQLite file",
+            "write sqlite:///path/to/file.db, or unset it",
+        )
+
+
+def _data_dir(setting: Sourced, environ: Mapping[str, str]) -> Sourced:
+    """`~` and the default follow the environment that was handed in."""
+    home = Path(environ.get("HOME") or Path.home())
+    if setting.origin == "default" and (shared := environ.get("XDG_DATA_HOME")):
+        return Sourced(Path(shared) / "tollway", "environment XDG_DATA_HOME")
+    written = Path(setting.value)
+    return Sourced(home.joinpath(*written.parts[1:]) if written.parts[:1] == ("~",) else written, setting.origin)

@@ -1,0 +1,111 @@
+"""Which source wins. Per setting: flag, `TOLLWAY_*`, file, other programs' variables, default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from tollway.config.configuration import Sourced
+from tollway.config.document import Located, plain
+from tollway.config.findings import Findings
+from tollway.config.keys import ENVIRONMENT_PREFIX, SETTINGS, VARIABLES, Key
+from tollway.config.problem import nearest
+
+CONFIG_VARIABLES = (f"{ENVIRONMENT_PREFIX}CONFIG", "CONFIG_FILE_PATH")
+"""Name the configuration file where no flag does."""
+
+_SERVICE_LINK_NAME = re.compile(rf"{ENVIRONMENT_PREFIX}(SERVICE_|PORT_\d)")
+_SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+
+class _Candidate(msgspec.Struct, frozen=True):
+    value: Any
+    origin: str
+    reference: str = ""
+
+
+class Sources:
+    """Everything that may give a setting its value."""
+
+    def __init__(
+        self,
+        *,
+        flags: Mapping[str, Any],
+        own_environ: Mapping[str, str],
+        environ: Mapping[str, str],
+        root: Located,
+        findings: Findings,
+    ) -> None:
+        """`own_environ` is the process's, where `TOLLWAY_*` is looked up; `environ` has the file's additions too."""
+        self._flags = flags
+        self._own_environ = own_environ
+        self._environ = environ
+        self._root = root
+        self._findings = findings
+
+    def settle(self, key: Key) -> Sourced:
+        """The value of a setting and its origin. Null and empty variables count as not given."""
+        for candidate in self._candidates(key):
+            value = self._findings.read(
+                key.kind, candidate.value, place=candidate.origin, path=key.path, reference=candidate.reference
+            )
+            if value is not None:
+                return Sourced(value, candidate.origin)
+            break  # told as a problem; going on with the default finds further ones
+        return Sourced(None if key.default is None else key.kind.read(key.default), "default")
+
+    def _candidates(self, key: Key) -> Iterator[_Candidate]:
+        if (flag := self._flags.get(key.name)) is not None:
+            yield _Candidate(flag, f"flag {key.flag or '--' + key.name}")
+        if (text := self._own_environ.get(key.twin)) and not _SERVICE_LINK_VALUE.match(text):
+            yield _Candidate(text, f"environment {key.twin}")
+        node = self._root.items.get(key.section)
+        written = node.items.get(key.name) if node else None
+        if written is not None and written.value is not None:
+            yield _Candidate(plain(written), written.place, written.reference)
+        for name in key.environment:
+            if text := self._environ.get(name):
+                yield _Candidate(text, f"environment {name}")
+
+
+def database_from_parts(environ: Mapping[str, str]) -> str | None:
+    """The database address that `DATABASE_HOST`, `DATABASE_NAME` and the like spell out."""
+    host, name = environ.get("DATABASE_HOST"), environ.get("DATABASE_NAME")
+    if not host or not name:
+        return None
+    user = environ.get("DATABASE_USERNAME") or environ.get("DATABASE_USER")
+    password = environ.get("DATABASE_PASSWORD")
+    port, schema = environ.get("DATABASE_PORT"), environ.get("DATABASE_SCHEMA")
+    login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "") + "@" if user else ""
+    query = f"?schema={quote(schema, safe='')}" if schema else ""
+    return f"postgresql://{login}{host}{f':{port}' if port else ''}/{quote(name, safe='')}{query}"
+
+
+def check_flags(flags: Mapping[str, Any], known: frozenset[str]) -> None:
+    """A flag nobody reads is a mistake in the command, not of the operator."""
+    if unknown := flags.keys() - known:
+        raise TypeError(f"no settings for these flags: {', '.join(sorted(unknown))}")
+
+
+def note_variables(environ: Mapping[str, str], findings: Findings) -> None:
+    """Tells of variables that have no effect: unknown ones of ours, and LiteLLM's that are not supported yet."""
+    twins = {key.twin for section in SETTINGS for key in section.keys if key.support == "supported"}
+    known = twins | {CONFIG_VARIABLES[0]}
+    for name, value in environ.items():
+        if not value:
+            continue
+        if name.startswith(ENVIRONMENT_PREFIX):
+            if name not in known and not _SERVICE_LINK_NAME.match(name):
+                meant = nearest(name, known)
+                findings.note(
+                    f"environment {name}", "", "is not a known setting", f"did you mean {meant}?" if meant else ""
+                )
+            continue
+        for variable in VARIABLES:
+            if variable.support == "later" and fnmatchcase(name, variable.name):
+                findings.note(f"environment {name}", "", "has no effect in this release", variable.remedy)
