@@ -1,0 +1,61 @@
+"""`tollway db`: look at the database schema and bring it up to date."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from tollway.core.errors import TollwayError
+
+_url_option = click.option(
+    "--database-url",
+    envvar=["TOLLWAY_DATABASE_URL", "DATABASE_URL"],
+    required=True,
+    metavar="URL",
+    help="sqlite:///path/to/file.db or postgresql://user:password@host:5432/database. "
+    "Better given in the environment: arguments are visible to every user of the machine.",
+)
+
+
+@click.group()
+def db() -> None:
+    """Look at the database schema and bring it up to date.
+
+    `tollway serve` does this by itself at every start. Run it by hand to upgrade before a roll-out, or when a start
+    says that an upgrade failed.
+    """
+
+
+@db.command()
+@_url_option
+def upgrade(database_url: str) -> None:
+    """Bring the schema to the newest revision.
+
+    Safe to repeat, and while older servers run: a schema serves its own version and its neighbours. One upgrade runs
+    at a time, in one transaction; if it fails, nothing has changed.
+    """
+    from tollway.db.migrate import migrate
+    from tollway.db.upgrade import head_revision, upgrade_lock
+
+    try:
+        with upgrade_lock(database_url):
+            asyncio.run(migrate(database_url))
+    except TollwayError as error:
+        raise click.ClickException(error.message) from error
+    click.echo(f"The schema is at revision {head_revision()}.")
+
+
+@db.command()
+@_url_option
+def current(database_url: str) -> None:
+    """Show the schema's revision, and the one that this version needs."""
+    from tollway.db.upgrade import current_revision, head_revision
+
+    try:
+        revision = asyncio.run(current_revision(database_url))
+    except TollwayError as error:
+        raise click.ClickException(error.message) from error
+    click.echo(f"database: {revision or 'empty'}\nneeded:   {head_revision()}")
+    if revision != head_revision():
+        click.echo("Run `tollway db upgrade`; `tollway serve` would do it at its next start.")

@@ -1,0 +1,33 @@
+"""What Alembic runs: migrates over the connection that `db.migrate` hands in."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import JSON
+
+from tollway.db.metadata import Timestamp
+from tollway.db.tables import metadata
+
+
+def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
+    """Revisions are history: they name plain column types, never ours, which may change."""
+    if kind == "type" and isinstance(item, Timestamp):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, JSON):
+        context.imports.add("from sqlalchemy.dialects import postgresql")
+        return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'
+    return False
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,  # SQLite cannot alter most things: the table is copied
+    render_item=render_item,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
