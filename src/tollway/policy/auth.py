@@ -66,6 +66,8 @@ def _in_usual_headers(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def _in_authorization(value: bytes) -> bytes:
+    if value.startswith(b"Bearer "):  # nearly everybody
+        return value[7:].strip()
     if _SCHEME.match(value) is not None:
         return _without_scheme(value)
     signed = _SIGV4_CREDENTIAL.match(value)

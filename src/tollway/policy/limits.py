@@ -54,7 +54,7 @@ async def admit(
     """Reserves `tokens` and `cost_nanos`, both upper bounds, in every scope. The ticket has to be settled.
 
     A call that only others' reservations keep out waits up to `settings.budget_wait_s`. `key_name` is the abbreviated
-    key for the message. Raises `LimitExceeded`, `BudgetExceeded`, or `StoreUnavailable` where spend has to be read first.
+    key for the message. Raises `LimitExceeded`, `BudgetExceeded`, and what `spends` raises when spend has to be read.
     """
     deadline: float | None = None
     while True:
