@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterable
 
 from tollway import __version__
-from tollway.core.errors import InvalidRequest, Misconfigured, UpstreamError
+from tollway.core.errors import InvalidRequest, Misconfigured
 from tollway.core.snapshot import Endpoint, Origin
 from tollway.ports.transport import UpstreamRequest
 from tollway.upstream import failure
-from tollway.upstream.connection import Connection, DirectResponse
+from tollway.upstream.connection import Connection, StaleConnection
 from tollway.upstream.pool import Pool
+from tollway.upstream.response import DirectResponse
 from tollway.upstream.tls import TlsContexts
 
 _SWEEP_INTERVAL_S = 0.2
@@ -59,14 +60,12 @@ class DirectTransport:
         added = encode_fields(request.headers) if request.headers else b""
         message = b"%b%bContent-Length: %d\r\n\r\n%b" % (route.head, added, len(body), body)
         connection = pool.take() or await self._open(pool, request)
-        response = connection.send(message, request.timeouts, request.max_response_bytes)
+        response = connection.send(message, request)
         try:
             await response.wait_for_head()
-        except UpstreamError:
-            if not response.is_stale:
-                raise
+        except StaleConnection:
             connection = await self._open(pool, request)
-            response = connection.send(message, request.timeouts, request.max_response_bytes)
+            response = connection.send(message, request)
             await response.wait_for_head()
         return response
 

@@ -5,8 +5,9 @@ RFC 9112 sections 6.3 (length of a body) and 9.3 (persistence), RFC 9110 section
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tollway.core.errors import Header
 from tollway.upstream.decoding import Decoder, decoder_for
@@ -31,47 +32,48 @@ _KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout\s*=\s*(\d{1,6})\b", re.IGNORECASE)
 
 
 class Refused(Exception):
-    """A head that a lenient reader would take, and we do not."""
+    """An answer that a lenient reader would take, and we do not."""
 
 
-class Head:
-    """What the header fields of an answer mean."""
+class Terms:
+    """What an answer says of its body and its connection."""
 
-    __slots__ = ("connection", "decoder", "headers", "is_delimited", "max_idle_s")
+    __slots__ = ("decoder", "max_idle_s")
 
-    def __init__(self, headers: list[Header]) -> None:
-        self.headers: Sequence[Header] = headers
-        """For the caller: names in lower case, hop-by-hop fields left out."""
-        self.connection: frozenset[bytes] = frozenset()
-        """Options of the `Connection` field, in lower case."""
-        self.is_delimited = False
-        """The end of the body can be told without waiting for the connection to close."""
+    def __init__(self) -> None:
         self.decoder: Decoder | None = None
-        self.max_idle_s: float | None = None
+        self.max_idle_s = math.inf
         """How long the server promises to keep the connection, less a second for the way."""
 
-    def check_end_at_close(self, http_version: str) -> None:
-        """Raises `Refused` unless the server announced that it closes the connection after this body."""
-        if http_version != "1.0" and b"close" not in self.connection:
-            raise Refused("neither a length nor a closing connection marks the end of its body")
 
+def read_head(fields: Sequence[Header]) -> tuple[Sequence[Header], Terms | None]:
+    """The fields for the caller (names in lower case, hop-by-hop fields left out) and the terms, if any are stated.
 
-def read_head(fields: Sequence[Header]) -> Head:
-    """Sorts the fields of an answer. Raises `Refused` for codings that cannot be undone."""
+    Raises `Refused` for codings that cannot be undone.
+    """
     headers: list[Header] = []
-    ours: dict[bytes, bytes] = {}
-    head = Head(headers)
+    ours: list[Header] = []
     for name, value in fields:
         name = name.lower()
         if name in _FOR_US:
-            ours[name] = ours[name] + b"," + value if name in ours else value
+            ours.append((name, value))
         else:
             headers.append((name, value))
-            if name == b"content-length":
-                head.is_delimited = True
-    if ours:
-        _apply(ours, head)
-    return head
+    return _read_terms(headers, ours) if ours else (headers, None)
+
+
+def ends_at_close(status: int, http_version: str, fields: Sequence[Header]) -> bool:
+    """Whether the end of the connection marks the end of the body.
+
+    Raises `Refused` when it would have to, although the server did not say that it closes: an end like that cannot be
+    told from a cut.
+    """
+    known = _joined((name.lower(), value) for name, value in fields)
+    if status in BODILESS or b"content-length" in known or b"transfer-encoding" in known:
+        return False
+    if http_version != "1.0" and b"close" not in _options(known.get(b"connection", b"")):
+        raise Refused("neither a length nor a closing connection marks the end of its body")
+    return True
 
 
 def size_of(fields: Sequence[Header]) -> int:
@@ -79,26 +81,39 @@ def size_of(fields: Sequence[Header]) -> int:
     return sum(len(name) + len(value) + len(": \r\n") for name, value in fields)
 
 
-def _apply(ours: dict[bytes, bytes], head: Head) -> None:
-    transfer_coding = ours.get(b"transfer-encoding")
-    if transfer_coding is not None:
-        if transfer_coding.strip().lower() != b"chunked":
-            raise Refused(f"its transfer coding {transfer_coding.decode('latin-1')!r} is not `chunked`")
-        head.is_delimited = True
-    if b"connection" in ours:
-        head.connection = frozenset(option.strip() for option in ours[b"connection"].lower().split(b","))
-        _drop(head, head.connection)
-    if b"keep-alive" in ours:
-        timeout = _KEEP_ALIVE_TIMEOUT.search(ours[b"keep-alive"])
-        head.max_idle_s = int(timeout[1]) - 1.0 if timeout else None
-    if b"content-encoding" in ours:
-        try:
-            head.decoder = decoder_for(ours[b"content-encoding"])
-        except ValueError as error:
-            raise Refused(str(error)) from None
-        if head.decoder is not None:
-            _drop(head, {b"content-length"})
+def _read_terms(headers: list[Header], ours: list[Header]) -> tuple[list[Header], Terms]:
+    terms = Terms()
+    hidden: set[bytes] = set()
+    for name, value in _joined(ours).items():
+        match name:
+            case b"transfer-encoding" if value.strip().lower() != b"chunked":
+                raise Refused(f"its transfer coding {value.decode('latin-1')!r} is not `chunked`")
+            case b"connection":
+                hidden |= _options(value)
+            case b"keep-alive":
+                timeout = _KEEP_ALIVE_TIMEOUT.search(value)
+                terms.max_idle_s = int(timeout[1]) - 1.0 if timeout else math.inf
+            case b"content-encoding":
+                terms.decoder = _decoder_for(value)
+                if terms.decoder is not None:
+                    hidden.add(b"content-length")
+    return [field for field in headers if field[0] not in hidden] if hidden else headers, terms
 
 
-def _drop(head: Head, names: frozenset[bytes] | set[bytes]) -> None:
-    head.headers = [field for field in head.headers if field[0] not in names]
+def _joined(fields: Iterable[Header]) -> dict[bytes, bytes]:
+    """Fields of one name are one list (RFC 9110 section 5.3)."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in fields:
+        joined[name] = joined[name] + b"," + value if name in joined else value
+    return joined
+
+
+def _options(connection: bytes) -> set[bytes]:
+    return {option.strip() for option in connection.lower().split(b",")}
+
+
+def _decoder_for(coding: bytes) -> Decoder | None:
+    try:
+        return decoder_for(coding)
+    except ValueError as error:
+        raise Refused(str(error)) from None
