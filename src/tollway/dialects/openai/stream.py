@@ -18,7 +18,7 @@ from tollway.dialects.openai.wire import read_answer, read_text, read_usage
 
 _encode = msgspec.json.Encoder().encode
 
-_MODEL = re.compile(rb'(?P<key>"model"\s*:\s*)(?P<name>"(?:[^"\\]|\\.)*")')
+_MODEL = re.compile(rb'(?P<key>"model"\s*:\s*)("(?:[^"\\]|\\.)+")')
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _DONE = b"data: [DONE]"
@@ -136,9 +136,9 @@ class StreamRelay:
         return block
 
     def _learn_name(self, block: bytes) -> None:
-        """Learns from the first event how this provider writes the model; an empty name is not it yet (Azure)."""
+        """Learns how this provider writes the model; an empty name, as Azure's first event has, is not it yet."""
         match = _MODEL.search(block)
-        if match is None or match["name"] == b'""':
+        if match is None:
             return
         self._old_name = match.group()
         new = match["key"] + self._public_name
