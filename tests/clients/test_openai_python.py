@@ -1,15 +1,14 @@
 """The OpenAI SDK for Python, unchanged but for its address."""
 
 import asyncio
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionToolParam
 from tests.support.aimock import Aimock
 from tests.support.gateway import Gateway
+from tests.support.ledger import spend_logs
 
 WEATHER: ChatCompletionToolParam = {
     "type": "function",
@@ -121,7 +120,7 @@ def test_metadata_in_the_extra_body_reaches_the_ledger(gateway: Gateway, client:
     )
     call_id = answer.headers["x-litellm-call-id"]
     assert float(answer.headers["x-litellm-response-cost"]) > 0
-    [record] = _spend_logs(gateway, key, count=1)
+    [record] = spend_logs(gateway, key, count=1)
     assert record["litellm_call_id"] == call_id
     assert record["request_id"] == answer.parse().id
     assert record["session_id"] == "session-456"
@@ -135,22 +134,11 @@ def test_the_ledger_has_the_cost_of_every_call_of_the_key(gateway: Gateway, clie
         )
         if stream:
             assert list(answer)
-    records = _spend_logs(gateway, key, count=2)
+    records = spend_logs(gateway, key, count=2)
     assert [(record["prompt_tokens"], record["completion_tokens"]) for record in records] == [(20, 9)] * 2
     costs = [record["spend"] for record in records]
     assert costs[0] == costs[1] > 0
     assert gateway.admin("GET", f"/key/info?key={key}")["info"]["spend"] == pytest.approx(sum(costs), abs=1e-12)
-
-
-def _spend_logs(gateway: Gateway, key: str, *, count: int) -> list[dict[str, Any]]:
-    """The key's records; they are inserted in batches shortly after the answer."""
-    give_up_at = time.monotonic() + 10
-    while True:
-        records: list[dict[str, Any]] = gateway.admin("GET", f"/spend/logs?api_key={key}")
-        if len(records) >= count or time.monotonic() > give_up_at:
-            assert len(records) == count
-            return records
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
