@@ -1,0 +1,182 @@
+"""The commands of the user's guide, verbatim: only the address and the placeholders are replaced.
+
+To switch on another section once what it describes exists, add its heading to `SECTIONS`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.guide.guide import Command, read_guide
+from tests.support.aimock import running_aimock
+from tests.support.gateway import Gateway, running_gateway
+
+SECTIONS = {"Health Checks", "API Key Management", "Making LLM Requests"}
+COMMANDS = [command for command in read_guide() if {command.section, command.subsection} & SECTIONS]
+MODELS = ("gpt-4o", "claude-3-5-sonnet")
+GREETING = "Hello! How can I help you today?"
+STORY = "Once upon a time"
+ANSWERS = Path(__file__).parents[1] / "clients" / "answers.json"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("guide")
+    with running_aimock(folder, ANSWERS) as vendor:
+        params = {"api_base": vendor.api_base, "api_key": "sk-vendor"}
+        models = [{"model_name": name, "litellm_params": {"model": f"openai/{name}", **params}} for name in MODELS]
+        with running_gateway(folder, {"model_list": models}, env={"LITELLM_MASTER_KEY": "sk-1234"}) as running:
+            yield running
+
+
+def made_real(command: Command, gateway: Gateway) -> tuple[Command, str]:
+    """The command for this gateway, and the virtual key that stands where the guide has a placeholder."""
+    key = gateway.create_key()
+    text = command.text
+    for placeholder, value in (
+        ("http://localhost:4000", gateway.url),
+        ("http://localhost", gateway.url),
+        ("sk-your-virtual-key", key),
+        ("sk-your-key", key),
+    ):
+        text = text.replace(placeholder, value)
+    return Command(command.section, command.subsection, command.language, text), key
+
+
+def curl(command: Command, folder: Path) -> tuple[int, str]:
+    """Status and body of a command run by bash as it stands; curl's own settings file makes it tell the status."""
+    (folder / ".curlrc").write_text('silent\nshow-error\nwrite-out = "\\n%{http_code}"\n')
+    ran = subprocess.run(
+        ["bash", "-c", command.text],
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    body, _, status = ran.stdout.rpartition("\n")
+    return int(status), body
+
+
+Check = Callable[[Command, str, Any], None]
+
+
+def is_healthy(_command: Command, _key: str, answer: Any) -> None:
+    assert (answer["healthy_count"], answer["unhealthy_count"]) == (len(MODELS), 0)
+
+
+def is_alive(_command: Command, _key: str, answer: Any) -> None:
+    assert answer == "I'm alive!"
+
+
+def is_ready(_command: Command, _key: str, answer: Any) -> None:
+    assert (answer["status"], answer["db"]) == ("healthy", "connected")
+
+
+def names_the_service(_command: Command, _key: str, answer: Any) -> None:
+    assert "langfuse" in answer["error"]["message"]
+
+
+def has_a_new_key(command: Command, _key: str, answer: Any) -> None:
+    assert answer["key"].startswith("sk-")
+    assert {name: answer[name] for name in command.body if name != "duration"} == {
+        name: value for name, value in command.body.items() if name != "duration"
+    }
+    assert bool(answer["expires"]) is ("duration" in command.body)
+
+
+def describes_the_key(_command: Command, key: str, answer: Any) -> None:
+    assert answer["info"]["key_name"] == f"sk-...{key[-4:]}"
+    assert answer["info"]["spend"] == 0
+
+
+def has_the_new_budget(command: Command, _key: str, answer: Any) -> None:
+    assert answer["max_budget"] == command.body["max_budget"]
+
+
+def names_the_deleted_key(_command: Command, key: str, answer: Any) -> None:
+    assert answer["deleted_keys"] == [key]
+
+
+def is_blocked(_command: Command, _key: str, answer: Any) -> None:
+    assert answer["blocked"] is True
+
+
+def is_unblocked(_command: Command, _key: str, answer: Any) -> None:
+    assert answer["blocked"] is False
+
+
+def is_a_chat_completion(_command: Command, _key: str, answer: Any) -> None:
+    assert answer["object"] == "chat.completion"
+    assert answer["model"] == "gpt-4o"
+    assert answer["choices"][0]["message"]["content"] == GREETING
+    assert answer["usage"]["total_tokens"] == 29
+
+
+CHECKS: dict[str, tuple[int, Check]] = {
+    "GET /health": (200, is_healthy),
+    "GET /health/liveliness": (200, is_alive),
+    "GET /health/readiness": (200, is_ready),
+    "GET /health/services?service=langfuse": (422, names_the_service),
+    "POST /key/generate": (200, has_a_new_key),
+    "GET /key/info?key=sk-your-key": (200, describes_the_key),
+    "POST /key/update": (200, has_the_new_budget),
+    "POST /key/delete": (200, names_the_deleted_key),
+    "POST /key/block": (200, is_blocked),
+    "POST /key/unblock": (200, is_unblocked),
+    "POST /v1/chat/completions": (200, is_a_chat_completion),
+}
+"""What each address of the guide answers: status, and what matters in the body."""
+
+
+def named(commands: list[Command]) -> list[Any]:
+    return [pytest.param(command, id=f"{number}-{command.name}") for number, command in enumerate(commands)]
+
+
+def is_stream(command: Command) -> bool:
+    return command.is_curl and "-d" in command.text and command.body.get("stream") is True
+
+
+@pytest.mark.parametrize("command", named([c for c in COMMANDS if c.is_curl and not is_stream(c)]))
+def test_curl_commands_answer_as_the_guide_says(command: Command, gateway: Gateway, tmp_path: Path) -> None:
+    expected_status, check = CHECKS[command.name]
+    real, key = made_real(command, gateway)
+    status, body = curl(real, tmp_path)
+    assert status == expected_status, body
+    check(real, key, json.loads(body))
+
+
+@pytest.mark.parametrize("command", named([c for c in COMMANDS if is_stream(c)]))
+def test_curl_commands_stream(command: Command, gateway: Gateway, tmp_path: Path) -> None:
+    real, _ = made_real(command, gateway)
+    status, body = curl(real, tmp_path)
+    assert status == 200, body
+    *events, last = [line.removeprefix("data: ") for line in body.split("\n\n") if line.strip()]
+    assert last == "[DONE]"
+    text = "".join(json.loads(event)["choices"][0]["delta"].get("content") or "" for event in events)
+    assert text.startswith(STORY)
+
+
+@pytest.mark.parametrize("command", named([c for c in COMMANDS if c.language == "python"]))
+def test_python_programs_run_as_they_are(command: Command, gateway: Gateway, tmp_path: Path) -> None:
+    real, _ = made_real(command, gateway)
+    program = tmp_path / "program.py"
+    program.write_text(real.text)
+    ran = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert GREETING in ran.stdout
+    assert (STORY in ran.stdout) is ("Tell me a story" in command.text)
+
+
+def test_no_command_of_these_sections_is_left_out() -> None:
+    kinds = [command for command in COMMANDS if command.is_curl or command.language == "python"]
+    assert kinds == COMMANDS
+    found = {section for command in COMMANDS for section in (command.section, command.subsection)}
+    assert found >= SECTIONS
+    assert len(COMMANDS) == 17
