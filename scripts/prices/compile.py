@@ -78,6 +78,7 @@ class Report:
         self.lines: list[str] = []
 
     def note(self, line: str) -> None:
+        """Add a line."""
         self.lines.append(line)
 
 
