@@ -41,7 +41,7 @@ async def discover(base_url: str = "http://127.0.0.1:11434", timeout: float = 0.
                 return [tag.name for tag in msgspec.json.decode(body, type=_Tags).models]
             if (body := await _get(base_url, "/v1/models")) is not None:
                 return [model.id for model in msgspec.json.decode(body, type=_Models).data]
-    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+    except (OSError, EOFError, LookupError, ValueError, asyncio.LimitOverrunError, msgspec.MsgspecError):
         pass  # nobody there, or somebody else: both are the usual case
     return []
 
