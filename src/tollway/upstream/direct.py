@@ -7,26 +7,17 @@ endpoint; no timer is set per call, because one ticker looks at all connections.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterable
 
-from tollway import __version__
-from tollway.core.errors import InvalidRequest, Misconfigured
 from tollway.core.snapshot import Endpoint, Origin
 from tollway.ports.transport import UpstreamRequest
-from tollway.upstream import failure
 from tollway.upstream.connection import Connection, StaleConnection
+from tollway.upstream.message import encode_fields, encode_head
 from tollway.upstream.pool import Pool
 from tollway.upstream.response import DirectResponse
 from tollway.upstream.tls import TlsContexts
 
 _SWEEP_INTERVAL_S = 0.2
 _MAX_ROUTES = 10_000
-
-_TARGET = re.compile(r"[!-~]+")
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNSENDABLE = re.compile(r"[\x00\r\n]|[^\x00-\xff]")
-_DEFAULT_HEADERS = (("User-Agent", f"tollway/{__version__}"), ("Accept-Encoding", "identity"))
 
 
 class _Route:
@@ -118,32 +109,3 @@ class DirectTransport:
             pool.sweep(loop.time())
         has_work = any(pool.is_busy for pool in self._pools.values())
         self._ticker = loop.call_later(self._sweep_interval_s, self._tick) if has_work else None
-
-
-def encode_head(endpoint: Endpoint) -> bytes:
-    """Request line and fixed fields. Raises `InvalidRequest` for what would break the head apart."""
-    given = {name.lower() for name, _ in endpoint.headers}
-    defaults = tuple((name, value) for name, value in _DEFAULT_HEADERS if name.lower() not in given)
-    host = failure.authority(endpoint.origin)
-    if not _TARGET.fullmatch(endpoint.target):
-        raise Misconfigured(
-            f"The path {endpoint.target.partition('?')[0]!r} for {host} cannot be sent: "
-            "use printable ASCII without spaces."
-        )
-    return b"POST %b HTTP/1.1\r\n%b" % (
-        endpoint.target.encode("ascii"),
-        encode_fields((("Host", host), *defaults, *endpoint.headers)),
-    )
-
-
-def encode_fields(headers: Iterable[tuple[str, str]]) -> bytes:
-    """Header fields as on the wire. Raises `InvalidRequest` for a value that could smuggle in a field of its own."""
-    lines = []
-    for name, value in headers:
-        if not _FIELD_NAME.fullmatch(name) or _UNSENDABLE.search(value):
-            raise InvalidRequest(
-                f"The header {name!r} cannot be sent upstream: "
-                "remove line breaks and characters that HTTP does not allow."
-            )
-        lines.append(f"{name}: {value}\r\n")
-    return "".join(lines).encode("latin-1")

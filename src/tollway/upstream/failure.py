@@ -20,9 +20,9 @@ def authority(origin: Origin) -> str:
     return host if origin.port == DEFAULT_PORTS[origin.scheme] else f"{host}:{origin.port}"
 
 
-def unreachable(server: str, cause: BaseException) -> UpstreamError:
+def unreachable(server: str, cause: BaseException | str) -> UpstreamError:
     """No connection: refused, unknown host, bad certificate."""
-    return _failed(f"No connection to {server}: {_reason(cause)}.")
+    return _failed(f"No connection to {server}: {cause if isinstance(cause, str) else _reason(cause)}.")
 
 
 def no_answer(server: str, cause: BaseException | None = None) -> UpstreamError:
