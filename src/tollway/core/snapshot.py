@@ -38,6 +38,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     connect: float = 10.0
     first_byte: float = 600.0
     """From the request being sent to the first byte of the answer."""
+    first_byte_of_stream: float | None = None
+    """The same for an answer that is streamed; None: no other than for a whole one."""
     between_chunks: float = 300.0
     total: float = 6000.0
 

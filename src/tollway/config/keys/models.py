@@ -3,7 +3,7 @@
 # ruff: noqa: E501  (a table: one row, one line)
 from __future__ import annotations
 
-from tollway.config.keys.key import Key, Tier, accepted, later, own, section, supported
+from tollway.config.keys.key import Key, Tier, accepted, later, section, supported
 from tollway.config.kinds import (
     ANY,
     COUNT,
@@ -70,13 +70,12 @@ CONNECTION = (
     *_supported("aws_region_name aws_session_name aws_profile_name aws_role_name aws_sts_endpoint aws_external_id aws_bedrock_runtime_endpoint", TEXT, _LATER_VENDOR),
     *_supported("region_name watsonx_region_name gcs_bucket_name", TEXT, _LATER_VENDOR, "T3"),
     *_supported("s3_* bedrock_tags", ANY, _LATER_VENDOR, "T3"),
-    own("demo_*", ANY, "How the built-in demo model behaves: its latency and its faults."),
 )  # fmt: skip
 """Handed to the provider, never put into a body."""
 
 BODY_FIELDS = frozenset(
     (  # noqa: SIM905  (words read better than sixty quoted ones)
-        "audio best_of chat_template_kwargs dimensions echo encoding_format frequency_penalty guided_choice "
+        "audio best_of chat_template_kwargs demo dimensions echo encoding_format frequency_penalty guided_choice "
         "guided_grammar guided_json guided_regex ignore_eos include_reasoning input_type keep_alive logit_bias logprobs "
         "max_completion_tokens max_tokens metadata min_p modalities n num_ctx num_predict options parallel_tool_calls "
         "prediction presence_penalty prompt_cache_key prompt_cache_retention provider reasoning reasoning_effort "
