@@ -41,7 +41,6 @@ _HEADER = _MAGIC + struct.pack("<H", _VERSION)
 _FRAME = struct.Struct("<II")
 _LENGTH = struct.Struct("<I")
 _PROBE = bytes(64 * 1024)
-_PROBE_INTERVAL_S = 1.0
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
@@ -156,6 +155,11 @@ class Segment:
             os.ftruncate(self.descriptor, offset)
             raise
 
+    @property
+    def buffered(self) -> int:
+        """How many records are held in memory."""
+        return len(self._records or ())
+
     def forget_records(self) -> None:
         """Frees the memory; from now on they are read from the file."""
         self._records = None
@@ -215,13 +219,16 @@ class FileJournal:
     `keep_at_most`: records of the segment being written that stay in memory for the flusher; beyond, it reads the file.
     """
 
-    def __init__(self, folder: Path, *, fsync: bool = False, keep_at_most: int = 10_000) -> None:
+    def __init__(
+        self, folder: Path, *, fsync: bool = False, keep_at_most: int = 10_000, probe_interval_s: float = 1.0
+    ) -> None:
         self._folder = folder
         self._fsync = fsync
         self._keep_at_most = keep_at_most
         self._live: Segment | None = None
         self._sealed: list[Segment] = []
         self._unreadable: set[Path] = set()
+        self._probe_interval_s = probe_interval_s
         self._fault: OSError | None = None
         self._next_probe = 0.0
         try:
@@ -251,7 +258,7 @@ class FileJournal:
             self._recovered()
 
     def check(self) -> None:
-        """Raises `Overloaded` while records cannot be written. Tries again by itself, at most once a second."""
+        """Raises `Overloaded` while records cannot be written. Tries again by itself, but not at every call."""
         if self._fault is None:
             return
         if time.monotonic() < self._next_probe:
@@ -287,6 +294,11 @@ class FileJournal:
         for segment in (*self._sealed, self._live):
             if segment is not None:
                 segment.forget_records()
+
+    @property
+    def buffered(self) -> int:
+        """How many records are held in memory."""
+        return sum(segment.buffered for segment in (*self._sealed, self._live) if segment is not None)
 
     def adopt(self) -> int:
         """Takes over the segments of processes that are gone; how many. They count as sealed, before our own."""
@@ -356,7 +368,7 @@ class FileJournal:
             _log.error("journal %s: %s; calls are refused until records can be written", self._folder, error.strerror)
         if error is not self._fault:
             self._fault = error
-            self._next_probe = time.monotonic() + _PROBE_INTERVAL_S
+            self._next_probe = time.monotonic() + self._probe_interval_s
         return Overloaded(
             "Usage cannot be recorded right now, so no call is served. Try again shortly.",
             headers=((b"retry-after", b"1"),),
