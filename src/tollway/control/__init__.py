@@ -1,0 +1,1 @@
+"""The management plane: one package per resource, assembled by `api`. Loaded after the socket listens."""

@@ -1,0 +1,230 @@
+"""Every query of `/key/*`. Rows become `VirtualKey` here; nothing commits here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, not_, or_, select, true, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tollway.control.kit.pagination import Page
+from tollway.core.errors import Conflict
+from tollway.db.keys import deleted_keys, retired_key_hashes, virtual_keys
+from tollway.stores.sql.keys import VirtualKey, key_from_row
+
+_COLUMNS = frozenset(virtual_keys.columns.keys())
+
+SortColumn = Literal["max_budget", "created_at", "updated_at", "token", "key_alias"]
+_SORT_COLUMNS: dict[SortColumn, str] = {
+    "max_budget": "max_budget_nanos",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+    "token": "key_hash",
+    "key_alias": "key_alias",
+}
+
+
+class KeyQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which keys a listing shows: those that match every field given."""
+
+    now: datetime
+    key_hash: str | None = None
+    key_alias: str | None = None
+    user_id: str | None = None
+    team_id: str | None = None
+    organization_id: str | None = None
+    project_id: str | None = None
+    agent_id: str | None = None
+    search: str | None = None
+    """Part of an alias or of a key's public name, or the beginning of its hash."""
+    matches_substrings: bool = False
+    """Alias and user id may be parts of the stored ones."""
+    status: Literal["active", "expired", "revoked", "deleted"] | None = None
+    expiry: Literal["active", "expired"] | None = None
+    owner: tuple[str, str | None] | None = None
+    """Hash and user id of a caller who sees only what is theirs."""
+
+
+class KeyRepository:
+    """Keys through one connection, and so in one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def find(self, key_hash: str) -> VirtualKey | None:
+        """The living key with this hash."""
+        return await self._first(select(virtual_keys).where(virtual_keys.c.key_hash == key_hash))
+
+    async def find_by_alias(self, alias: str) -> VirtualKey | None:
+        """The living key with this alias."""
+        return await self._first(select(virtual_keys).where(virtual_keys.c.key_alias == alias))
+
+    async def find_deleted(self, key_hash: str) -> VirtualKey | None:
+        """The key with this hash that was deleted last."""
+        query = select(deleted_keys).where(deleted_keys.c.key_hash == key_hash)
+        return await self._first(query.order_by(deleted_keys.c.id.desc()).limit(1))
+
+    async def check_alias_is_free(self, key: VirtualKey) -> None:
+        """Raises `Conflict` if another key has this one's alias."""
+        if key.key_alias is not None:
+            holder = await self.find_by_alias(key.key_alias)
+            if holder is not None and holder.spend_id != key.spend_id:
+                raise _conflict(key)
+
+    async def is_taken(self, key_hash: str) -> bool:
+        """Whether a living key has this hash, or had it before it was regenerated."""
+        living = select(virtual_keys.c.spend_id).where(
+            or_(virtual_keys.c.key_hash == key_hash, virtual_keys.c.spend_id == key_hash)
+        )
+        retired = select(retired_key_hashes.c.spend_id).where(retired_key_hashes.c.key_hash == key_hash)
+        return (await self._connection.execute(living.union_all(retired))).first() is not None
+
+    async def insert(self, key: VirtualKey) -> None:
+        """Adds a key."""
+        with _alias_taken(key):
+            await self._connection.execute(insert(virtual_keys).values(**_values(key)))
+
+    async def replace(self, key_hash: str, key: VirtualKey) -> None:
+        """Writes all of a key over the one with this hash."""
+        with _alias_taken(key):
+            await self._connection.execute(
+                update(virtual_keys).where(virtual_keys.c.key_hash == key_hash).values(**_values(key))
+            )
+
+    async def retire_hash(self, key: VirtualKey, *, at: datetime, works_until: datetime) -> None:
+        """Remembers the hash of a key that is being regenerated. Whatever it had before stops working now."""
+        earlier = update(retired_key_hashes).where(
+            retired_key_hashes.c.spend_id == key.spend_id, retired_key_hashes.c.works_until > at
+        )
+        await self._connection.execute(earlier.values(works_until=at))
+        await self._connection.execute(
+            insert(retired_key_hashes).values(
+                key_hash=key.key_hash, spend_id=key.spend_id, retired_at=at, works_until=works_until
+            )
+        )
+
+    async def find_retired(self, spend_id: str) -> list[str]:
+        """Hashes a key had before."""
+        query = select(retired_key_hashes.c.key_hash).where(retired_key_hashes.c.spend_id == spend_id)
+        return list((await self._connection.execute(query)).scalars())
+
+    async def archive(
+        self, keys: Iterable[VirtualKey], *, at: datetime, by: str | None, by_key: str, changed_by: str | None
+    ) -> None:
+        """Moves keys to the archive of deleted ones."""
+        for key in keys:
+            row = _values(key) | {
+                "deleted_at": at,
+                "deleted_by": by,
+                "deleted_by_key": by_key,
+                "changed_by": changed_by,
+            }
+            await self._connection.execute(insert(deleted_keys).values(**row))
+            await self._connection.execute(delete(virtual_keys).where(virtual_keys.c.key_hash == key.key_hash))
+
+    async def count(self, query: KeyQuery) -> int:
+        """How many keys match."""
+        table = _table(query)
+        statement = select(func.count()).select_from(table).where(*_conditions(query, table))
+        return (await self._connection.execute(statement)).scalar_one()
+
+    async def list_page(
+        self, query: KeyQuery, page: Page, *, sort_by: SortColumn = "created_at", is_descending: bool = True
+    ) -> list[VirtualKey]:
+        """One page of the keys that match."""
+        table = _table(query)
+        column = table.c[_SORT_COLUMNS[sort_by]]
+        order = column.desc().nulls_last() if is_descending else column.asc().nulls_last()
+        statement = select(table).where(*_conditions(query, table)).order_by(order, table.c.key_hash)
+        return await self._all(statement.limit(page.size).offset(page.offset))
+
+    async def list_all(self, query: KeyQuery) -> list[VirtualKey]:
+        """Every key that matches, in order of hash."""
+        table = _table(query)
+        return await self._all(select(table).where(*_conditions(query, table)).order_by(table.c.key_hash))
+
+    async def list_aliases(self, page: Page, *, search: str | None, team_id: str | None) -> tuple[list[str], int]:
+        """One page of the aliases in use, sorted, and how many there are."""
+        alias = virtual_keys.c.key_alias
+        conditions = [
+            alias.is_not(None),
+            alias.icontains(search, autoescape=True) if search else true(),
+            virtual_keys.c.team_id == team_id if team_id else true(),
+        ]
+        total = await self._connection.execute(select(func.count(alias)).where(*conditions))
+        names = select(alias).where(*conditions).order_by(alias).limit(page.size).offset(page.offset)
+        return list((await self._connection.execute(names)).scalars()), total.scalar_one()
+
+    async def _first(self, query: Select[Any]) -> VirtualKey | None:
+        row = (await self._connection.execute(query)).first()
+        return key_from_row(row) if row else None
+
+    async def _all(self, query: Select[Any]) -> list[VirtualKey]:
+        return [key_from_row(row) for row in await self._connection.execute(query)]
+
+
+@contextmanager
+def _alias_taken(key: VirtualKey) -> Iterator[None]:
+    # Two writers at once both find an alias free; the unique index lets one of them through.
+    try:
+        yield
+    except IntegrityError as error:
+        raise _conflict(key) from error
+
+
+def _conflict(key: VirtualKey) -> Conflict:
+    return Conflict(
+        f"Key with alias '{key.key_alias}' already exists. Unique key aliases across all keys are required.",
+        param="key_alias",
+    )
+
+
+def _values(key: VirtualKey) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(key).items() if name in _COLUMNS}
+
+
+def _table(query: KeyQuery) -> Table:
+    return deleted_keys if query.status == "deleted" else virtual_keys
+
+
+def _conditions(query: KeyQuery, table: Table) -> Sequence[ColumnElement[bool]]:
+    columns = table.c
+    exact = ("key_hash", "team_id", "organization_id", "project_id", "agent_id")
+    partly = ("key_alias", "user_id")
+    conditions = [columns[name] == value for name in exact if (value := getattr(query, name)) is not None]
+    for name in partly:
+        value = getattr(query, name)
+        if value is not None:
+            is_part = query.matches_substrings
+            conditions.append(columns[name].icontains(value, autoescape=True) if is_part else columns[name] == value)
+    if query.search:
+        conditions.append(
+            or_(
+                columns.key_alias.icontains(query.search, autoescape=True),
+                columns.key_name.icontains(query.search, autoescape=True),
+                columns.key_hash.startswith(query.search, autoescape=True),
+            )
+        )
+    is_expired = func.coalesce(columns.expires_at <= query.now, False)
+    is_blocked = func.coalesce(columns.is_blocked, False)
+    match query.status:
+        case "active":
+            conditions += [not_(is_blocked), not_(is_expired)]
+        case "expired":
+            conditions += [not_(is_blocked), is_expired]
+        case "revoked":
+            conditions.append(is_blocked)
+        case _:
+            pass
+    if query.expiry:
+        conditions.append(is_expired if query.expiry == "expired" else not_(is_expired))
+    if query.owner:
+        key_hash, user_id = query.owner
+        is_own = columns.key_hash == key_hash
+        conditions.append(is_own if user_id is None else or_(is_own, columns.user_id == user_id))
+    return conditions

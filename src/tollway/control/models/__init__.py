@@ -1,0 +1,1 @@
+"""What is served: `/model/info` and `/model_group/info`, read from the snapshot."""

@@ -1,0 +1,80 @@
+"""One description of both planes: FastAPI knows the management routes, the inference routes are merged in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from fastapi import FastAPI
+
+from tollway.control.kit.permissions import ROLES, Roles
+
+
+class RouteRow(Protocol):
+    """A route outside this application, as its own table has it."""
+
+    @property
+    def method(self) -> str:
+        """`GET`, `POST`."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """With `{name}` for what varies."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a few words."""
+        ...
+
+    @property
+    def role(self) -> str:
+        """`public`, or who may call."""
+        ...
+
+    @property
+    def schema(self) -> str | None:
+        """Name of the request's schema in OpenAI's own description."""
+        ...
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of everything that is served."""
+    document = app.openapi()
+    rows: Sequence[RouteRow] = app.state.inference_routes
+    paths: dict[str, dict[str, Any]] = {
+        path: {method: _with_roles(method, path, operation) for method, operation in operations.items()}
+        for path, operations in document["paths"].items()
+    }
+    for row in rows:
+        paths.setdefault(row.path, {})[row.method.lower()] = _describe_row(row)
+    components = document.get("components", {}) | {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}
+    return {**document, "paths": dict(sorted(paths.items())), "components": components}
+
+
+def _describe_row(row: RouteRow) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": row.summary,
+        "tags": ["inference" if row.role != "public" else "health"],
+        "responses": {"200": {"description": "Successful Response"}},
+        "security": [] if row.role == "public" else [{"key": []}],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in _names_in(row.path)
+        ],
+    }
+    if row.schema:
+        body = {"type": "object", "title": row.schema, "additionalProperties": True}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return operation
+
+
+def _with_roles(method: str, path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    roles: Roles = ROLES.get((method.upper(), path), frozenset())
+    if roles is None:
+        return {**operation, "security": []}
+    return {**operation, "security": [{"key": []}], "x-roles": sorted(roles)}
+
+
+def _names_in(path: str) -> list[str]:
+    return [part[1:-1] for part in path.split("/") if part.startswith("{") and part.endswith("}")]

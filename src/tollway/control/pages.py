@@ -1,0 +1,97 @@
+"""The gateway about itself: `/`, `/openapi.json`, `/routes`, `/ui`, and which services it could call out to."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+
+from tollway.control.kit.guard import GuardedRoute
+from tollway.control.openapi import describe
+from tollway.core.errors import ClientError
+
+router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
+
+SERVICES = frozenset(
+    {
+        *("slack_budget_alerts", "email", "langfuse", "langfuse_otel", "slack", "ms_teams", "openmeter", "webhook"),
+        *("braintrust", "otel", "custom_callback_api", "langsmith", "datadog", "datadog_metrics"),
+        *("datadog_llm_observability", "generic_api", "arize", "galileo", "newrelic", "pointfive", "signoz", "sqs"),
+    }
+)
+"""Services that `/health/services` can be asked about."""
+
+_CONSOLE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Tollway</title>
+<style>
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem; }
+  pre { background: #8881; padding: .75rem 1rem; border-radius: .4rem; overflow-x: auto; }
+  :root { color-scheme: light dark; }
+</style>
+<h1>Tollway</h1>
+<p>There is no console in this version yet. The gateway is managed from a terminal:</p>
+<pre>tollway keys create --alias my-app --models gpt-4o --budget 10 --budget-duration 30d
+tollway keys list
+tollway keys info my-app
+tollway keys block my-app</pre>
+<p>or over its API, which <a href="../">describes itself</a>.</p>
+"""
+
+
+@router.get("/")
+@router.get("/docs")
+async def show_api() -> HTMLResponse:
+    """The API, to read and to try."""
+    return get_swagger_ui_html(openapi_url="openapi.json", title="Tollway")
+
+
+@router.get("/openapi.json")
+async def describe_api(request: Request) -> JSONResponse:
+    """The API, for programs."""
+    return JSONResponse(describe(request.app))
+
+
+@router.get("/routes")
+async def list_routes(request: Request) -> dict[str, list[dict[str, Any]]]:
+    """Every path that is served."""
+    paths = describe(request.app)["paths"]
+    return {
+        "routes": [
+            {"path": path, "methods": [method.upper() for method in operations]} for path, operations in paths.items()
+        ]
+    }
+
+
+@router.get("/ui")
+async def find_console() -> RedirectResponse:
+    """Where the console is."""
+    return RedirectResponse("/ui/", status_code=307)
+
+
+@router.get("/ui/")
+async def show_console() -> HTMLResponse:
+    """What there is instead of a console."""
+    return HTMLResponse(_CONSOLE)
+
+
+@router.get("/health/services")
+async def check_service(service: str) -> NoReturn:
+    """Whether a service that calls are reported to can be reached. None can be configured yet."""
+    if service not in SERVICES:
+        raise ClientError(
+            f"Unknown service {service[:60]!r}. Use one of: {', '.join(sorted(SERVICES))}.",
+            status=400,
+            type="auth_error",
+            param="service",
+        )
+    raise ClientError(
+        f"'{service}' is not configured as a callback, so there is nothing to check.",
+        status=422,
+        type="auth_error",
+        param="service",
+    )

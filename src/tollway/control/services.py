@@ -1,0 +1,98 @@
+"""Everything the management plane is handed by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from fastapi import Depends, Request
+
+from tollway.core.principal import Principal
+from tollway.core.record import Charge
+from tollway.core.snapshot import Settings, Snapshot
+from tollway.ports.spend import SpendReader
+from tollway.stores.sql.keys import SqlKeyStore
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from tollway.accounting.price_book import PriceBook
+
+
+class Ledger(Protocol):
+    """Where spend is written."""
+
+    async def flush(self) -> None:
+        """Returns once every record journalled so far can be read."""
+        ...
+
+    async def record_adjustment(self, charge: Charge, delta_nanos: int, *, principal: Principal, reason: str) -> None:
+        """Adds a record that changes the spend of a window, there and in the live counters."""
+        ...
+
+
+class SpendStore(SpendReader, Protocol):
+    """Reading what was spent."""
+
+    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
+        """Nano-dollars spent in each of these windows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """How keys are made here, from the configuration. Fields under their names on the wire."""
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """`default_key_generate_params`: fills what the request leaves empty."""
+    ceilings: Mapping[str, Any] = field(default_factory=dict)
+    """`upperbound_key_generate_params`: the most that a key may have; on generate also the default."""
+    allows_custom_keys: bool = True
+    shows_key_name: bool = True
+    grace_period: str | None = None
+    """How long a regenerated key's old value goes on working, where the request does not say."""
+    entropy_bytes: int = 16
+    min_custom_length: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Built once, by `app`; nothing here is looked up anywhere else."""
+
+    engine: AsyncEngine
+    keys: SqlKeyStore
+    ledger: Ledger
+    spend: SpendStore
+    authenticate: Callable[[Mapping[bytes, bytes]], Awaitable[Principal]]
+    """Who sent these headers (names in lower case). Raises `Unauthenticated`."""
+    changed: Callable[[str], Awaitable[None]]
+    """Tells every worker that the key with this hash is not what it was."""
+    clock: Callable[[], float]
+    """Epoch seconds."""
+    prices: PriceBook
+    snapshot: Callable[[], Snapshot]
+    """The one in force."""
+    key_policy: KeyPolicy = KeyPolicy()
+    proxy_budget_nanos: int = 0
+    """`litellm_settings.max_budget`; 0: none."""
+
+    @property
+    def settings(self) -> Settings:
+        """Settings in force."""
+        return self.snapshot().settings
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _caller(request: Request) -> Principal:
+    principal: Principal = request.state.principal
+    return principal
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+Caller = Annotated[Principal, Depends(_caller)]
+"""Whoever authenticated; set by `kit.guard`."""

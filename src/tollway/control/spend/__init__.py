@@ -1,0 +1,1 @@
+"""What was spent: `/spend/*` and `/global/spend*`, read from the one ledger."""
