@@ -1,15 +1,14 @@
-"""The database, opened when it is first needed.
+"""Heavy parts, made when they are first needed: the database, and the transport through proxies.
 
-SQLAlchemy takes a third of a second to import and a first migration longer; a call with the master key, or with a key
-that was used before, needs neither. So the gateway listens first, and whoever needs the database waits for it here.
+SQLAlchemy takes a third of a second to import; a call with the master key, or with a key that was used before, does not
+need it. So the gateway listens first, and whoever needs the database waits for it here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from typing_extensions import override
@@ -17,8 +16,10 @@ from typing_extensions import override
 from tollway.core.errors import StoreUnavailable
 from tollway.core.principal import Principal
 from tollway.core.record import Charge, Record
+from tollway.db import upgrade
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore
+from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,13 +27,9 @@ if TYPE_CHECKING:
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
 
-logger = logging.getLogger(__name__)
-
-_RETRY_S = 1.0
-
 
 class Opened(msgspec.Struct, frozen=True):
-    """A database at the right revision, and the stores on it."""
+    """An open database and the stores on it."""
 
     engine: AsyncEngine
     keys: SqlKeyStore
@@ -40,35 +37,30 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Database:
-    """One database, brought to this version's schema and opened once, in the background."""
+    """One database: brought to this version's schema at start, opened once, when somebody needs it."""
 
-    def __init__(self, url: str, *, timezone: str, reset_time: str) -> None:
-        """`timezone` and `reset_time` place the budget windows of keys."""
+    def __init__(self, url: str) -> None:
         self.url = url
-        self._timezone = timezone
-        self._reset_time = reset_time
         self._opening: asyncio.Task[Opened] | None = None
 
     async def opened(self) -> Opened:
-        """The open database. The first caller opens it; raises `StoreUnavailable` while that fails, and tries anew."""
+        """The open database. Raises `StoreUnavailable` while it cannot be opened; the next caller tries anew."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
         opening = self._opening
         try:
             return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
+        except StoreUnavailable:
             if self._opening is opening:
                 self._opening = None
             raise
 
-    async def state(self) -> str:
-        """`connected`, or `disconnected`: for readiness. Waits for a database that is only being opened."""
-        from tollway.db.engine import reading
-
+    async def state(self) -> Literal["connected", "disconnected"]:
+        """Whether the database answers, for readiness."""
         try:
             opened = await self.opened()
+            from tollway.db.engine import reading
+
             async with reading(opened.engine) as connection:
                 await connection.exec_driver_sql("SELECT 1")
         except StoreUnavailable:
@@ -77,30 +69,27 @@ class Database:
 
     async def close(self) -> None:
         """Closes every connection."""
-        if self._opening is not None and not self._opening.cancelled():
-            try:
-                opened = await self._opening
-            except StoreUnavailable:
-                return
-            await opened.engine.dispose()
+        if self._opening is None:
+            return
+        try:
+            opened = await self._opening
+        except StoreUnavailable:
+            return
+        await opened.engine.dispose()
 
     async def _open(self) -> Opened:
-        await asyncio.to_thread(_prepare, self.url)
+        await upgrade.upgrade(self.url)
+        await asyncio.to_thread(_import_stores)
         from tollway.db.engine import open_engine
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
 
         engine = open_engine(self.url)
-        keys = SqlKeyStore(engine, timezone=self._timezone, reset_time=self._reset_time)
-        return Opened(engine, keys, SqlLedgerStore(engine))
+        return Opened(engine, SqlKeyStore(engine), SqlLedgerStore(engine))
 
 
-def _prepare(url: str) -> None:
-    """Brings the schema up to date and imports what opening needs; in a thread, since both take their time."""
-    from tollway.db import upgrade
-
-    if upgrade.current_revision(url) != upgrade.head_revision():
-        upgrade.upgrade(url)
+def _import_stores() -> None:
+    """In a thread, since it takes long enough to be felt by calls in flight."""
     import tollway.stores.sql.keys
     import tollway.stores.sql.ledger  # noqa: F401
 
@@ -129,3 +118,27 @@ class LateLedgerStore(LedgerStore):
     @override
     async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
         return await (await self._database.opened()).ledger.window_spend(charges)
+
+
+class LateProxiedTransport(Transport):
+    """The transport through proxies; its library takes a quarter of a second to import."""
+
+    def __init__(self) -> None:
+        self._transport: Transport | None = None
+
+    @override
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        if self._transport is None:
+            self._transport = await asyncio.to_thread(_proxied_transport)
+        return await self._transport.send(request)
+
+    @override
+    async def close(self) -> None:
+        if self._transport is not None:
+            await self._transport.close()
+
+
+def _proxied_transport() -> Transport:
+    from tollway.upstream.proxied import ProxiedTransport
+
+    return ProxiedTransport()

@@ -351,7 +351,7 @@ def _status_in(document: bytes) -> int:
     return status if 400 <= status < 600 else 500
 
 
-class _CodeField(msgspec.Struct):
+class _CodeField(msgspec.Struct, frozen=True):
     code: object = None
 
 

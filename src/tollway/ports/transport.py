@@ -24,9 +24,15 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
 class UpstreamResponse(Protocol):
     """An answer whose head has arrived. Must be read to the end or closed."""
 
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    """Names in lower case; hop-by-hop headers left out."""
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Names in lower case; hop-by-hop headers left out."""
+        ...
 
     async def read(self) -> bytes:
         """The whole body, decompressed.

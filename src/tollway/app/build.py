@@ -1,0 +1,190 @@
+"""From a configuration to a gateway that can serve: every implementation is chosen here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tollway.accounting import tokens
+from tollway.accounting.journal import FileJournal
+from tollway.accounting.ledger import Ledger
+from tollway.accounting.price_book import PriceBook
+from tollway.app.estimate import estimate
+from tollway.app.keyfiles import load_or_create_key
+from tollway.app.late import Database, LateKeyStore, LateLedgerStore, LateProxiedTransport
+from tollway.app.management import LateManagement
+from tollway.config.compile import compile_snapshot
+from tollway.config.configuration import Configuration, ModelEntry
+from tollway.core.errors import Misconfigured
+from tollway.core.ids import hash_key
+from tollway.core.snapshot import Settings, Snapshot, TransportName
+from tollway.dataplane.edge import Edge
+from tollway.dataplane.health import HealthPages
+from tollway.dataplane.listing import ModelPages
+from tollway.db.url import sqlite_path, sqlite_url
+from tollway.gateway.run import Gateway
+from tollway.gateway.settle import Settler
+from tollway.observability.metrics import Metrics
+from tollway.policy.auth import Authenticator
+from tollway.ports.transport import Transport
+from tollway.routing.router import Router
+from tollway.stores.memory.counters import MemoryCounterStore
+from tollway.upstream.demo import DemoTransport
+from tollway.upstream.direct import DirectTransport
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """Everything built at start. Handed down, never imported."""
+
+    configuration: Configuration
+    discovered: tuple[ModelEntry, ...]
+    master_key: str
+    is_master_key_new: bool
+    prices: PriceBook
+    database: Database
+    counters: MemoryCounterStore
+    journal: FileJournal
+    ledger: Ledger
+    authenticator: Authenticator
+    metrics: Metrics
+    transports: Mapping[TransportName, Transport]
+    gateway: Gateway
+    management: LateManagement
+    edge: Edge
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What the data plane executes right now."""
+        return self.gateway.router.snapshot
+
+    def apply(self, configuration: Configuration) -> None:
+        """Swaps in what a new configuration says about calls. Raises before anything has changed."""
+        snapshot = compile_snapshot(
+            configuration, prices=self.prices, discovered=self.discovered, version=self.snapshot.version + 1
+        )
+        self.gateway.router = Router(snapshot)
+        self.configuration = configuration
+
+
+def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> Runtime:
+    """Builds the gateway. Opens no connection and imports nothing heavy. Raises `Misconfigured`."""
+    server, settings = configuration.server, configuration.data_plane
+    _make_private(server.data_dir)
+    master_key, is_new = _master_key(configuration)
+    prices = PriceBook.load()
+    snapshot = compile_snapshot(configuration, prices=prices, discovered=discovered, version=1)
+    counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
+    database = Database(_database_url(configuration))
+    journal = FileJournal(server.data_dir / "journal", fsync=server.journal_fsync)
+    ledger_store = LateLedgerStore(database)
+    ledger = Ledger(journal, ledger_store, counters)
+    metrics = Metrics(
+        gauges={
+            "tollway_journal_records": lambda: float(journal.buffered),
+        }
+    )
+    authenticator = Authenticator(
+        hash_key(master_key),
+        LateKeyStore(database),
+        time.time,
+        ttl_s=settings.key_cache_ttl_s,
+        size=settings.key_cache_size,
+        grace_s=settings.key_grace_s,
+    )
+    transports = _transports()
+    settler = Settler(counters, journal, metrics, estimate)
+    gateway = Gateway(
+        router=Router(snapshot),
+        transports=transports,
+        counters=counters,
+        spends=ledger_store,
+        journal=journal,
+        settler=settler,
+    )
+
+    def current_settings() -> Settings:
+        return gateway.router.snapshot.settings
+
+    health = HealthPages(
+        gateway=gateway,
+        authenticator=authenticator,
+        metrics=metrics,
+        settings=current_settings,
+        database_state=database.state,
+        is_draining=lambda: edge.is_draining,
+    )
+    model_pages = ModelPages(router=lambda: gateway.router, authenticator=authenticator, settings=current_settings)
+    management = LateManagement(lambda: runtime)
+    edge = Edge(
+        gateway=gateway,
+        authenticator=authenticator,
+        metrics=metrics,
+        settings=current_settings,
+        pages={
+            "list_models": model_pages.list_models,
+            "get_model": model_pages.get_model,
+            "liveliness": health.liveliness,
+            "readiness": health.readiness,
+            "health": health.health,
+            "metrics": health.metrics,
+        },
+        management=management,
+        root_path=server.root_path,
+    )
+    runtime = Runtime(
+        configuration=configuration,
+        discovered=discovered,
+        master_key=master_key,
+        is_master_key_new=is_new,
+        prices=prices,
+        database=database,
+        counters=counters,
+        journal=journal,
+        ledger=ledger,
+        authenticator=authenticator,
+        metrics=metrics,
+        transports=transports,
+        gateway=gateway,
+        management=management,
+        edge=edge,
+    )
+    return runtime
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(
+            f"Cannot make the data folder {folder}: {error.strerror}. Give another --data-dir."
+        ) from None
+
+
+def _master_key(configuration: Configuration) -> tuple[str, bool]:
+    """The master key and whether it was made just now."""
+    server = configuration.server
+    if server.master_key is not None:
+        return server.master_key, False
+    if sqlite_path(_database_url(configuration)) is None:
+        raise Misconfigured(
+            "A gateway on a shared database needs the same master key everywhere: set LITELLM_MASTER_KEY "
+            "(or general_settings.master_key)."
+        )
+    stored = load_or_create_key(server.data_dir / "master_key")
+    return stored.value, stored.is_new
+
+
+def _database_url(configuration: Configuration) -> str:
+    server = configuration.server
+    return server.database_url or sqlite_url(server.data_dir / "tollway.sqlite3")
+
+
+def _transports() -> dict[TransportName, Transport]:
+    return {
+        "direct": DirectTransport(),
+        "proxied": LateProxiedTransport(),
+        "demo": DemoTransport(lambda text: tokens.count_text(text, model="gpt-4o")),
+    }

@@ -1,0 +1,96 @@
+"""The management plane, imported and made when it is first needed, or soon after the start."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tollway.core.errors import TollwayError
+from tollway.core.principal import Principal
+from tollway.core.record import Charge
+from tollway.dataplane.asgi import JSON, App, Receive, Scope, Send, respond
+from tollway.dataplane.routes import ROUTES
+from tollway.dialects.openai.errors import render_error
+from tollway.policy.auth import find_credential
+
+if TYPE_CHECKING:
+    from tollway.accounting.ledger import Ledger
+    from tollway.app.build import Runtime
+    from tollway.app.late import Opened
+
+
+class LateManagement:
+    """ASGI application that makes the management app when the first request for it comes."""
+
+    def __init__(self, runtime: Callable[[], Runtime]) -> None:
+        self._runtime = runtime
+        self._making: asyncio.Task[App] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request; 503 while the database cannot be opened."""
+        try:
+            app = await self.made()
+        except TollwayError as error:
+            await respond(send, error.status, [*error.headers, JSON], render_error(error))
+            return
+        await app(scope, receive, send)
+
+    async def made(self) -> App:
+        """The app. A failure to make it is not remembered."""
+        if self._making is None or (self._making.done() and self._making.exception() is not None):
+            self._making = asyncio.create_task(self._make())
+        return await asyncio.shield(self._making)
+
+    async def _make(self) -> App:
+        runtime = self._runtime()
+        opened = await runtime.database.opened()
+        return await asyncio.to_thread(_make_app, runtime, opened)
+
+
+class _Adjustments:
+    """The ledger as the management plane sees it: who changed a spend, and why, goes into the record."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def flush(self) -> None:
+        """Returns once every record journalled so far can be read."""
+        await self._ledger.flush()
+
+    async def record_adjustment(self, charge: Charge, delta_nanos: int, *, principal: Principal, reason: str) -> None:
+        """Adds a record that changes the spend of a window, there and in the live counters."""
+        changed_by = {"changed_by": principal.user_id or principal.key_hash, "reason": reason}
+        await self._ledger.record_adjustment(
+            charge, delta_nanos, key_hash=charge.scope_id, metadata=msgspec.json.encode(changed_by)
+        )
+
+
+def _make_app(runtime: Runtime, opened: Opened) -> App:
+    from tollway.control.api import create_app
+    from tollway.control.services import KeyPolicy, Services
+
+    async def authenticate(headers: Mapping[bytes, bytes]) -> Principal:
+        credential = find_credential(headers, key_header=runtime.snapshot.settings.key_header)
+        return await runtime.authenticator.authenticate(credential)
+
+    async def changed(key_hash: str) -> None:
+        runtime.authenticator.drop(key_hash)
+
+    configuration = runtime.configuration
+    services = Services(
+        engine=opened.engine,
+        keys=opened.keys,
+        ledger=_Adjustments(runtime.ledger),
+        spend=opened.ledger,
+        authenticate=authenticate,
+        changed=changed,
+        clock=time.time,
+        prices=runtime.prices,
+        snapshot=lambda: runtime.snapshot,
+        key_policy=KeyPolicy(defaults=configuration.default_key_params, ceilings=configuration.upperbound_key_params),
+    )
+    return create_app(services, inference_routes=ROUTES)

@@ -1,0 +1,175 @@
+"""Running the gateway: the server, its signals, and what it says when it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from typing_extensions import override
+
+from tollway.app.build import Runtime, build
+from tollway.app.reload import Reloader
+from tollway.app.welcome import welcome
+from tollway.config.configuration import Configuration, ModelEntry
+from tollway.config.discover import discover
+from tollway.config.load import load
+from tollway.core.errors import StoreUnavailable
+from tollway.dataplane.asgi import Receive, Scope, Send
+from tollway.observability.logging import configure_logging
+from tollway.providers import ollama
+
+logger = logging.getLogger(__name__)
+
+_WARM_UP_AFTER_S = 0.5
+_SETTLING_S = 5.0
+
+
+def serve(path: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str], *, watches_files: bool) -> None:
+    """Runs the gateway until it is told to stop. Raises `ConfigurationError` or `Misconfigured` before it listens."""
+
+    def reload() -> Configuration:
+        return load(path, flags=flags, environ=environ)
+
+    configuration = reload()
+    server = configuration.server
+    log = configure_logging(format=server.log_format, level=server.log_level)
+    try:
+        if configuration.warnings:
+            logger.warning("%s", configuration.warnings)
+        found = () if configuration.has_model_list else asyncio.run(_discover(configuration))
+        runtime = build(configuration, found)
+        reloader = Reloader(reload, runtime, watches_files=watches_files)
+        _Server(_uvicorn_config(configuration, Application(runtime, reloader)), runtime).run()
+    finally:
+        log.stop()
+
+
+async def _discover(configuration: Configuration) -> tuple[ModelEntry, ...]:
+    return discover(configuration.environ, local_models=await ollama.discover())
+
+
+def _uvicorn_config(configuration: Configuration, app: Application) -> uvicorn.Config:
+    server = configuration.server
+    return uvicorn.Config(
+        app,
+        host=server.host,
+        port=server.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=int(server.keepalive_s),
+        timeout_graceful_shutdown=int(server.drain_grace_s),
+        ssl_keyfile=server.ssl_keyfile,
+        ssl_certfile=server.ssl_certfile,
+    )
+
+
+class Application:
+    """The outermost ASGI application: starting and stopping, and otherwise the edge."""
+
+    def __init__(self, runtime: Runtime, reloader: Reloader) -> None:
+        self._runtime = runtime
+        self._reloader = reloader
+        self._warming: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self._runtime.edge(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._start()
+        except Exception as error:
+            logger.exception("The gateway could not start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        runtime = self._runtime
+        try:
+            await runtime.ledger.replay()
+        except StoreUnavailable as error:
+            logger.error("%s Records of the last run stay in the journal and follow when it is back.", error.message)
+        runtime.ledger.start()
+        self._reloader.start()
+        self._warming = asyncio.create_task(self._warm_up())
+        # What was made at start lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+
+    async def _warm_up(self) -> None:
+        """Makes the management plane before somebody waits for it."""
+        await asyncio.sleep(_WARM_UP_AFTER_S)
+        try:
+            await self._runtime.management.made()
+        except StoreUnavailable as error:
+            logger.error("%s Calls with keys that are not cached get 503 until it is back.", error.message)
+
+    async def _stop(self) -> None:
+        runtime = self._runtime
+        self._reloader.stop()
+        if self._warming is not None:
+            self._warming.cancel()
+        deadline = asyncio.get_running_loop().time() + _SETTLING_S
+        while runtime.metrics.in_flight and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)  # noqa: ASYNC110 - calls that were cut off settle by themselves; a few polls
+        await runtime.ledger.close()
+        for transport in runtime.transports.values():
+            await transport.close()
+        await runtime.database.close()
+        logger.info("Stopped: every call is settled")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with our signals: the first stops new calls and lets those in flight finish, a second stops at once."""
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+
+    @override
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            sys.stdout.write(welcome(self._runtime, port))
+            sys.stdout.flush()
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            grace = self.config.timeout_graceful_shutdown
+            calls = self._runtime.metrics.in_flight
+            logger.info("Stopping: %d calls in flight have %s s to finish; again to stop at once", calls, grace)
+        elif sig == signal.SIGTERM:
+            self.force_exit = True
+        self._runtime.edge.is_draining = True
+        super().handle_exit(sig, frame)
+
+    @override
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._captured_signals.clear()  # stopping when told to is not dying of a signal: exit status 0
