@@ -248,9 +248,7 @@ async def test_a_database_that_cannot_be_reached_is_an_outage_and_comes_back(dat
     ],
 )
 async def test_listing_reads_an_index_and_not_the_whole_ledger(tmp_path: Path, condition: str, index: str) -> None:
-    query = (
-        f"EXPLAIN QUERY PLAN SELECT * FROM ledger WHERE {condition} ORDER BY started_at DESC, record_id DESC LIMIT 9"
-    )
+    listing = f"SELECT * FROM ledger WHERE {condition} ORDER BY started_at DESC, record_id DESC LIMIT 9"
     async with open_database("sqlite", tmp_path) as engine, reading(engine) as connection:
         plan = " ".join(str(row) for row in await connection.execute(text(f"EXPLAIN QUERY PLAN {listing}")))
     assert index in plan

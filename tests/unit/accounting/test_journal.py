@@ -284,7 +284,11 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 @pytest.mark.parametrize("limit", [10, 11, 9_000, 50_000])
 def test_a_full_disk_refuses_calls_and_recovers_without_losing_a_record(tmp_path: Path, limit: int) -> None:
     child = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path), str(limit)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), str(limit)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     acknowledged, checked, retry_after = json.loads(child.stdout)
     (path,) = segment_files(tmp_path)
