@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tollway.app.late import Opened
 
 
+logger = logging.getLogger(__name__)
+
+
 class LateManagement:
     """ASGI application that makes the management app when the first request for it comes."""
 
@@ -34,7 +38,10 @@ class LateManagement:
         """Serves one request; 503 while the database cannot be opened."""
         try:
             app = await self.made()
-        except TollwayError as error:
+        except Exception as error:
+            if not isinstance(error, TollwayError):
+                logger.exception("The management plane could not be made")
+                error = TollwayError("Internal server error")
             await respond(send, error.status, [*error.headers, JSON], render_error(error))
             return
         await app(scope, receive, send)

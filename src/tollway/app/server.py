@@ -29,7 +29,7 @@ from tollway.providers import ollama
 logger = logging.getLogger(__name__)
 
 _WARM_UP_AFTER_S = 0.5
-_SETTLING_S = 5.0
+_SETTLING_POLLS, _SETTLING_POLL_S = 500, 0.01
 
 
 def serve(path: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str], *, watches_files: bool) -> None:
@@ -133,9 +133,10 @@ class Application:
         self._reloader.stop()
         if self._warming is not None:
             self._warming.cancel()
-        deadline = asyncio.get_running_loop().time() + _SETTLING_S
-        while runtime.metrics.in_flight and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - calls that were cut off settle by themselves; a few polls
+        for _ in range(_SETTLING_POLLS):  # calls that were cut off are being settled
+            if not runtime.metrics.in_flight:
+                break
+            await asyncio.sleep(_SETTLING_POLL_S)
         await runtime.ledger.close()
         for transport in runtime.transports.values():
             await transport.close()
