@@ -17,7 +17,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 
 from tollway.core.money import dollars_from_nanos
-from tollway.observability.metrics import CallCounts, Histogram, Metrics
+from tollway.observability.counts import CallCounts, Histogram, KeyBudget, Reading
 
 _KEY = ("hashed_api_key", "api_key_alias")
 _TEAM = ("team", "team_alias")
@@ -192,31 +192,32 @@ GAUGE_MEANINGS = {
 }
 
 
-def renderer(metrics: Metrics) -> Callable[[], bytes]:
-    """What writes out `metrics`, and the figures of the process and the interpreter after them."""
-    process = CollectorRegistry()
-    ProcessCollector(registry=process)
-    PlatformCollector(registry=process)
-    GCCollector(registry=process)
-    return lambda: "".join(_lines(metrics)).encode() + generate_latest(process)
+_PROCESS = CollectorRegistry()
+"""Figures of the process and the interpreter, by prometheus_client's own collectors."""
+for _collector in (ProcessCollector, PlatformCollector, GCCollector):
+    _collector(registry=_PROCESS)
 
 
-def _lines(metrics: Metrics) -> Iterator[str]:
-    counts = metrics.call_counts()
+def render(reading: Reading) -> bytes:
+    """Every series of the gateway, and those of the process and the interpreter after them."""
+    return "".join(_lines(reading)).encode() + generate_latest(_PROCESS)
+
+
+def _lines(reading: Reading) -> Iterator[str]:
     for counter in COUNTERS:
-        yield from _counter_lines(counter, counts)
+        yield from _counter_lines(counter, reading.counts)
     for histogram in HISTOGRAMS:
-        yield from _histogram_lines(histogram, counts)
-    yield from _key_budget_lines(metrics)
-    yield from _single_value_lines("litellm_in_flight_requests", "gauge", "Requests being processed", metrics.in_flight)
+        yield from _histogram_lines(histogram, reading.counts)
+    yield from _key_budget_lines(reading.key_budgets)
+    yield from _single_value_lines("litellm_in_flight_requests", "gauge", "Requests being processed", reading.in_flight)
     yield from _single_value_lines(
         "tollway_metrics_folded_calls_total",
         "counter",
         "Calls counted with every label `other`, because there were too many label values",
-        metrics.folded_calls,
+        reading.folded_calls,
     )
-    for name, read in metrics.gauges.items():
-        yield from _single_value_lines(name, "gauge", GAUGE_MEANINGS[name], read())
+    for name, value in reading.gauges.items():
+        yield from _single_value_lines(name, "gauge", GAUGE_MEANINGS[name], value)
 
 
 def _counter_lines(row: CounterRow, counts: Sequence[CallCounts]) -> Iterator[str]:
@@ -248,10 +249,10 @@ def _histogram_lines(row: HistogramRow, counts: Sequence[CallCounts]) -> Iterato
         yield f"{row.name}_count{{{written}}} {cumulative[-1]}.0\n{row.name}_sum{{{written}}} {summed.total!r}\n"
 
 
-def _key_budget_lines(metrics: Metrics) -> Iterator[str]:
+def _key_budget_lines(budgets: Mapping[str, KeyBudget]) -> Iterator[str]:
     remaining: dict[tuple[str, ...], float] = {}
     maximum: dict[tuple[str, ...], float] = {}
-    for key_hash, budget in metrics.key_budgets().items():
+    for key_hash, budget in budgets.items():
         series = (key_hash, budget.key_alias)
         remaining[series] = dollars_from_nanos(budget.budget_nanos - budget.spent_nanos)
         maximum[series] = dollars_from_nanos(budget.budget_nanos)

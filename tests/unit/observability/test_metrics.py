@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.programs import find_program
 
 from tollway.core.usage import Usage
-from tollway.observability.metrics import LATENCY_BUCKETS, CallLabels, KeyBudget, Metrics
+from tollway.observability.counts import LATENCY_BUCKETS
+from tollway.observability.metrics import CallLabels, KeyBudget, Metrics
 
 # As the contract lists them for LiteLLM 1.106.2.
 SPENDER = "end_user hashed_api_key api_key_alias model team team_alias user user_email"
@@ -192,7 +193,7 @@ def test_keys_beyond_the_limit_have_no_gauges() -> None:
     metrics = Metrics(max_label_sets=1)
     for name in ("first", "second"):
         metrics.record_key_budget(name, KeyBudget("None", 1, 0))
-    assert list(metrics.key_budgets()) == ["first"]
+    assert list(metrics.read().key_budgets) == ["first"]
 
 
 def test_the_figures_of_the_process_are_there() -> None:

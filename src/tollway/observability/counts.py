@@ -1,0 +1,125 @@
+"""What is counted under one label tuple. `metrics` adds to it, `exposition` reads it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+UNKNOWN: Final = "None"
+"""How a label without a value is written (wire contract)."""
+OTHER: Final = "other"
+
+LATENCY_BUCKETS: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 420.0, 600.0,
+)  # fmt: skip
+TOKEN_LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+Gauge = Callable[[], float]
+"""A number kept elsewhere, asked for at each scrape."""
+
+
+class CallLabels(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Every label a call can carry; a metric shows those of its own. The names are the contract's.
+
+    `exception_class` tells failures from successes: leave it unset for a call that went well.
+    """
+
+    route: str = UNKNOWN
+    status_code: str = UNKNOWN
+    requested_model: str = UNKNOWN
+    model_group: str = UNKNOWN
+    model: str = UNKNOWN
+    litellm_model_name: str = UNKNOWN
+    model_id: str = UNKNOWN
+    api_base: str = UNKNOWN
+    api_provider: str = UNKNOWN
+    service_tier: str = UNKNOWN
+    hashed_api_key: str = UNKNOWN
+    api_key_alias: str = UNKNOWN
+    team: str = UNKNOWN
+    team_alias: str = UNKNOWN
+    user: str = UNKNOWN
+    user_email: str = UNKNOWN
+    org_id: str = UNKNOWN
+    org_alias: str = UNKNOWN
+    end_user: str = UNKNOWN
+    client_ip: str = UNKNOWN
+    user_agent: str = UNKNOWN
+    exception_status: str = UNKNOWN
+    exception_class: str = UNKNOWN
+
+
+class Histogram:
+    """Observations by bucket; the last bucket has no upper bound."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Counts one observation; a value equal to a bound belongs below it."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def add(self, other: Histogram) -> None:
+        """Takes in the observations of another one with the same bounds."""
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+
+class CallCounts:
+    """Everything counted under one label tuple."""
+
+    __slots__ = (
+        "calls", "cost_nanos", "failures", "first_token", "labels", "overhead", "per_output_token", "total", "unpriced",
+        "upstream", "upstream_calls", "upstream_failures", "upstream_successes", "used_cached", "used_input",
+        "used_output", "used_reasoning",
+    )  # fmt: skip
+
+    def __init__(self, labels: CallLabels, latency_buckets: Sequence[float]) -> None:
+        self.labels = labels
+        self.calls = 0
+        self.failures = 0
+        self.upstream_calls = 0
+        self.upstream_successes = 0
+        self.upstream_failures = 0
+        self.unpriced = 0
+        self.cost_nanos = 0
+        self.used_input = 0
+        self.used_output = 0
+        self.used_cached = 0
+        self.used_reasoning = 0
+        self.total = Histogram(latency_buckets)
+        self.upstream = Histogram(latency_buckets)
+        self.first_token = Histogram(latency_buckets)
+        self.overhead = Histogram(latency_buckets)
+        self.per_output_token = Histogram(TOKEN_LATENCY_BUCKETS)
+
+    @property
+    def used_total(self) -> int:
+        """Prompt and answer tokens."""
+        return self.used_input + self.used_output
+
+
+class KeyBudget(msgspec.Struct, frozen=True, gc=False):
+    """A key's budget as of its last call."""
+
+    key_alias: str
+    budget_nanos: int
+    spent_nanos: int
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a scrape shows, at one moment."""
+
+    counts: Sequence[CallCounts]
+    key_budgets: Mapping[str, KeyBudget]
+    in_flight: int
+    folded_calls: int
+    gauges: Mapping[str, float]
