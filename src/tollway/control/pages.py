@@ -79,7 +79,7 @@ async def show_console() -> HTMLResponse:
     return HTMLResponse(_CONSOLE)
 
 
-@router.get("/health/services")
+@router.get("/health/services", response_model=None)
 async def check_service(service: str) -> NoReturn:
     """Whether a service that calls are reported to can be reached. None can be configured yet."""
     if service not in SERVICES:

@@ -17,19 +17,8 @@ from tollway.stores.sql.keys import SqlKeyStore
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from tollway.accounting.ledger import Ledger
     from tollway.accounting.price_book import PriceBook
-
-
-class Ledger(Protocol):
-    """Where spend is written."""
-
-    async def flush(self) -> None:
-        """Returns once every record journalled so far can be read."""
-        ...
-
-    async def record_adjustment(self, charge: Charge, delta_nanos: int, *, principal: Principal, reason: str) -> None:
-        """Adds a record that changes the spend of a window, there and in the live counters."""
-        ...
 
 
 class SpendStore(SpendReader, Protocol):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+import msgspec
+
 from tollway.control.keys.rendering import KeySpend
 from tollway.control.services import Services
 from tollway.core.money import dollars_from_nanos
@@ -47,8 +49,15 @@ async def set_spend(services: Services, key: VirtualKey, nanos: int, *, caller: 
     charge = window_charge(services, key)
     (spent,) = await services.spend.window_spend([charge])
     if spent != nanos:
-        reason = f"spend of the key set to {dollars_from_nanos(nanos)}"
-        await services.ledger.record_adjustment(charge, nanos - spent, principal=caller, reason=reason)
+        cause = {"changed_by": caller.user_id or caller.key_hash, "spend_set_to": dollars_from_nanos(nanos)}
+        await services.ledger.record_adjustment(
+            charge,
+            nanos - spent,
+            key_hash=key.key_hash,
+            user_id=key.user_id or "",
+            team_id=key.team_id or "",
+            metadata=msgspec.json.encode(cause),
+        )
 
 
 async def _totals(services: Services, keys: Sequence[VirtualKey]) -> dict[str, int]:

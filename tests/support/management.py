@@ -1,0 +1,177 @@
+"""The management plane on real parts: SQLite, journal, ledger, counters, authenticator. No server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from tests.support.clock import FakeClock
+from tests.support.databases import open_database
+from tests.support.records import make_record
+
+from tollway.accounting.journal import FileJournal
+from tollway.accounting.ledger import Ledger
+from tollway.accounting.price_book import PriceBook
+from tollway.control.api import create_app
+from tollway.control.keys.spending import window_charge
+from tollway.control.services import KeyPolicy, Services
+from tollway.core.ids import hash_key
+from tollway.core.money import nanos_from_dollars
+from tollway.core.principal import Principal
+from tollway.core.record import Record
+from tollway.core.snapshot import Deployment, ModelGroup, Settings, Snapshot
+from tollway.policy.auth import Authenticator, find_credential
+from tollway.stores.memory.counters import MemoryCounterStore
+from tollway.stores.sql.keys import SqlKeyStore
+from tollway.stores.sql.ledger import SqlLedgerStore
+
+MASTER_KEY = "sk-master-key-of-the-tests"
+PRICES = PriceBook.load()
+
+
+def make_snapshot(*groups: ModelGroup, **settings: Any) -> Snapshot:
+    """What is served, with these groups."""
+    return Snapshot(groups={group.name: group for group in groups}, settings=Settings(**settings))
+
+
+def make_group(name: str, *, provider: str = "openai", model: str = "gpt-4o", **deployment: Any) -> ModelGroup:
+    """A public name with one deployment, priced by the book."""
+    facts = PRICES.find(provider, model)
+    assert facts is not None
+    known: dict[str, Any] = {
+        "price": facts.price,
+        "max_input_tokens": facts.max_input_tokens,
+        "max_output_tokens": facts.max_output_tokens,
+    }
+    one = Deployment(
+        **(known | deployment),
+        id=f"id-of-{name}",
+        group=name,
+        provider=provider,
+        model=model,
+        model_name=f"{provider}/{model}",
+    )
+    return ModelGroup(name=name, deployments=(one,))
+
+
+@dataclass
+class Management:
+    """The application and what is behind it."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    services: Services
+    ledger: Ledger
+    journal: FileJournal
+    authenticator: Authenticator
+    clock: FakeClock
+    told: list[str] = field(default_factory=list)
+    """Hashes that other workers were told about."""
+
+    async def get(self, path: str, *, key: str = MASTER_KEY, **query: Any) -> httpx.Response:
+        return await self.client.get(path, params=query or None, headers=bearer(key))
+
+    async def post(self, path: str, body: Any = None, *, key: str = MASTER_KEY, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is None:
+            return await self.client.post(path, headers=bearer(key) | named)
+        return await self.client.post(path, json=body, headers=bearer(key) | named)
+
+    async def new_key(self, **fields: Any) -> dict[str, Any]:
+        """What `/key/generate` answers."""
+        made: dict[str, Any] = good(await self.post("/key/generate", fields))
+        return made
+
+    async def info(self, key: str) -> dict[str, Any]:
+        """`info` of `/key/info`."""
+        info: dict[str, Any] = good(await self.get("/key/info", key=key))["info"]
+        return info
+
+    async def spend(self, key: str, dollars: float, **fields: Any) -> Record:
+        """A call with this key, settled now."""
+        principal = await self.authenticator.authenticate(key)
+        stored = (await self.services.keys.name_keys([principal.key_hash]))[principal.key_hash]
+        record = make_record(
+            int(self.clock() * 1e6),
+            **{
+                "model": "gpt-4o",
+                "key_hash": principal.key_hash,
+                "user_id": principal.user_id or "",
+                "cost_nanos": nanos_from_dollars(dollars),
+                "charges": (window_charge(self.services, stored),),
+            }
+            | fields,
+        )
+        await self.journal.append(record)
+        return record
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def good(response: httpx.Response) -> Any:
+    """The body of an answer that went well."""
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The `error` of an answer with this status, its envelope checked."""
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert body.keys() == {"error"}
+    error: dict[str, Any] = body["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert error["code"] == str(status)
+    return error
+
+
+@asynccontextmanager
+async def open_management(
+    folder: Path,
+    *,
+    key_policy: KeyPolicy | None = None,
+    snapshot: Snapshot | None = None,
+    inference_routes: Any = (),
+) -> AsyncIterator[Management]:
+    """A management plane with a new database in `folder`."""
+    clock = FakeClock()
+    served = snapshot or make_snapshot(make_group("gpt-4o"))
+    async with open_database("sqlite", folder) as engine:
+        journal = FileJournal(folder / "journal")
+        keys = SqlKeyStore(engine, clock=clock)
+        store = SqlLedgerStore(engine)
+        ledger = Ledger(journal, store, MemoryCounterStore(clock), clock)
+        authenticator = Authenticator(hash_key(MASTER_KEY), keys, clock)
+        told: list[str] = []
+
+        async def authenticate(headers: Mapping[bytes, bytes]) -> Principal:
+            return await authenticator.authenticate(find_credential(headers))
+
+        async def changed(key_hash: str) -> None:
+            told.append(key_hash)
+            authenticator.drop(key_hash)
+
+        services = Services(
+            engine=engine,
+            keys=keys,
+            ledger=ledger,
+            spend=store,
+            authenticate=authenticate,
+            changed=changed,
+            clock=clock,
+            prices=PRICES,
+            snapshot=lambda: served,
+            key_policy=key_policy or KeyPolicy(),
+        )
+        app = create_app(services, inference_routes=inference_routes)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            yield Management(app, client, services, ledger, journal, authenticator, clock, told)
+        await ledger.close()
