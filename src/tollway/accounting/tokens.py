@@ -236,7 +236,7 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 # ---- bounding -------------------------------------------------------------------------------------------------------
 
-_MEDIA_MARKERS = (b'image_url"', b'audio"', b'"file', b'video_url"')
+_MEDIA_MARKERS = (b'"image_url"', b'"input_audio"', b'"audio"', b'"file"', b'"video_url"')
 _ESCAPED_ASCII = b"\\u00"
 """A key may be written `\\u0069mage_url`."""
 
@@ -250,7 +250,7 @@ def input_bound(body: bytes, *, model: str = "") -> int:
     to every call unseen are beyond anybody's knowledge. Costs microseconds without media, one JSON parse with it.
     """
     is_escaped = _ESCAPED_ASCII in body
-    bound = len(body) + (TOOLS_ALLOWANCE if is_escaped or b'tools"' in body else 0)
+    bound = len(body) + (TOOLS_ALLOWANCE if is_escaped or b'"tools"' in body else 0)
     if is_escaped or any(marker in body for marker in _MEDIA_MARKERS):
         bound += _media_surplus(_object(body), model)
     return bound
