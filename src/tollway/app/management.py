@@ -8,18 +8,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from tollway.core.errors import TollwayError
 from tollway.core.principal import Principal
-from tollway.core.record import Charge
 from tollway.dataplane.asgi import JSON, App, Receive, Scope, Send, respond
 from tollway.dataplane.routes import ROUTES
 from tollway.dialects.openai.errors import render_error
 from tollway.policy.auth import find_credential
 
 if TYPE_CHECKING:
-    from tollway.accounting.ledger import Ledger
     from tollway.app.build import Runtime
     from tollway.app.late import Opened
 
@@ -58,24 +54,6 @@ class LateManagement:
         return await asyncio.to_thread(_make_app, runtime, opened)
 
 
-class _Adjustments:
-    """The ledger as the management plane sees it: who changed a spend, and why, goes into the record."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    async def flush(self) -> None:
-        """Returns once every record journalled so far can be read."""
-        await self._ledger.flush()
-
-    async def record_adjustment(self, charge: Charge, delta_nanos: int, *, principal: Principal, reason: str) -> None:
-        """Adds a record that changes the spend of a window, there and in the live counters."""
-        changed_by = {"changed_by": principal.user_id or principal.key_hash, "reason": reason}
-        await self._ledger.record_adjustment(
-            charge, delta_nanos, key_hash=charge.scope_id, metadata=msgspec.json.encode(changed_by)
-        )
-
-
 def _make_app(runtime: Runtime, opened: Opened) -> App:
     from tollway.control.api import create_app
     from tollway.control.services import KeyPolicy, Services
@@ -91,7 +69,7 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
     services = Services(
         engine=opened.engine,
         keys=opened.keys,
-        ledger=_Adjustments(runtime.ledger),
+        ledger=runtime.ledger,
         spend=opened.ledger,
         authenticate=authenticate,
         changed=changed,
