@@ -49,10 +49,13 @@ const scenarios = {
     });
     return answer.choices[0].message.tool_calls[0].function;
   },
-  embeddings: async () =>
-    (await client.embeddings.create({ model: "text-embedding-3-small", input: ["one", "two"] })).data.map(
-      (item) => item.embedding,
-    ),
+  embeddings: async () => {
+    const asked = { model: "text-embedding-3-small", input: ["one", "two"], encoding_format: "float" };
+    return (await client.embeddings.create(asked)).data.map((item) => item.embedding);
+  },
+  // Without an encoding the SDK asks for base64 and decodes it; aimock does not know base64, the demo model does.
+  encodedEmbeddings: async () =>
+    (await client.embeddings.create({ model: "demo", input: ["one", "two"] })).data.map((item) => item.embedding),
   completions: async () => (await client.completions.create({ model: "demo", prompt: "Say something" })).choices[0].text,
   failures: async () => ({
     wrongKey: await failure(new OpenAI({ baseURL, apiKey: "sk-no-such-key-0123456789", maxRetries: 0 }).models.list()),

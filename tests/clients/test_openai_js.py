@@ -51,6 +51,13 @@ def test_embeddings_come_back_as_numbers(run: Run) -> None:
     assert run("embeddings") == [[0.25, -0.5, 0.125]] * 2
 
 
+def test_embeddings_in_base64_are_decoded_by_the_sdk(run: Run) -> None:
+    first, second = run("encodedEmbeddings")
+    assert len(first) == len(second) > 10
+    assert first != second
+    assert all(-1 <= number <= 1 for number in first + second)
+
+
 def test_completions_are_answered(run: Run) -> None:
     assert run("completions")
 
