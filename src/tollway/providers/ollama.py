@@ -49,8 +49,9 @@ async def discover(base_url: str = "http://127.0.0.1:11434", timeout: float = 0.
 async def _get(base_url: str, path: str) -> bytes | None:
     """The body of a 200, None for any other status. HTTP/1.0, so that the answer ends where the connection does."""
     parts = urlsplit(base_url)
-    host, port = parts.hostname or "127.0.0.1", parts.port or 80
-    reader, writer = await asyncio.open_connection(host, port, limit=MAX_ANSWER_BYTES)
+    if not parts.hostname:
+        return None
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, limit=MAX_ANSWER_BYTES)
     try:
         writer.write(f"GET {path} HTTP/1.0\r\nHost: {parts.netloc}\r\nAccept: application/json\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")

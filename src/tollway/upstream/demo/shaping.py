@@ -154,8 +154,9 @@ class _Shaper:
 
 def _number(value: object) -> float | None:
     """A number that arithmetic is safe with."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and abs(value) <= 1e15 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
+        return None
+    return value
 
 
 def _whole_number(value: object, otherwise: int) -> int:
