@@ -99,13 +99,17 @@ class DirectTransport:
 
     async def _open(self, pool: Pool, request: UpstreamRequest) -> Connection:
         if self._ticker is None:
-            self._tick()
+            self._schedule_tick()
         return await pool.open(request.timeouts.connect)
 
+    def _schedule_tick(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(self._sweep_interval_s, self._tick)
+
     def _tick(self) -> None:
-        """Sweeps for as long as there is a connection."""
-        loop = asyncio.get_running_loop()
+        """Enforces timeouts for as long as there are connections."""
+        self._ticker = None
+        now = asyncio.get_running_loop().time()
         for pool in self._pools.values():
-            pool.sweep(loop.time())
-        has_work = any(pool.is_busy for pool in self._pools.values())
-        self._ticker = loop.call_later(self._sweep_interval_s, self._tick) if has_work else None
+            pool.sweep(now)
+        if any(pool.is_busy for pool in self._pools.values()):
+            self._schedule_tick()
