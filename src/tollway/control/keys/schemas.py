@@ -22,6 +22,32 @@ Dollars = Annotated[float | None, BeforeValidator(_none_if_empty)]
 Name = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
+class RouterSettings(BaseModel):
+    """Per-key routing, with every field shown."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    allowed_fails: int | None = None
+    context_window_fallbacks: list[Any] | None = None
+    cooldown_time: float | None = None
+    enable_tag_filtering: bool | None = None
+    fallbacks: list[Any] | None = None
+    max_retries: int | None = None
+    model_group_affinity_config: dict[str, Any] | None = None
+    model_group_alias: dict[str, Any] | None = {}
+    model_group_retry_policy: dict[str, Any] | None = None
+    num_retries: int | None = None
+    optional_pre_call_checks: list[str] | None = None
+    retry_after: float | None = None
+    retry_policy: dict[str, Any] | None = None
+    routing_groups: list[Any] | None = None
+    routing_strategy: str | None = None
+    routing_strategy_args: dict[str, Any] | None = None
+    tag_routing_prefix: str | None = None
+    timeout: float | None = None
+    weights: dict[str, float] | None = None
+
+
 class KeyFields(Body):
     """What can be said about a key, when it is made and later."""
 
@@ -73,7 +99,7 @@ class KeyFields(Body):
     blocked: bool | None = None
     object_permission: dict[str, Any] | None = None
     access_group_ids: list[str] | None = None
-    router_settings: dict[str, Any] | None = None
+    router_settings: RouterSettings | None = None
     allowed_vector_store_indexes: list[dict[str, Any]] | None = None
     auto_rotate: bool | None = None
     rotation_interval: str | None = None
@@ -150,32 +176,6 @@ class SpendReset(Body):
     """`POST /key/{key}/reset_spend`."""
 
     reset_to: float
-
-
-class RouterSettings(BaseModel):
-    """Per-key routing, with every field shown."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-
-    allowed_fails: int | None = None
-    context_window_fallbacks: list[Any] | None = None
-    cooldown_time: float | None = None
-    enable_tag_filtering: bool | None = None
-    fallbacks: list[Any] | None = None
-    max_retries: int | None = None
-    model_group_affinity_config: dict[str, Any] | None = None
-    model_group_alias: dict[str, Any] | None = {}
-    model_group_retry_policy: dict[str, Any] | None = None
-    num_retries: int | None = None
-    optional_pre_call_checks: list[str] | None = None
-    retry_after: float | None = None
-    retry_policy: dict[str, Any] | None = None
-    routing_groups: list[Any] | None = None
-    routing_strategy: str | None = None
-    routing_strategy_args: dict[str, Any] | None = None
-    tag_routing_prefix: str | None = None
-    timeout: float | None = None
-    weights: dict[str, float] | None = None
 
 
 class _KeyOut(BaseModel):

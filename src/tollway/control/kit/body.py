@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from math import isfinite
 from typing import Any
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 WARNING_HEADER = "x-tollway-warning"
 _MAX_NAMED = 8
 _MAX_LENGTH = 60
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Body(BaseModel):
@@ -19,9 +24,23 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="allow", protected_namespaces=(), hide_input_in_errors=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _check_content(cls, sent: Any) -> Any:
+        """Refuses what JSON lets through and databases do not: it could be taken, but never given back."""
+        if isinstance(sent, dict):
+            # A field's own check has better words for a number it cannot take.
+            values = [value for value in sent.values() if not isinstance(value, float)]
+            for leaf in _leaves([*sent, *values]):
+                if isinstance(leaf, str) and _UNSTORABLE.search(leaf):
+                    raise ValueError("text must not contain NUL or half of a surrogate pair")
+                if isinstance(leaf, float) and not isfinite(leaf):
+                    raise ValueError("numbers must be finite")
+        return sent
+
     def changes(self) -> dict[str, Any]:
         """Fields that were sent, `null` among them: absent means "leave it", null means "clear it"."""
-        return {name: getattr(self, name) for name in self.model_fields_set if name in type(self).model_fields}
+        return self.model_dump(include=self.model_fields_set & type(self).model_fields.keys(), exclude_unset=True)
 
     def warnings(self) -> list[str]:
         """What in this body has no effect, and what was probably meant."""
@@ -34,6 +53,20 @@ def warn(response: Response, body: Body, *more: str) -> None:
     warnings = [*body.warnings(), *more]
     if warnings:
         response.headers[WARNING_HEADER] = _header_text(warnings)
+
+
+def _leaves(values: list[Any]) -> Iterator[Any]:
+    """Texts, numbers and names in a JSON document, however deep."""
+    unseen = list(values)
+    while unseen:
+        value = unseen.pop()
+        if isinstance(value, dict):
+            unseen += value
+            unseen += value.values()
+        elif isinstance(value, list):
+            unseen += value
+        else:
+            yield value
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
