@@ -15,6 +15,7 @@ from tollway.config.configuration import CallSettings, ModelEntry
 from tollway.config.keys import CONNECTION, PARAMS, PRICES
 from tollway.config.keys.key import section
 from tollway.config.problem import Problem, nearest
+from tollway.config.secret import masked
 from tollway.core.errors import Misconfigured
 from tollway.core.price import Price
 from tollway.core.snapshot import Deployment, Timeouts
@@ -156,7 +157,7 @@ class DeploymentCompiler:
             max_output_tokens=info.get("max_output_tokens") or info.get("max_tokens") or facts.max_output_tokens,
             mode=info.get("mode") or facts.mode,
             mock_response=params.get("mock_response"),
-            info=dict(info),
+            info=masked(info),
         )
 
     def _known(self, entry: ModelEntry, name: str) -> Provider:
@@ -241,4 +242,4 @@ def _price(params: Mapping[str, Any], info: Mapping[str, Any], facts: ModelFacts
 
 
 def _raw(fields: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
-    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
+    return {name: msgspec.Raw(msgspec.json.encode(value, enc_hook=str)) for name, value in fields.items()}

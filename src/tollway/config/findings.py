@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tollway.config.document import Located, plain
 from tollway.config.keys import Key, Section
 from tollway.config.kinds import Kind
+from tollway.config.located import Located, plain
 from tollway.config.problem import Problem, nearest, nearest_typo
 from tollway.config.secret import is_secret_name
 

@@ -15,10 +15,10 @@ from tollway.config.configuration import (
     Sourced,
     entry_id,
 )
-from tollway.config.document import REFERENCE, Document, Located, plain, read_document, resolve, unset_references
 from tollway.config.findings import Findings
 from tollway.config.keys import ENVIRONMENT_PREFIX, LIBRARY, ROUTER, SETTINGS, TOP
 from tollway.config.kinds import TEXT
+from tollway.config.located import REFERENCE, Document, Located, plain, resolve, unset_references
 from tollway.config.model_list import read_models, read_params
 from tollway.config.problem import ConfigurationError
 from tollway.config.secret import Secret
@@ -92,7 +92,11 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> Document:
     named = next((environ[name] for name in CONFIG_VARIABLES if environ.get(name)), None)
     if path is None and named is not None:
         path = Path(named)
-    return read_document(path) if path is not None else Document(Located({}, "", 0), ())
+    if path is None:
+        return Document(Located({}, "", 0), ())
+    from tollway.config.document import read_document  # noqa: PLC0415  (YAML takes time; without a file none is read)
+
+    return read_document(path)
 
 
 def _added_environment(root: Located, environ: Mapping[str, str], findings: Findings) -> Environment:
@@ -145,16 +149,14 @@ def _settle_logging(origins: dict[str, Sourced]) -> None:
                                                  "litellm_settings.set_verbose")),
         ("general_settings.log_format", "json", ("litellm_settings.json_logs",)),
     ):  # fmt: skip
-        short = next((origins[name] for name in shorts if origins[name].value), None)
-        if short is not None and not _outranks(origins[target].origin, short.origin):
-            origins[target] = Sourced(value, short.origin)
-
-
-def _outranks(origin: str, other: str) -> bool:
-    return _rank(origin) < _rank(other)
+        given = [origins[name].origin for name in shorts if origins[name].value]
+        strongest = min(given, key=_rank, default=None)
+        if strongest is not None and _rank(strongest) < _rank(origins[target].origin):
+            origins[target] = Sourced(value, strongest)
 
 
 def _rank(origin: str) -> int:
+    """The place of an origin in the precedence; the lowest wins."""
     match origin.partition(" "):
         case ("flag", _, _):
             return 0

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from tollway.config.configuration import ModelEntry, entry_id
-from tollway.config.document import Located, plain
 from tollway.config.findings import Findings
 from tollway.config.keys import BODY_FIELDS, ENTRY, INFO, PARAMS, Section
+from tollway.config.located import Located, plain
 from tollway.config.problem import nearest_typo
 from tollway.config.secret import protect
 

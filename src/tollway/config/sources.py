@@ -11,9 +11,9 @@ from urllib.parse import quote
 import msgspec
 
 from tollway.config.configuration import Sourced
-from tollway.config.document import Located, plain
 from tollway.config.findings import Findings
 from tollway.config.keys import ENVIRONMENT_PREFIX, SETTINGS, VARIABLES, Key
+from tollway.config.located import Located, plain
 from tollway.config.problem import nearest
 
 CONFIG_VARIABLES = (f"{ENVIRONMENT_PREFIX}CONFIG", "CONFIG_FILE_PATH")

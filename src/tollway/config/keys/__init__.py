@@ -5,8 +5,6 @@ Names, tiers and meanings follow LiteLLM's `config.yaml`; keys marked `is_own` a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tollway.config.keys.environment import VARIABLES, Variable
 from tollway.config.keys.general import GENERAL
 from tollway.config.keys.key import ENVIRONMENT_PREFIX, Key, Section, Support, Tier
@@ -25,7 +23,6 @@ SETTINGS = (GENERAL, LIBRARY, ROUTER)
 SECTIONS = (TOP, ENTRY, PARAMS, INFO, LIBRARY, ROUTER, GENERAL)
 
 
-def all_keys() -> Iterator[Key]:
+def all_keys() -> tuple[Key, ...]:
     """Every row of every table, in the order of a configuration file."""
-    for section in SECTIONS:
-        yield from section.keys
+    return tuple(key for section in SECTIONS for key in section.keys)

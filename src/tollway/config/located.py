@@ -1,0 +1,83 @@
+"""Values that remember where they were written, and references to the environment among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+REFERENCE = "os.environ/"
+"""Prefix of a text that stands for an environment variable."""
+
+
+class Located(msgspec.Struct, frozen=True):
+    """A value and where it was written."""
+
+    value: Any
+    """A scalar, a list of `Located`, or a dict from text to `Located`."""
+    file: str
+    line: int
+    reference: str = ""
+    """The environment variable the value came from."""
+
+    @property
+    def place(self) -> str:
+        """`config.yaml:12`."""
+        return f"{self.file}:{self.line}"
+
+    @property
+    def items(self) -> dict[str, Located]:
+        """The members of a mapping; nothing for anything else."""
+        return self.value if isinstance(self.value, dict) else {}
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A configuration file with everything it includes."""
+
+    root: Located
+    """A mapping."""
+    files: tuple[Path, ...]
+    """Every file that was read; the main one first."""
+
+
+def plain(node: Located) -> Any:
+    """The value without places."""
+    match node.value:
+        case dict() as members:
+            return {name: plain(member) for name, member in members.items()}
+        case list() as members:
+            return [plain(member) for member in members]
+        case scalar:
+            return scalar
+
+
+def resolve(node: Located, environ: Mapping[str, str]) -> Located:
+    """The tree with every `os.environ/NAME` replaced by that variable, or by null where it is not set."""
+    match node.value:
+        case dict() as members:
+            value: Any = {name: resolve(member, environ) for name, member in members.items()}
+        case list() as members:
+            value = [resolve(member, environ) for member in members]
+        case str() as text if text.startswith(REFERENCE):
+            name = text.removeprefix(REFERENCE).strip()
+            return msgspec.structs.replace(node, value=environ.get(name) or None, reference=name)
+        case _:
+            return node
+    return msgspec.structs.replace(node, value=value)
+
+
+def unset_references(node: Located) -> Iterator[Located]:
+    """The places of a resolved tree whose environment variable is not set."""
+    match node.value:
+        case dict() as members:
+            for member in members.values():
+                yield from unset_references(member)
+        case list() as members:
+            for member in members:
+                yield from unset_references(member)
+        case None if node.reference:
+            yield node
+        case _:
+            return
