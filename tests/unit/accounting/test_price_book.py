@@ -190,6 +190,7 @@ def test_a_model_is_found_under_its_spellings(book: PriceBook, provider: str, as
         ("bedrock", "amazon.titan-embed-text-v9:0"),
         ("nobody", "gpt-4o"),
         ("openai", ""),
+        ("openai", "gpt-4o" + "-latest" * 10_000),
         ("ollama", "gpt-oss:120b-cloud"),
     ],
 )
