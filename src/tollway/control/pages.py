@@ -35,7 +35,7 @@ _CONSOLE = """<!doctype html>
 </style>
 <h1>Tollway</h1>
 <p>There is no console in this version yet. The gateway is managed from a terminal:</p>
-<pre>tollway keys create --alias my-app --models gpt-4o --budget 10 --budget-duration 30d
+<pre>tollway keys create --alias my-app --models gpt-4o --max-budget 10 --budget-duration 30d
 tollway keys list
 tollway keys info my-app
 tollway keys block my-app</pre>
