@@ -37,7 +37,7 @@ class Findings:
             if key is not None:
                 self.note_support(key, member, full)
             elif not _is_extension(name):
-                self._unknown(member.place, full, name, _names(section))
+                self.report_unknown(member.place, full, name, _names(section))
 
     def note_support(self, key: Key, node: Located, path: str) -> None:
         """Tells of a key that asks for something this release does not do."""
@@ -62,7 +62,8 @@ class Findings:
         value = plain(node)
         return None if value is None else self.read(kind, value, place=node.place, path=path, reference=node.reference)
 
-    def _unknown(self, place: str, path: str, name: str, known: Iterable[str]) -> None:
+    def report_unknown(self, place: str, path: str, name: str, known: Iterable[str]) -> None:
+        """A key nobody knows: a problem if it looks mistyped, else a notice."""
         known = list(known)
         if meant := nearest_typo(name, known):
             self.reject(place, path, "is not a known key", f"did you mean `{meant}`?")

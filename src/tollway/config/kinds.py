@@ -187,8 +187,3 @@ TEXTS = Kind("a list of texts", _texts)
 MAPPING = Kind("a mapping", _mapping)
 LIST = Kind("a list", _list)
 VERIFICATION = Kind("true, false or the path of a CA bundle", _verification)
-
-
-def is_duration(value: Any) -> bool:
-    """Whether `value` is a duration such as `30d`."""
-    return isinstance(value, str) and bool(_DURATION.fullmatch(value))

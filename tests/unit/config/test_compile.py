@@ -240,7 +240,7 @@ def test_secrets_in_model_info_are_masked_because_it_is_listed(compiled: Compile
         (model("{model: x, custom_llm_provider: grok}"), ":3: model m: model: grok is not a known provider"),
         (model("{model: hosted_vllm/x}"), ":2: model m: api_base: hosted_vllm: no address is known"),
         (model("{model: openai/x, api_base: 'not a url'}"), ":3: model m: api_base: api_base of openai: not a URL"),
-        (model("{model: openai/x, extra_headers: {Host: y}}"), ":"),
+        (model("{model: openai/x, extra_headers: {Host: y}}"), ":3: model m: extra_headers: openai: the header Host"),
         (model("{model: openai/*}"), ":3: model m: model: openai/* matches many models, the public name only one"),
         (model("{model: openai/*}", name="a/*/b/*"), ":2: model a/*/b/*: only one `*` can be matched"),
         (model("{model: nowhere/*}", name="x/*"), ":3: model x/*: model: nowhere is not a known provider"),

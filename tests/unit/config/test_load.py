@@ -216,6 +216,8 @@ def test_settings_of_our_own_do_not_go_by_way_of_the_environment(folder: Folder)
         ("litellm_settings: {budget_exceeded_status_code: 200}\n", "config.yaml:1: litellm_settings.budget_exceeded_status_code: expected an HTTP error status (400 to 599), not 200"),
         ("litellm_settings: {default_key_generate_params: [a]}\n", "config.yaml:1: litellm_settings.default_key_generate_params: expected a mapping, not a list"),
         ("router_settings: {model_group_alias: {a: 1}}\n", "config.yaml:1: router_settings.model_group_alias.a: expected a model name, or `{model: name, hidden: true}`"),
+        ("litellm_settings: {default_key_generate_params: {max_bugdet: 5}}\n", "config.yaml:1: litellm_settings.default_key_generate_params.max_bugdet: is not a known key; did you mean `max_budget`?"),
+        ("litellm_settings: {upperbound_key_generate_params: {duration: forever}}\n", "config.yaml:1: litellm_settings.upperbound_key_generate_params.duration: expected a duration such as 30s"),
         ("model_list: {a: 1}\n", "config.yaml:1: model_list: expected a list of models, each with `- model_name: …`"),
         ("general_settings: {database_url: 'mysql://u:p@h/d'}\n", "config.yaml:1: general_settings.database_url: database URL: cannot use"),
         ("general_settings: {database_url: 'postgresql://u:p@h/d'}\n", "config.yaml:1: general_settings.database_url: this release keeps its state in an SQLite file"),

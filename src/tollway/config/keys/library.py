@@ -237,3 +237,20 @@ ROUTER = section(
         later("default_priority", ANY, "T3", "Priority of calls that name none."),
     ),
 )  # fmt: skip
+
+KEY_PARAMS = section(
+    "litellm_settings.*_key_generate_params",
+    (
+        supported("max_budget", MONEY, "T1", "Budget in dollars."),
+        supported("budget_duration", DURATION, "T1", "Period of the budget."),
+        supported("duration", DURATION, "T1", "How long the key lives."),
+        supported("tpm_limit", COUNT, "T1", "Tokens per minute."),
+        supported("rpm_limit", COUNT, "T1", "Calls per minute."),
+        supported("max_parallel_requests", COUNT, "T1", "Calls at once."),
+        supported("models", TEXTS, "T1", "Models that may be called."),
+        supported("metadata", MAPPING, "T1", "Free data."),
+        supported("user_id", TEXT, "T1", "User the key belongs to."),
+        supported("team_id", TEXT, "T1", "Team the key belongs to."),
+    ),
+)  # fmt: skip
+"""What `default_key_generate_params` and `upperbound_key_generate_params` hold."""
