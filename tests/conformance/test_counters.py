@@ -161,14 +161,17 @@ async def test_a_call_longer_than_the_window_counts_its_tokens_when_it_ends(
 
 
 async def test_tokens_say_when_there_will_be_room(counters: CounterStore, clock: FakeClock) -> None:
+    """The first call's tokens are too few to make room when they leave the window; the second's do."""
     scope = key(tpm=1000)
-    await call(counters, scope, tokens=400)
-    clock.advance(20)
-    await call(counters, scope, tokens=900)
+    for tokens in (50, 900, 100):
+        await call(counters, scope, tokens=tokens)
+        clock.advance(10)
     refusal = await refused(counters, scope, tokens=1)
     assert (refusal.kind, refusal.limit, refusal.remaining) == ("tokens", 1000, 0)
     assert 40 <= refusal.retry_after_s <= 41
-    clock.advance(refusal.retry_after_s)
+    clock.advance(refusal.retry_after_s - 1.001)
+    await refused(counters, scope, tokens=1)
+    clock.advance(1.001)
     await call(counters, scope, tokens=1)
 
 
