@@ -116,6 +116,9 @@ IMAGE_RULES: tuple[tuple[re.Pattern[str], ImageRule], ...] = tuple(
 )
 """By model name, the first that fits; `_UNPUBLISHED` for all others."""
 
+DEAREST_IMAGE = max(rule.maximum for _, rule in IMAGE_RULES)
+"""Where the model is not known."""
+
 AUDIO_TOKENS_PER_SECOND = 10
 """OpenAI: one token for 100 ms. Estimates."""
 AUDIO_MAX_TOKENS_PER_SECOND = 32
@@ -147,7 +150,8 @@ def media_maximum(part: Mapping[str, Any], model: str) -> tuple[int, int] | None
     None for a part that is text, or that is not known to be anything else.
     """
     if "image_url" in part:
-        return image_rule(model).maximum, len(_payload(part["image_url"], "url"))
+        dearest = image_rule(model).maximum if model else DEAREST_IMAGE
+        return dearest, len(_payload(part["image_url"], "url"))
     if "input_audio" in part:
         size = len(_payload(part["input_audio"], "data"))
         seconds = size // AUDIO_MIN_BASE64_PER_SECOND + 1

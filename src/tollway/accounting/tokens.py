@@ -243,9 +243,10 @@ def input_bound(body: bytes, *, model: str = "") -> int:
     """An upper bound of the prompt tokens of a request, from its bytes.
 
     A token is at least one byte of UTF-8, JSON never writes text in fewer bytes than UTF-8, and what a chat adds to
-    each message (three tokens and the role) is less than the JSON around it. Media parts count with the maximum for the
-    model (`accounting.media`) in place of their payload. A bound for what the body shows: prompts that a vendor adds
-    to every call unseen are beyond anybody's knowledge. Costs microseconds without media, one JSON parse with it.
+    each message (three tokens and the role) is less than the JSON around it. Media parts count with the maximum for
+    `model` (`accounting.media`; the dearest model's where none is given) in place of their payload. A bound for what
+    the body shows: prompts that a vendor adds to every call unseen are beyond anybody's knowledge. Costs microseconds
+    without media, one JSON parse with it.
     """
     is_escaped = _ESCAPED_ASCII in body
     bound = len(body) + (TOOLS_ALLOWANCE if is_escaped or b'"tools"' in body else 0)
