@@ -14,7 +14,8 @@ from tollway.config.keys.top import TOP
 
 __all__ = [
     "BODY_FIELDS", "CONNECTION", "ENTRY", "ENVIRONMENT_PREFIX", "GENERAL", "INFO", "KEY_PARAMS", "LIBRARY", "PARAMS",
-    "PRICES", "ROUTER", "SECTIONS", "SETTINGS", "TOP", "VARIABLES", "Key", "Section", "Support", "Tier", "Variable", "all_keys",
+    "PRICES", "ROUTER", "SECTIONS", "SETTINGS", "TOP", "VARIABLES", "Key", "Section", "Support", "Tier", "Variable",
+    "all_keys",
 ]  # fmt: skip
 
 SETTINGS = (GENERAL, LIBRARY, ROUTER)
