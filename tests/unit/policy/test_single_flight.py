@@ -19,7 +19,7 @@ async def test_those_who_ask_together_share_a_result_and_later_ones_get_a_new_on
 
     assert await asyncio.gather(*(flights.fetch("a", load) for _ in range(5))) == [1] * 5
     assert await flights.fetch("a", load) == 2
-    assert await asyncio.gather(flights.fetch("a", load), flights.fetch("b", load)) == [4, 4]
+    assert list(await asyncio.gather(flights.fetch("a", load), flights.fetch("b", load))) == [4, 4]
 
 
 async def test_everybody_learns_of_a_failure_and_the_next_one_tries_again() -> None:

@@ -19,6 +19,9 @@ RATE_WINDOW_S = 60
 _LIVE_S = RATE_WINDOW_S + 1
 """A bucket collects one second, so it counts a second longer than the window: late, never early."""
 
+_SWEEP = 1000
+"""Counters looked at in one go when idle ones are dropped."""
+
 _SLOT_RETRY_S = 1.0
 """A parallel slot comes free whenever some call ends; nobody knows when."""
 
@@ -148,7 +151,7 @@ class MemoryCounterStore:
         spent_nanos = 0
         for scope, counter in ticket.holds:
             start = self._window(scope.budget_duration, now).start
-            spent = (self._settled(counter, start) or 0) + cost_nanos
+            spent = (self._settled(counter, start) or 0) + cost_nanos  # known since the reservation
             counter.settled_nanos[start] = spent
             counter.reserved_nanos -= ticket.cost_nanos
             counter.in_flight -= 1
@@ -201,10 +204,15 @@ class MemoryCounterStore:
         Those used within the last rate window stay in any case: dropping them would refill their limits.
         """
         horizon = min(before, self._now() - _LIVE_S)
-        idle = [key for key, counter in self._counters.items() if not counter.in_flight and counter.used_at < horizon]
-        for key in idle:
-            del self._counters[key]
-        return len(idle)
+        dropped = 0
+        for position, key in enumerate(tuple(self._counters)):
+            if position % _SWEEP == 0:
+                await asyncio.sleep(0)  # calls go on between the slices of a long sweep
+            counter = self._counters.get(key)
+            if counter is not None and not counter.in_flight and counter.used_at < horizon:
+                del self._counters[key]
+                dropped += 1
+        return dropped
 
     def _now(self) -> float:
         now = self._clock()
