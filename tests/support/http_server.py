@@ -7,6 +7,7 @@ async with http_server(lambda request: Reply(200, b"{}")) as server:
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,16 +42,17 @@ class HttpServer:
     """A running server."""
 
     port: int
+    scheme: str = "http"
     requests: list[Request] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
 
 @asynccontextmanager
-async def http_server(answer: Answer) -> AsyncIterator[HttpServer]:
-    """Serves one request per connection until the block ends."""
+async def http_server(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[HttpServer]:
+    """Serves one request per connection until the block ends; `tls` has the certificate, if there is one."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -67,8 +69,8 @@ async def http_server(answer: Answer) -> AsyncIterator[HttpServer]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    running = HttpServer(server.sockets[0].getsockname()[1])
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    running = HttpServer(server.sockets[0].getsockname()[1], "https" if tls else "http")
     try:
         yield running
     finally:

@@ -217,7 +217,10 @@ def _post_form(url: str, form: dict[str, str], verify: bool | str) -> tuple[int,
     from urllib.parse import urlencode  # noqa: PLC0415
     from urllib.request import Request, urlopen  # noqa: PLC0415
 
-    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    try:
+        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    except OSError as fault:
+        raise Misconfigured(f"ssl_verify: {verify} is no readable CA bundle", param="ssl_verify") from fault
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

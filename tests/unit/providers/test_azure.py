@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+import trustme
 from tests.support.http_server import HttpServer, Reply, Request, http_server
 
 from tollway import providers
@@ -14,6 +17,7 @@ from tollway.core.errors import Misconfigured, UpstreamError
 from tollway.core.snapshot import Endpoint, Operation
 from tollway.providers import ConnectionParams, Provider
 from tollway.providers._token import Token, TokenSource
+from tollway.providers.azure import client_credentials
 
 RESOURCE = "https://res.openai.azure.com"
 CLIENT = {"tenant_id": "ten/ant", "client_id": "app", "client_secret": "s3cret"}
@@ -262,6 +266,54 @@ async def test_a_token_endpoint_that_is_away_is_an_error_worth_another_try() -> 
     with pytest.raises(UpstreamError, match="cannot be reached") as caught:
         await credential()
     assert caught.value.is_retryable
+
+
+@pytest.mark.parametrize(("trusts", "is_reached"), [("its CA", True), ("anybody", True), ("the public CAs", False)])
+async def test_the_token_endpoint_is_trusted_as_the_deployment_says(
+    tmp_path: Path, trusts: str, is_reached: bool
+) -> None:
+    authority = trustme.CA()
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    verify = {"its CA": str(bundle), "anybody": False, "the public CAs": True}[trusts]
+    async with http_server(lambda _: token(), tls=tls) as server:
+        environ = {"AZURE_AUTHORITY_HOST": server.url.removeprefix("https://")}
+        credential = endpoint(extra=CLIENT, environ=environ, verify=verify).credential
+        assert credential is not None
+        if is_reached:
+            assert await credential() == (("Authorization", "Bearer tok"),)
+        else:
+            with pytest.raises(UpstreamError, match="cannot be reached"):
+                await credential()
+
+
+async def test_a_bundle_that_is_not_there_is_the_operators_to_fix() -> None:
+    credential = endpoint(extra=CLIENT, verify="/nowhere/ca.pem").credential
+    assert credential is not None
+    with pytest.raises(Misconfigured, match=r"/nowhere/ca\.pem is no readable CA bundle"):
+        await credential()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"api_key": "k"},
+        {"extra": CLIENT},
+        {"extra": {"azure_ad_token": "t"}},
+        {"headers": {"Authorization": "Bearer mine"}},
+    ],
+)
+def test_nothing_is_missing_where_there_is_a_credential(given: dict[str, object]) -> None:
+    params = ConnectionParams(model="m", api_base=RESOURCE, **given)  # type: ignore[arg-type]
+    assert find("azure").missing(params) is None
+
+
+def test_a_service_principal_never_shows_its_secret() -> None:
+    found = client_credentials(ConnectionParams(model="m", extra=CLIENT), provider="azure")
+    assert "app" in repr(found)
+    assert "s3cret" not in repr(found)
 
 
 class Clock:

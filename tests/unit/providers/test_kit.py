@@ -88,6 +88,7 @@ def test_certificates_are_checked_as_the_deployment_wants() -> None:
         "ftp://h.test/v1",
         "//h.test/v1",
         "https:///v1",
+        "https://" + "\u00fc" * 80 + ".test/v1",
         "https://h.test:port/v1",
         "https://h.test:99999/v1",
         "https://[::1/v1",

@@ -403,6 +403,10 @@ def test_every_text_has_one_unit_vector(text: str, dimensions: int) -> None:
     assert vector == embed(text, dimensions)
 
 
+def test_a_text_without_words_has_a_vector_too() -> None:
+    assert embed(" \n", 3) == [1.0, 0.0, 0.0]
+
+
 def test_texts_that_share_words_lie_closer_than_others() -> None:
     def likeness(one: str, other: str) -> float:
         return sum(a * b for a, b in zip(embed(one, 256), embed(other, 256), strict=True))
