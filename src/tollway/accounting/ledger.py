@@ -1,7 +1,7 @@
 """The flusher: brings records from the journal to the database, forever, and says when they are there.
 
 Live counters are ahead of the database by what is still in the journal. Whoever reads spend from the database calls
-`flush` first; whoever fills a live counter from the database goes through `seed`.
+`flush` first; whoever fills a live counter asks `window_spend` here, not the store.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ class Ledger:
         self._loop: asyncio.Task[None] | None = None
         self._flushes: set[asyncio.Task[None]] = set()
         self._is_away = False
-        self._adjustments = 0
-        self._adjustments_stored = 0
+        self._unseen = 0
+        """A running number of what live counters do not learn by settling: adjustments and adopted journals."""
+        self._unseen_stored = 0
         self._next_adoption = 0.0
         self._next_forgetting = 0.0
 
@@ -65,7 +66,7 @@ class Ledger:
         To be called before the first call is served. Raises `StoreUnavailable` while the database is away; the records
         are safe then, and follow when it is back.
         """
-        adopted = self._journal.adopt()
+        adopted = self._adopt()
         if adopted:
             await self.flush()
             _log.info("ledger: replayed %d journal segments of an earlier run", adopted)
@@ -94,21 +95,21 @@ class Ledger:
             _log.error("ledger: the database is away; records stay in the journal and follow at the next start")
         self._journal.close()
 
-    async def seed(self, charges: Sequence[Charge]) -> None:
-        """Tells the live counters what the database says was spent in these windows, if they do not know by now.
+    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
+        """Nano-dollars spent in each of these windows, to fill live counters with. Raises `StoreUnavailable`.
 
-        An adjustment made meanwhile is either in what was read or makes it read again, so that it counts exactly once.
+        Includes every adjustment made and every journal adopted so far; one that comes while the database is being
+        read makes it read again. So each counts exactly once, if the counters are filled before anything else happens.
         """
         spent: list[int] = []
         seen = -1
-        while seen != self._adjustments:
-            seen = self._adjustments
-            if seen > self._adjustments_stored:
+        while seen != self._unseen:
+            seen = self._unseen
+            if seen > self._unseen_stored:
                 await self.flush()
-                self._adjustments_stored = max(self._adjustments_stored, seen)
+                self._unseen_stored = max(self._unseen_stored, seen)
             spent = await self._store.window_spend(charges)
-        for charge, nanos in zip(charges, spent, strict=True):
-            await self._counters.seed(charge, nanos)
+        return spent
 
     async def record_adjustment(
         self,
@@ -139,7 +140,7 @@ class Ledger:
         )
         # The counter first: a counter filled from the database between the two would count the record twice.
         await self._counters.adjust(charge, delta_nanos)
-        self._adjustments += 1
+        self._unseen += 1
         try:
             await self._journal.append(record)
         except Overloaded:
@@ -201,10 +202,15 @@ class Ledger:
         now = self._clock()
         if now >= self._next_adoption:
             self._next_adoption = now + _ADOPT_EVERY_S
-            self._journal.adopt()
+            self._adopt()
         if now >= self._next_forgetting:
             self._next_forgetting = now + _FORGET_EVERY_S
             await self._counters.forget_idle(now - _IDLE_S)
+
+    def _adopt(self) -> int:
+        adopted = self._journal.adopt()
+        self._unseen += adopted
+        return adopted
 
     def _went_away(self, error: StoreUnavailable) -> None:
         self._journal.forget_records()

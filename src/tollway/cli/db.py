@@ -18,8 +18,8 @@ _url_option = click.option(
 )
 
 
-@click.group()
-def db() -> None:
+@click.group("db")
+def command() -> None:
     """Look at the database schema and bring it up to date.
 
     `tollway serve` does this by itself at every start. Run it by hand to upgrade before a roll-out, or when a start
@@ -27,7 +27,7 @@ def db() -> None:
     """
 
 
-@db.command()
+@command.command()
 @_url_option
 def upgrade(database_url: str) -> None:
     """Bring the schema to the newest revision.
@@ -46,7 +46,7 @@ def upgrade(database_url: str) -> None:
     click.echo(f"The schema is at revision {head_revision()}.")
 
 
-@db.command()
+@command.command()
 @_url_option
 def current(database_url: str) -> None:
     """Show the schema's revision, and the one that this version needs."""

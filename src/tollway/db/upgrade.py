@@ -90,6 +90,13 @@ def _current_sqlite_revision(path: Path) -> str | None:
 
 
 def _create_sqlite(path: Path) -> None:
+    try:
+        _run_schema(path)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(f"database {path}: it cannot be created ({error})") from error
+
+
+def _run_schema(path: Path) -> None:
     script = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
     with upgrade_lock(f"sqlite:///{path}"), closing(sqlite3.connect(path)) as connection:
         if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:

@@ -252,7 +252,7 @@ from tests.support.records import make_record
 from tollway.accounting.journal import FileJournal
 from tollway.core.errors import Overloaded
 
-async def main(folder, limit):
+async def main(folder, limit, is_checked):
     journal = FileJournal(Path(folder), probe_interval_s=0)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
@@ -265,26 +265,29 @@ async def main(folder, limit):
         except Overloaded as error:
             refused += 1
             retry_after = dict(error.headers)[b"retry-after"].decode()
-    try:
-        journal.check()
-        checked = "passed"
-    except Overloaded:
-        checked = "refused"
+    checked = "not asked"
+    if is_checked:
+        try:
+            journal.check()
+        except Overloaded:
+            checked = "refused"
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    journal.check()
+    if is_checked:
+        journal.check()
     record = make_record()
     await journal.append(record)
     journal.close()
     print(json.dumps([acknowledged + [record.record_id], checked, retry_after]))
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "checked"))
 """
 
 
+@pytest.mark.parametrize("first", ["checked", "appended"])
 @pytest.mark.parametrize("limit", [10, 11, 9_000, 50_000])
-def test_a_full_disk_refuses_calls_and_recovers_without_losing_a_record(tmp_path: Path, limit: int) -> None:
+def test_a_full_disk_refuses_calls_and_recovers_without_losing_a_record(tmp_path: Path, limit: int, first: str) -> None:
     child = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path), str(limit)],
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), str(limit), first],
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
@@ -295,7 +298,8 @@ def test_a_full_disk_refuses_calls_and_recovers_without_losing_a_record(tmp_path
     reader = SegmentReader(path)
     assert [record.record_id for record in reader] == acknowledged
     assert reader.damage is None
-    assert (checked, retry_after) == ("refused", "1")
+    assert checked == ("refused" if first == "checked" else "not asked")
+    assert retry_after == "1"
 
 
 async def test_a_fault_is_logged_once_and_so_is_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

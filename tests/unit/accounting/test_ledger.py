@@ -245,6 +245,11 @@ class SlowStore(SqlLedgerStore):
         return spent
 
 
+async def fill_counter(setup: Setup) -> None:
+    (spent,) = await setup.ledger.window_spend([CHARGE])
+    await setup.counters.seed(CHARGE, spent)
+
+
 async def test_an_adjustment_made_while_a_counter_is_filled_counts_exactly_once(
     tmp_path: Path, engine: AsyncEngine
 ) -> None:
@@ -253,16 +258,33 @@ async def test_an_adjustment_made_while_a_counter_is_filled_counts_exactly_once(
     setup = Setup(tmp_path, engine, store)
     await setup.append(1)
     await setup.ledger.flush()
-    seeding = asyncio.create_task(setup.ledger.seed([CHARGE]))
+    filling = asyncio.create_task(fill_counter(setup))
     await store.has_read.wait()
     await setup.ledger.record_adjustment(CHARGE, 5)
     store.may_answer.set()
-    await seeding
+    await filling
     assert await setup.counters.spent(SCOPE) == 60_005
     await setup.ledger.record_adjustment(CHARGE, 7)
-    await setup.ledger.seed([CHARGE])
+    await fill_counter(setup)
     assert await setup.counters.spent(SCOPE) == 60_012
     await setup.ledger.close()
+
+
+async def test_a_counter_filled_before_the_last_runs_journal_is_stored_waits_for_it(
+    setup: Setup, tmp_path: Path, engine: AsyncEngine
+) -> None:
+    await setup.append(3)
+    setup.journal.close()
+    restarted = Setup(tmp_path, engine)
+    with closing(sqlite3.connect(setup.database)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable):
+            await restarted.ledger.replay()
+        with pytest.raises(StoreUnavailable):
+            await restarted.ledger.window_spend([CHARGE])
+        other.rollback()
+    assert await restarted.ledger.window_spend([CHARGE]) == [3 * 60_000]
+    await restarted.ledger.close()
 
 
 async def test_counters_idle_for_long_are_forgotten_once_their_spend_is_stored(setup: Setup) -> None:
@@ -292,6 +314,7 @@ async def test_killed_at_any_moment_the_ledger_holds_every_acknowledged_call_exa
         in_flight -= acknowledged
         assert len(in_flight) <= ROUNDS
         setup = Setup(tmp_path, engine)
+        assert await setup.stored(), "records reached the database while the writers ran, not only now"
         await setup.ledger.replay()
         found = [record.record_id for record in await setup.store.list_records(RecordFilter(), limit=100_000)]
         assert len(found) == len(set(found))
