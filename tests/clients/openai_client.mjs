@@ -66,8 +66,8 @@ const scenarios = {
   }),
   abort: async () => {
     const stream = await client.chat.completions.create({
-      model: "demo",
-      messages: [{ role: "user", content: "Tell me a story" }],
+      model: "gpt-4o",
+      messages: story,
       stream: true,
     });
     let seen = 0;

@@ -67,7 +67,3 @@ def test_errors_are_the_sdks_own(run: Run) -> None:
     assert seen["wrongKey"] == {"name": "AuthenticationError", "status": 401, "type": "token_not_found_in_db"}
     assert seen["unknownModel"] == {"name": "BadRequestError", "status": 400, "type": "invalid_request_error"}
     assert seen["rateLimited"] == {"name": "RateLimitError", "status": 429, "type": "throttling_error"}
-
-
-def test_a_stream_can_be_left_early(run: Run) -> None:
-    assert run("abort") == 2
