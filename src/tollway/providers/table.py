@@ -115,9 +115,6 @@ ROWS: tuple[Provider, ...] = (
     Provider(name="siliconflow", title="SiliconFlow", base_url="https://api.siliconflow.com/v1",
         key_env=("SILICONFLOW_API_KEY",), base_env=("SILICONFLOW_API_BASE",), operations=CHAT | EMBEDDINGS,
         sends_stream_usage=False, docs="https://docs.siliconflow.com", checked=_READ),
-    Provider(name="huggingface", title="Hugging Face Inference Providers", base_url="https://router.huggingface.co/v1",
-        key_env=("HUGGINGFACE_API_KEY", "HF_TOKEN"), base_env=("HUGGINGFACE_API_BASE",),
-        docs="https://huggingface.co/docs/inference-providers", checked=_READ),
     Provider(name="github", title="GitHub Models", base_url="https://models.github.ai/inference",
         key_env=("GITHUB_API_KEY",), base_env=("GITHUB_API_BASE",), operations=CHAT | EMBEDDINGS,
         docs="https://docs.github.com/en/rest/models/inference", checked=_READ),
@@ -241,7 +238,7 @@ ALIASES: dict[str, str] = {
 }
 """Other names that existing configurations use for a provider."""
 
-CODED: dict[str, str] = {"azure": "azure", "azure_ai": "azure"}
+CODED: dict[str, str] = {"azure": "azure", "azure_ai": "azure", "huggingface": "huggingface"}
 """Vendors that need code: name to the module that has it in `PROVIDERS`. Imported when first asked for."""
 
 _OWN_DIALECT = "it speaks a dialect of its own, which comes in a later release"
