@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import trustme
 
@@ -145,6 +145,8 @@ class FaultyUpstream:
     tls: bool = False
     text: str = "Hello from a model that is not one."
     event_delay_s: float = 0.0
+    reads_bodies: bool = True
+    """False: answers as soon as it has seen a head, and leaves the body unread until the script ends."""
     requests: list[SeenRequest] = field(default_factory=list)
     closes: dict[int, float] = field(default_factory=dict)
     """When (`time.monotonic()`) the client closed which connection; those closed by a script are not here."""
@@ -312,6 +314,9 @@ class _Client(asyncio.StreamReaderProtocol):
         return request
 
     async def _read_body(self, headers: dict[str, str]) -> bytes:
+        if not self._upstream.reads_bodies:
+            cast("asyncio.ReadTransport", self._writer.transport).pause_reading()
+            return b""
         if headers.get("transfer-encoding") != "chunked":
             return await self._reader.readexactly(int(headers.get("content-length", 0)))
         parts = []
@@ -361,6 +366,8 @@ class _Client(asyncio.StreamReaderProtocol):
             raise ConnectionError("the client has gone")
 
     async def _end(self, ending: Ending) -> None:
+        if not self._upstream.reads_bodies:
+            cast("asyncio.ReadTransport", self._writer.transport).resume_reading()
         match ending:
             case Ending.RESET:
                 linger = struct.pack("ii", 1, 0)
@@ -415,7 +422,7 @@ def _completion_events(asked: dict[str, Any], text: str, *, is_chat: bool) -> It
         delta = {"role": "assistant", "content": word} if index == 0 else {"content": word}
         content = {"delta": delta} if is_chat else {"text": word}
         yield {**envelope, "choices": [{"index": 0, **content, "finish_reason": None}], **usage}
-    nothing = {"delta": {}} if is_chat else {"text": ""}
+    nothing: dict[str, Any] = {"delta": {}} if is_chat else {"text": ""}
     yield {**envelope, "choices": [{"index": 0, **nothing, "finish_reason": "stop"}], **usage}
     if has_usage:
         yield {**envelope, "choices": [], "usage": _usage(text)}

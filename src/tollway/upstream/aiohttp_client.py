@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from tollway.upstream import failure
 from tollway.upstream.connection import MAX_FRAMING_BYTES, MAX_IDLE_S
 from tollway.upstream.decoding import Decoder
 from tollway.upstream.head import Refused, ends_at_close, read_head, size_of
-from tollway.upstream.message import encode_head, fixed_fields
+from tollway.upstream.message import encode_fields, encode_head, fixed_fields
 from tollway.upstream.tls import TlsContexts
 
 _SET_BY_US = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
@@ -144,9 +145,11 @@ class AiohttpTransport:
 
     def _arguments(self, request: UpstreamRequest) -> dict[str, Any]:
         endpoint = request.endpoint
+        encode_head(endpoint)  # for its checks: the same requests are refused as by `direct`
+        encode_fields(request.headers)
         return {
             "url": _url(endpoint),
-            "data": request.body,
+            "data": io.BytesIO(request.body),  # aiohttp warns of long bytes
             "headers": [*fixed_fields(endpoint), *request.headers],
             "proxy": self._proxy_for(endpoint.origin),
             "ssl": self._tls.get(endpoint.origin.verify) if endpoint.origin.scheme == "https" else True,
@@ -181,6 +184,16 @@ class _Progress:
         return failure.timed_out(server, "the first byte of the answer", self.timeouts.first_byte)
 
 
+class _Request(aiohttp.ClientRequest):
+    """Looks at a kept connection before it is used: what arrived while it was idle answers no request of ours."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:  # type: ignore[explicit-override]
+        if conn.protocol is not None and conn.protocol.should_close:
+            conn.close()
+            raise aiohttp.ServerDisconnectedError
+        return await super().send(conn)
+
+
 def _make_session(max_connections: int, *, keeps_connections: bool) -> aiohttp.ClientSession:
     traces = aiohttp.TraceConfig()
     traces.on_connection_create_end.append(_note_created)
@@ -191,6 +204,7 @@ def _make_session(max_connections: int, *, keeps_connections: bool) -> aiohttp.C
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_SET_BY_US,
+        request_class=_Request,
         max_line_size=MAX_FRAMING_BYTES,
         max_field_size=MAX_FRAMING_BYTES,
         trace_configs=[traces],
@@ -206,7 +220,6 @@ async def _note_reused(_: object, context: SimpleNamespace, __: object) -> None:
 
 
 def _url(endpoint: Endpoint) -> yarl.URL:
-    encode_head(endpoint)  # the same targets and fields are refused as by `direct`
     origin = endpoint.origin
     path, _, query = endpoint.target.partition("?")
     return yarl.URL.build(

@@ -26,6 +26,9 @@ MAX_IDLE_S = 55.0
 """Below the 60 s after which AWS load balancers, and the 75 s after which nginx, close an idle connection. Servers that
 wait less either say so (`Keep-Alive: timeout`) or are found closed: then a call moves to a fresh connection."""
 
+_SURELY_READ_BYTES = 64 * 1024
+"""A shorter request has left with its first packets."""
+
 _KEEPALIVE_PROBE_S = 60
 """TCP probes hold an address translation open while a model thinks; AWS forgets a silent flow after 350 s."""
 
@@ -66,6 +69,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_pieces",
         "_response",
+        "_sent",
         "_transport",
         "calls",
         "idle_since",
@@ -89,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[Header] = []
         self._pieces: list[bytes] = []
         self._framing = 0
+        self._sent = 0
         self._is_complete = self._is_interim = self._is_until_close = False
         self._is_kept = True
         # Called by the parser for each piece of body: once per event in a stream, so no Python in between.
@@ -105,6 +110,7 @@ class Connection(asyncio.Protocol):
         self._framing = 0
         self._is_complete = self._is_until_close = False
         response = self._response = DirectResponse(self, request, self._loop)
+        self._sent = len(message)
         self._transport.write(message)
         return response
 
@@ -243,17 +249,19 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
         self._response = None
         response.end()
-        if (
-            is_clean
-            and self._is_kept
-            and self.is_open
-            and self.max_idle_s > 0
-            and not transport.get_write_buffer_size()
-        ):
+        if is_clean and self._is_kept and self.is_open and self.max_idle_s > 0 and self._is_request_read(response):
             self.idle_since = self._loop.time()
             self.owner.release(self)
         else:
-            self.close()
+            self.abort()
+
+    def _is_request_read(self, response: DirectResponse) -> bool:
+        """A server may answer before it has read all of a long request; the rest of it would be in the way."""
+        if self._sent <= _SURELY_READ_BYTES:
+            return True
+        assert self._transport is not None
+        # Over TLS the transport does not know what the socket has yet to take; then an error is suspicious enough.
+        return response.status < 400 and not self._transport.get_write_buffer_size()
 
     def _pause(self, response: DirectResponse) -> None:
         assert self._transport is not None
