@@ -42,7 +42,7 @@ def upgrade(database_url: str) -> None:
         with upgrade_lock(database_url):
             asyncio.run(migrate(database_url))
     except TollwayError as error:
-        raise click.ClickException(error.message) from error
+        raise click.ClickException(_explain(error)) from error
     click.echo(f"The schema is at revision {head_revision()}.")
 
 
@@ -55,7 +55,13 @@ def current(database_url: str) -> None:
     try:
         revision = asyncio.run(current_revision(database_url))
     except TollwayError as error:
-        raise click.ClickException(error.message) from error
+        raise click.ClickException(_explain(error)) from error
     click.echo(f"database: {revision or 'empty'}\nneeded:   {head_revision()}")
     if revision != head_revision():
         click.echo("Run `tollway db upgrade`; `tollway serve` would do it at its next start.")
+
+
+def _explain(error: TollwayError) -> str:
+    # Callers are spared the driver's words; whoever sits at the terminal needs them.
+    cause = error.__cause__
+    return error.message if cause is None else f"{error.message} Cause: {getattr(cause, 'orig', cause)}"

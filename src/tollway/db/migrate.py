@@ -25,8 +25,13 @@ def newest_revision() -> str:
 
 
 async def migrate(url: str, *, to: str = "head") -> None:
-    """Brings the schema to a revision, in one transaction. Raises `StoreUnavailable`."""
+    """Brings the schema forward to a revision, in one transaction. Raises `StoreUnavailable`."""
     await _with_connection(url, lambda connection: command.upgrade(_config(connection), to))
+
+
+async def take_back(url: str, *, to: str) -> None:
+    """Brings the schema back to an earlier revision (`base`: none), in one transaction."""
+    await _with_connection(url, lambda connection: command.downgrade(_config(connection), to))
 
 
 async def differences(url: str) -> list[Any]:

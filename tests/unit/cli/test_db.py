@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tollway.cli import main
+from tollway.db.upgrade import head_revision
+from tollway.db.url import sqlite_url
+
+
+def test_upgrade_brings_an_empty_database_to_the_newest_revision(tmp_path: Path) -> None:
+    environment = {"TOLLWAY_DATABASE_URL": sqlite_url(tmp_path / "tollway.db")}
+    before = CliRunner().invoke(main, ["db", "current"], env=environment)
+    assert "database: empty" in before.output
+    assert "Run `tollway db upgrade`" in before.output
+
+    for _ in range(2):
+        done = CliRunner().invoke(main, ["db", "upgrade"], env=environment)
+        assert (done.exit_code, done.output) == (0, f"The schema is at revision {head_revision()}.\n")
+
+    after = CliRunner().invoke(main, ["db", "current"], env=environment)
+    assert after.output == f"database: {head_revision()}\nneeded:   {head_revision()}\n"
+
+
+@pytest.mark.parametrize("subcommand", ["current", "upgrade"])
+def test_a_database_that_is_not_supported_is_an_error_without_its_password(subcommand: str) -> None:
+    result = CliRunner().invoke(main, ["db", subcommand], env={"DATABASE_URL": "mysql://root:s3cr3t@h/d"})
+    assert result.exit_code == 1
+    assert "write sqlite:///path/to/file.db" in result.output
+    assert "s3cr3t" not in result.output
+
+
+@pytest.mark.parametrize("arguments", [["db", "--help"], ["db", "upgrade", "--help"], ["db", "current", "--help"]])
+def test_help_explains_itself(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0
+    assert "schema" in result.output
