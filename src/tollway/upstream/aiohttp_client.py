@@ -48,6 +48,7 @@ class AiohttpResponse:
         self._server = failure.authority(request.endpoint.origin)
         self._deadline = deadline
         self._received = 0
+        _wake_reader_when_closed(answer)
 
     async def read(self) -> bytes:
         """The whole body; see `UpstreamResponse`."""
@@ -160,6 +161,22 @@ class AiohttpTransport:
 
 class _StaleConnection(Exception):
     """The server had closed an idle connection and never saw the request on it: safe to ask again."""
+
+
+def _wake_reader_when_closed(answer: aiohttp.ClientResponse) -> None:
+    """After bytes that it cannot parse aiohttp 3.14 closes the connection, and leaves the reader waiting."""
+    protocol = answer.connection.protocol if answer.connection is not None else None
+    closed = protocol.closed if protocol is not None else None
+    if closed is None:
+        return
+    content = answer.content
+
+    def wake(closed: asyncio.Future[None]) -> None:
+        closed.exception()  # it is known; asyncio wants to see it looked at
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError())
+
+    closed.add_done_callback(wake)
 
 
 class _Progress:
