@@ -228,12 +228,17 @@ class Target:
         self.work.mkdir()
         self.port = free_port() if "command" in self.spec else self.upstream.port
         self.label = self.spec["label"]
-        is_tls = self.spec.get("upstream") == "tls"
-        url = f"https://localhost:{self.upstream.tls_port}" if is_tls else f"http://127.0.0.1:{self.upstream.port}"
+        way = self.spec.get("upstream", "plain")
+        self.is_tls = way == "tls"
+        urls = {
+            "plain": f"http://127.0.0.1:{self.upstream.port}",
+            "tls": f"https://localhost:{self.upstream.tls_port}",
+            "proxy": "http://provider.invalid",
+        }
         self.names = {
             "port": self.port,
             "upstream": self.upstream.port,
-            "upstream_url": url,
+            "upstream_url": urls[way],
             "work": self.work,
             "master_key": MASTER_KEY,
             "workers": self.workers,
@@ -246,7 +251,6 @@ class Target:
             config.write_text(fill((BENCH / "configs" / config.name).read_text(), self.names))
             self.names["config"] = config
         self.headers = {name: self.fill(value) for name, value in self.spec.get("headers", {}).items()}
-        self.is_tls = is_tls
 
     def fill(self, text: str) -> str:
         return fill(text, self.names)
@@ -268,9 +272,9 @@ class Target:
         self.stop()
         self.restart_s = self.launch()
         assert self.process is not None
-        time.sleep(1)
-        self.idle_mib = cpu_and_rss(self.process.pid)[1]
         self.write_requests(self.create_virtual_key() if self.spec.get("virtual_key") else MASTER_KEY)
+        time.sleep(1)  # what is loaded late counts as well
+        self.idle_mib = cpu_and_rss(self.process.pid)[1]
 
     def launch(self) -> float:
         """Seconds from the start of the process to its first completion."""
