@@ -4,9 +4,12 @@ import asyncio
 import json
 import logging
 import os
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.records import make_record, records
 
-from tollway.accounting.journal import FileJournal, Segment, SegmentReader, UnknownVersion
+from tollway.accounting.journal import Damage, FileJournal, Segment, SegmentReader, UnknownVersion
 from tollway.core.errors import Misconfigured, Overloaded
 from tollway.core.record import Record
 
@@ -202,6 +205,67 @@ async def test_a_segment_of_a_newer_version_is_left_alone_and_named_once(
     assert path.exists()
     assert caplog.text.count("start the newer version") == 1
     journal.close()
+
+
+async def test_a_frame_that_is_sound_but_no_record_counts_as_damage(tmp_path: Path) -> None:
+    path, ends = await fill(tmp_path, RECORDS[:1])
+    length = struct.pack("<I", 1)
+    with path.open("ab") as file:
+        file.write(length + struct.pack("<I", zlib.crc32(length + b"\xc0")) + b"\xc0")
+    reader = SegmentReader(path)
+    assert list(reader) == RECORDS[:1]
+    assert reader.damage == Damage(ends[0], 9, is_torn_tail=False)
+
+
+async def test_whoever_adopts_all_the_time_never_gets_a_living_journals_record(tmp_path: Path) -> None:
+    alive, greedy = FileJournal(tmp_path), FileJournal(tmp_path)
+    is_over = threading.Event()
+
+    def adopt_until_over() -> None:
+        while not is_over.is_set():
+            greedy.adopt()
+
+    adopting = threading.Thread(target=adopt_until_over)
+    adopting.start()
+    try:
+        for _ in range(200):
+            record = make_record()
+            await alive.append(record)
+            alive.seal()
+            (segment,) = alive.sealed()
+            alive.forget_records()
+            assert stored(segment) == [record]
+            await alive.discard(segment)
+    finally:
+        is_over.set()
+        adopting.join()
+    assert [stored(segment) for segment in greedy.sealed()] == [[] for _ in greedy.sealed()]
+    alive.close()
+    greedy.close()
+
+
+async def test_a_disk_that_fails_to_sync_refuses_every_call_that_waited_for_it(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path, fsync=True)
+    await journal.append(RECORDS[0])
+    (path,) = segment_files(tmp_path)
+    descriptor = descriptor_of(path)
+    kept = os.dup(descriptor)
+    with open("/dev/null", "r+b") as unsyncable:  # noqa: ASYNC230, PTH123
+        os.dup2(unsyncable.fileno(), descriptor)
+        outcomes = await asyncio.gather(*(journal.append(record) for record in RECORDS), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [Overloaded] * 5
+        with pytest.raises(Overloaded):
+            journal.check()
+    os.dup2(kept, descriptor)
+    os.close(kept)
+    await journal.append(RECORDS[1])
+    journal.check()
+    journal.close()
+
+
+def descriptor_of(path: Path) -> int:
+    (number,) = (int(link.name) for link in Path("/proc/self/fd").iterdir() if os.path.realpath(link) == str(path))
+    return number
 
 
 async def test_with_fsync_concurrent_records_are_all_on_disk(tmp_path: Path) -> None:

@@ -212,6 +212,30 @@ async def test_a_record_that_no_database_takes_is_put_aside_and_holds_nobody_up(
     await setup.ledger.close()
 
 
+class SurprisingStore(SqlLedgerStore):
+    """Fails once in a way nobody thought of."""
+
+    surprises = 1
+
+    async def insert(self, records: Sequence[Record]) -> int:
+        if self.surprises:
+            self.surprises -= 1
+            raise RuntimeError("nobody thought of this")
+        return await super().insert(records)
+
+
+async def test_no_error_ends_the_flushing(
+    tmp_path: Path, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup = Setup(tmp_path, engine, SurprisingStore(engine))
+    written = await setup.append(5)
+    setup.ledger.start()
+    await eventually("the segment is gone", lambda: setup.files() == [])
+    assert await setup.stored() == ids(written)
+    assert "nobody thought of this" in caplog.text
+    await setup.ledger.close()
+
+
 async def test_an_adjustment_counts_at_once_and_in_the_ledger(setup: Setup) -> None:
     await setup.counters.seed(CHARGE, 100)
     record = await setup.ledger.record_adjustment(CHARGE, -100, key_hash=KEY, metadata=b'{"reason":"reset"}')

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from operator import attrgetter
+from operator import add, attrgetter
 from typing import Any
 
 import msgspec
@@ -203,7 +203,7 @@ def _day_rows(batch: Iterable[Record]) -> list[_Values]:
         key = (record.started_at // _MICROS_PER_DAY, *_day_keys(record))
         counts = (record.cost_nanos, 1, int(not record.is_success), *_token_counts(record))
         known = sums.get(key)
-        sums[key] = tuple(map(sum, zip(known, counts, strict=True))) if known else counts
+        sums[key] = tuple(map(add, known, counts)) if known else counts
     return [(_day(key[0]), *key[1:], *sums[key]) for key in sorted(sums)]
 
 
