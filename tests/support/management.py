@@ -73,14 +73,16 @@ class Management:
     told: list[str] = field(default_factory=list)
     """Hashes that other workers were told about."""
 
-    async def get(self, path: str, *, key: str = MASTER_KEY, **query: Any) -> httpx.Response:
-        return await self.client.get(path, params=query or None, headers=bearer(key))
+    async def get(self, path: str, *, by: str = MASTER_KEY, **query: Any) -> httpx.Response:
+        """A request with the key `by`."""
+        return await self.client.get(path, params=query or None, headers=bearer(by))
 
-    async def post(self, path: str, body: Any = None, *, key: str = MASTER_KEY, **headers: str) -> httpx.Response:
+    async def post(self, path: str, body: Any = None, *, by: str = MASTER_KEY, **headers: str) -> httpx.Response:
+        """A request with the key `by`; underscores in names of headers stand for hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is None:
-            return await self.client.post(path, headers=bearer(key) | named)
-        return await self.client.post(path, json=body, headers=bearer(key) | named)
+            return await self.client.post(path, headers=bearer(by) | named)
+        return await self.client.post(path, json=body, headers=bearer(by) | named)
 
     async def new_key(self, **fields: Any) -> dict[str, Any]:
         """What `/key/generate` answers."""

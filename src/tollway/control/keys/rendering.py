@@ -24,7 +24,7 @@ from tollway.stores.sql.keys import VirtualKey
 Status = Literal["active", "expired", "revoked", "deleted"]
 
 
-class KeySpend(msgspec.Struct, frozen=True):
+class KeySpend(msgspec.Struct, frozen=True, kw_only=True):
     """What a key has spent, from the ledger."""
 
     nanos: int = 0
@@ -32,6 +32,8 @@ class KeySpend(msgspec.Struct, frozen=True):
     total_nanos: int = 0
     """Ever, by calls."""
     resets_at: datetime | None = None
+    last_active: datetime | None = None
+    """When its last call ended."""
 
 
 def status_of(key: VirtualKey, now: datetime) -> Status:
@@ -106,6 +108,7 @@ def _state(key: VirtualKey, spend: KeySpend) -> dict[str, Any]:
     return _common(key, spend) | {
         "total_spend": dollars_from_nanos(spend.total_nanos),
         "budget_reset_at": spend.resets_at,
+        "last_active": spend.last_active,
         "router_settings": key.options.get("router_settings", {}),
         "auto_rotate": key.auto_rotate,
         "rotation_interval": key.rotation_interval,

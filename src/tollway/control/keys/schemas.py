@@ -64,7 +64,8 @@ class KeyFields(Body):
     budget_id: str | None = None
     budget_limits: list[dict[str, Any]] | None = None
     user_id: str | None = None
-    team_id: Name = None
+    team_id: str | None = None
+    """An empty one is none when the key is made, and changes nothing later."""
     organization_id: str | None = None
     project_id: str | None = None
     agent_id: str | None = None

@@ -16,7 +16,7 @@ from tollway.control.keys.fields import amend, check_ceilings, check_dollars, ch
 from tollway.control.keys.rendering import KeySpend
 from tollway.control.keys.repository import KeyQuery, KeyRepository, SortColumn
 from tollway.control.keys.schemas import KeyCreate, KeyNames, KeyRegenerate, KeyUpdate
-from tollway.control.keys.spending import set_spend, spend_by_key, window_charge
+from tollway.control.keys.spending import nanos_by_key, set_spend, spend_by_key, window_charge
 from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.pagination import Page
 from tollway.control.services import Services
@@ -234,8 +234,8 @@ class KeyService:
             if sort_by is not None:
                 return await keys.list_page(query, page, sort_by=sort_by, is_descending=is_descending), total
             found = await keys.list_all(query)
-        spend = await spend_by_key(self._services, found)
-        found.sort(key=lambda key: spend[key.key_hash].nanos, reverse=is_descending)
+        spent = await nanos_by_key(self._services, found)
+        found.sort(key=lambda key: spent[key.key_hash], reverse=is_descending)
         return found[page.offset : page.offset + page.size], total
 
     async def with_spend(self, keys: Sequence[VirtualKey]) -> list[Spent]:

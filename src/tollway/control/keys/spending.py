@@ -13,6 +13,7 @@ from tollway.core.money import dollars_from_nanos
 from tollway.core.principal import Principal
 from tollway.core.record import Charge
 from tollway.core.windows import FOREVER, Window, window
+from tollway.ports.spend import RecordFilter
 from tollway.stores.sql.keys import VirtualKey
 
 _CHARGES_PER_QUERY = 1000
@@ -29,25 +30,35 @@ async def spend_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[s
     """What each key has spent, every settled call included; by key hash."""
     if not keys:
         return {}
+    in_window = await nanos_by_key(services, keys)
+    totals = await _totals(services, keys)
+    return {
+        key.key_hash: KeySpend(
+            nanos=in_window[key.key_hash],
+            total_nanos=totals[key.key_hash],
+            resets_at=_reset_of(_window(services, key)),
+            last_active=await _last_call(services, key),
+        )
+        for key in keys
+    }
+
+
+async def nanos_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[str, int]:
+    """What each key has spent in its current window; by key hash."""
     await services.ledger.flush()
     charges = [window_charge(services, key) for key in keys]
-    in_window = [
+    spent = [
         nanos
         for start in range(0, len(charges), _CHARGES_PER_QUERY)
         for nanos in await services.spend.window_spend(charges[start : start + _CHARGES_PER_QUERY])
     ]
-    totals = await _totals(services, keys)
-    return {
-        key.key_hash: KeySpend(nanos, totals[key.key_hash], _reset_of(_window(services, key)))
-        for key, nanos in zip(keys, in_window, strict=True)
-    }
+    return {key.key_hash: nanos for key, nanos in zip(keys, spent, strict=True)}
 
 
 async def set_spend(services: Services, key: VirtualKey, nanos: int, *, caller: Principal) -> None:
     """Makes the spend of the key's current window `nanos`, by a record of the difference."""
-    await services.ledger.flush()
     charge = window_charge(services, key)
-    (spent,) = await services.spend.window_spend([charge])
+    spent = (await nanos_by_key(services, [key]))[key.key_hash]
     if spent != nanos:
         cause = {"changed_by": caller.user_id or caller.key_hash, "spend_set_to": dollars_from_nanos(nanos)}
         await services.ledger.record_adjustment(
@@ -71,6 +82,17 @@ async def _totals(services: Services, keys: Sequence[VirtualKey]) -> dict[str, i
         return {key.key_hash: sum(one.spend_nanos for one in sums)}
     by_hash = {one.group[0]: one.spend_nanos for one in await services.spend.sum_by(first, last, by=("key_hash",))}
     return {key.key_hash: sum(by_hash.get(name, 0) for name in await _hashes(services, key)) for key in keys}
+
+
+async def _last_call(services: Services, key: VirtualKey) -> datetime | None:
+    calls = RecordFilter(kind="call", key_hash=key.key_hash)
+    return next(
+        (
+            datetime.fromtimestamp(record.ended_at / 1e6, UTC)
+            for record in await services.spend.list_records(calls, limit=1)
+        ),
+        None,
+    )
 
 
 async def _hashes(services: Services, key: VirtualKey) -> Sequence[str]:

@@ -16,6 +16,13 @@ _FEATURES = (
 )
 _GROUP_FEATURES = _FEATURES[:7]
 
+_CHAT_PARAMETERS = (
+    *("frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "n", "parallel_tool_calls"),
+    *("presence_penalty", "reasoning_effort", "response_format", "seed", "stop", "stream", "stream_options"),
+    *("temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user"),
+)
+"""Fields of a chat request in OpenAI's own description that shape the answer."""
+
 
 def render_deployment(deployment: Deployment, book: PriceBook, *, shows_address: bool) -> dict[str, Any]:
     """One item of `/model/info`. `shows_address`: the provider's address is the operator's business."""
@@ -50,6 +57,7 @@ def render_deployment(deployment: Deployment, book: PriceBook, *, shows_address:
 def render_group(name: str, group: ModelGroup, book: PriceBook) -> dict[str, Any]:
     """One item of `/model_group/info`: the best of what its deployments have."""
     deployments = group.deployments
+    mode = deployments[0].mode if deployments else None
     facts = [_facts(deployment, book) for deployment in deployments]
     prices = [price_to_config(deployment.price) for deployment in deployments]
     return {
@@ -60,14 +68,14 @@ def render_group(name: str, group: ModelGroup, book: PriceBook) -> dict[str, Any
         "input_cost_per_token": _largest(price.get("input_cost_per_token") for price in prices),
         "output_cost_per_token": _largest(price.get("output_cost_per_token") for price in prices),
         "input_cost_per_pixel": None,
-        "mode": deployments[0].mode if deployments else None,
+        "mode": mode,
         "tpm": _sum(deployment.tpm for deployment in deployments),
         "rpm": _sum(deployment.rpm for deployment in deployments),
         "itpm": None,
         "otpm": None,
         **_supports(_GROUP_FEATURES, facts),
         "supported_reasoning_efforts": [],
-        "supported_openai_params": [],
+        "supported_openai_params": _parameters(deployments) if mode == "chat" else [],
         "configurable_clientside_auth_params": None,
         "is_public_model_group": False,
         "health_status": None,
@@ -78,6 +86,11 @@ def render_group(name: str, group: ModelGroup, book: PriceBook) -> dict[str, Any
 
 def _facts(deployment: Deployment, book: PriceBook) -> ModelFacts | None:
     return book.find(deployment.provider, deployment.model)
+
+
+def _parameters(deployments: Iterable[Deployment]) -> list[str]:
+    dropped = [deployment.dropped for deployment in deployments]
+    return [name for name in _CHAT_PARAMETERS if not all(name in names for names in dropped)]
 
 
 def _shown(info: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
+from tests.support.management import MASTER_KEY, Management, bearer, error_of
+
+from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.permissions import ADMIN, ANY_KEY, PUBLIC, ROLES
+from tollway.dataplane.routes import ROUTES
+
+
+def registered(app: FastAPI) -> set[tuple[str, str]]:
+    found = set()
+    for route in iter_route_contexts(app.routes):
+        assert isinstance(route.original_route, GuardedRoute), f"{route.path} has no door"
+        found |= {(method, str(route.path)) for method in route.methods or ()}
+    return found
+
+
+def path_of(pattern: str) -> str:
+    return pattern.replace("{key}", "0" * 64)
+
+
+ROWS = sorted(ROLES)
+
+
+def test_every_route_has_a_row_and_every_row_a_route(management: Management) -> None:
+    assert registered(management.app) == set(ROLES)
+
+
+def test_no_management_route_hides_behind_an_inference_route() -> None:
+    assert not {(route.method, route.path) for route in ROUTES} & set(ROLES)
+
+
+@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if ROLES[row] is not PUBLIC])
+async def test_nobody_gets_in_without_a_key(method: str, path: str, management: Management) -> None:
+    response = await management.client.request(method, path_of(path), content=b"{not json")
+    assert error_of(response, 401) == {
+        "message": "Authentication Error, No api key passed in.",
+        "type": "auth_error",
+        "param": "None",
+        "code": "401",
+    }
+
+
+@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if ROLES[row] == ADMIN])
+async def test_a_virtual_key_is_no_administrator(method: str, path: str, management: Management) -> None:
+    key = (await management.new_key(user_id="u-1"))["key"]
+    response = await management.client.request(method, path_of(path), headers=bearer(key), content=b"{not json")
+    assert error_of(response, 401) == {
+        "message": "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
+        f"keys/users/teams. Route={path}. Your role=internal_user. Your user_id=u-1",
+        "type": "auth_error",
+        "param": "None",
+        "code": "401",
+    }
+
+
+@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if ROLES[row] == ANY_KEY])
+async def test_a_virtual_key_may_look_at_itself(method: str, path: str, management: Management) -> None:
+    key = (await management.new_key())["key"]
+    response = await management.client.request(method, path, headers=bearer(key), json={})
+    assert response.status_code in (200, 400)
+
+
+@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if ROLES[row] is PUBLIC])
+async def test_public_pages_need_no_key(method: str, path: str, management: Management) -> None:
+    response = await management.client.request(method, path)
+    assert response.status_code in (200, 307)
+
+
+async def test_a_route_without_a_row_is_closed_even_to_the_administrator(management: Management) -> None:
+    router = APIRouter(route_class=GuardedRoute)
+    calls = []
+
+    @router.get("/brand-new")
+    async def brand_new() -> None:
+        calls.append(1)
+
+    management.app.include_router(router)
+    error = error_of(await management.get("/brand-new"), 403)
+    assert "no row in the role table" in error["message"]
+    assert calls == []
+
+
+async def test_allowed_routes_of_a_key_hold_here_too(management: Management) -> None:
+    key = (await management.new_key(key_type="llm_api"))["key"]
+    response = await management.get("/key/info", by=key)
+    assert response.status_code == 403
+    assert response.json().keys() == {"detail"}
+    reader = (await management.new_key(key_type="read_only"))["key"]
+    assert (await management.get("/key/info", by=reader)).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["authorization", "api-key", "x-api-key", "x-goog-api-key", "x-litellm-api-key"])
+async def test_the_key_is_read_from_every_header_of_the_contract(header: str, management: Management) -> None:
+    value = f"Bearer {MASTER_KEY}" if header == "authorization" else MASTER_KEY
+    response: httpx.Response = await management.client.get("/key/list", headers={header: value})
+    assert response.status_code == 200
