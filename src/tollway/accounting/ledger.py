@@ -11,7 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from tollway.accounting.journal import FileJournal, Segment
+from tollway.accounting.journal import FileJournal
+from tollway.accounting.segment import Segment
 from tollway.core.errors import Overloaded, StoreUnavailable
 from tollway.core.ids import new_record_id
 from tollway.core.record import Charge, Record

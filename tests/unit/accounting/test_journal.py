@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.records import make_record, records
 
-from tollway.accounting.journal import Damage, FileJournal, Segment, SegmentReader, UnknownVersion
+from tollway.accounting.journal import FileJournal
+from tollway.accounting.segment import Damage, Segment, SegmentReader, UnknownVersion
 from tollway.core.errors import Misconfigured, Overloaded
 from tollway.core.record import Record
 
@@ -348,7 +349,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "checked"))
 
 
 @pytest.mark.parametrize("first", ["checked", "appended"])
-@pytest.mark.parametrize("limit", [10, 11, 9_000, 50_000])
+@pytest.mark.parametrize("limit", [5, 10, 11, 9_000, 50_000])
 def test_a_full_disk_refuses_calls_and_recovers_without_losing_a_record(tmp_path: Path, limit: int, first: str) -> None:
     child = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path), str(limit), first],

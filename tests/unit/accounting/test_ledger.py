@@ -17,8 +17,9 @@ from tests.support.clock import FakeClock
 from tests.support.databases import open_database
 from tests.support.records import KEY, make_record
 
-from tollway.accounting.journal import FileJournal, SegmentReader
+from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
+from tollway.accounting.segment import SegmentReader
 from tollway.core.errors import Overloaded, StoreUnavailable
 from tollway.core.principal import Scope
 from tollway.core.record import Charge, Record
