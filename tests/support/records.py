@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from hypothesis import strategies as st
 
-from tollway.core.ids import new_call_id, new_record_id
+from tollway.core.ids import new_record_id
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
 
@@ -20,8 +21,8 @@ def new_ids(at: int) -> dict[str, str]:
     """Ids as a call at `at` epoch microseconds would get them."""
     return {
         "record_id": new_record_id(at // 1000),
-        "call_id": new_call_id(),
-        "response_id": f"chatcmpl-{new_call_id()}",
+        "call_id": str(uuid4()),
+        "response_id": f"chatcmpl-{uuid4()}",
     }
 
 

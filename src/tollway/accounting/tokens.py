@@ -234,25 +234,43 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 # ---- bounding -------------------------------------------------------------------------------------------------------
 
-_MEDIA_MARKERS = (b'"image_url"', b'"input_audio"', b'"audio"', b'"file"', b'"video_url"')
-_ESCAPED_ASCII = b"\\u00"
-"""A key may be written `\\u0069mage_url`."""
+
+class _Message(msgspec.Struct, gc=False):
+    content: msgspec.Raw = msgspec.Raw(b"null")
+    audio: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def input_bound(body: bytes, *, model: str = "") -> int:
-    """An upper bound of the prompt tokens of a request, from its bytes.
+_decode_messages = msgspec.json.Decoder(list[_Message]).decode
+_TOOL_FIELDS = frozenset({"tools", "functions"})
+_LIST = ord("[")
+_NULL = msgspec.Raw(b"null")
+
+
+def input_bound(body: bytes, fields: Mapping[str, msgspec.Raw], *, model: str = "") -> int:
+    """An upper bound of the prompt tokens of a request, from its bytes. `fields` is the top level of `body`.
 
     A token is at least one byte of UTF-8, JSON never writes text in fewer bytes than UTF-8, and what a chat adds to
     each message (three tokens and the role) is less than the JSON around it. Media parts count with the maximum for
     `model` (`accounting.media`; the dearest model's where none is given) in place of their payload. A bound for what
-    the body shows: prompts that a vendor adds to every call unseen are beyond anybody's knowledge. Costs microseconds
-    without media, one JSON parse with it.
+    the body shows: prompts that a vendor adds to every call unseen are beyond anybody's knowledge. Costs one skip over
+    the messages, and one JSON parse if some have parts.
     """
-    is_escaped = _ESCAPED_ASCII in body
-    bound = len(body) + (TOOLS_ALLOWANCE if is_escaped or b'"tools"' in body else 0)
-    if is_escaped or any(marker in body for marker in _MEDIA_MARKERS):
+    bound = len(body)
+    if not fields.keys().isdisjoint(_TOOL_FIELDS):
+        bound += TOOLS_ALLOWANCE
+    messages = fields.get("messages")
+    if messages is not None and _may_have_media(messages):
         bound += _media_surplus(_object(body), model)
     return bound
+
+
+def _may_have_media(messages: msgspec.Raw) -> bool:
+    """Whether some message is more than a text. Decoded, not searched: keys can be written with escapes."""
+    try:
+        decoded = _decode_messages(messages)
+    except msgspec.DecodeError:
+        return True
+    return any(memoryview(message.content)[0] == _LIST or message.audio != _NULL for message in decoded)
 
 
 def _media_surplus(request: Mapping[str, Any], model: str) -> int:

@@ -124,7 +124,7 @@ class UpstreamError(TollwayError):
         error_class: str = "APIConnectionError",
         upstream_status: int = 0,
     ) -> None:
-        """`error_class` is the contract's exception name for metrics and records; `upstream_status` 0 means no answer."""
+        """`error_class` is the contract's exception name for metrics and records; `upstream_status` 0: no answer."""
         super().__init__(message, param=param, type=type, status=status, headers=headers)
         self.is_retryable = is_retryable
         self.error_class = error_class

@@ -1,4 +1,4 @@
-"""Identifiers: call ids (UUIDv4), record ids (UUIDv7, RFC 9562 section 5.7) and virtual keys."""
+"""Identifiers: records and calls (UUIDv7, RFC 9562 section 5.7), virtual keys."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import secrets
 from random import getrandbits
 
 
-def _hyphenate(value: int) -> str:
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def new_call_id() -> str:
-    """A random UUIDv4. Not a secret, so the fast generator will do."""
-    return _hyphenate(getrandbits(128) & ~(0xF << 76) & ~(0x3 << 62) | (0x4 << 76) | (0x2 << 62))
-
-
 def new_record_id(now_ms: int) -> str:
-    """A UUIDv7: sorts by the millisecond it was made in."""
-    return _hyphenate(now_ms << 80 | 0x7 << 76 | getrandbits(12) << 64 | 0x2 << 62 | getrandbits(62))
+    """A UUIDv7: sorts by the millisecond it was made in. Not a secret, so the fast generator will do."""
+    bits = getrandbits(74)
+    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - twice as fast as an f-string here
+        now_ms >> 16 & 0xFFFFFFFF,
+        now_ms & 0xFFFF,
+        bits & 0xFFF,
+        0x8000 | bits >> 12 & 0x3FFF,
+        bits >> 26,
+    )
 
 
 def new_virtual_key(bytes_of_entropy: int = 16) -> str:

@@ -78,6 +78,27 @@ _FORBIDDEN = frozenset(
 )
 _FORBIDDEN_PREFIXES = ("aws_", "vertex_", "azure_ad_", "langfuse_")
 _NO_CONTROLS = Controls()
+
+_COMMON = frozenset(
+    {
+        "model", "messages", "prompt", "input", "stream", "stream_options", "temperature", "top_p", "n", "stop", "seed",
+        "max_tokens", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "response_format",
+        "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs", "reasoning_effort",
+        "encoding_format", "dimensions", "modalities", "audio", "prediction", "service_tier", "verbosity",
+    }
+)  # fmt: skip
+"""Fields of the provider that say nothing to the gateway: a body with no others needs no closer look."""
+
+_HEADERS = frozenset(
+    {
+        b"x-litellm-customer-id",
+        b"x-litellm-end-user-id",
+        b"x-litellm-tags",
+        b"x-litellm-session-id",
+        b"x-litellm-trace-id",
+        b"x-litellm-timeout",
+    }
+)
 _TRUE = msgspec.Raw(b"true")
 
 
@@ -87,6 +108,8 @@ def read_controls(fields: Fields, headers: Headers, principal: Principal, settin
     Raises `Unauthenticated` for fields that would redirect the call or its credentials (the contract's 401), and
     `InvalidRequest` for a known field of the wrong type.
     """
+    if fields.keys() <= _COMMON and headers.keys().isdisjoint(_HEADERS) and settings.user_header is None:
+        return Controls(tags=principal.tags) if principal.tags else _NO_CONTROLS
     _refuse_redirection(fields)
     owned = fields.keys() & _OWNED
     named_user = _end_user_header(headers, settings) or _text(fields, "user")

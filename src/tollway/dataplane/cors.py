@@ -1,4 +1,4 @@
-"""Cross-origin requests from browsers: any origin by default, as in the contract. Source: WHATWG Fetch, "CORS protocol"."""
+"""Cross-origin requests from browsers: any origin by default (contract). Source: WHATWG Fetch, "CORS protocol"."""
 
 from __future__ import annotations
 

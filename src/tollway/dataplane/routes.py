@@ -70,7 +70,8 @@ class RouteTable:
     """Finds the route of a request."""
 
     def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
-        self._exact: dict[tuple[str, str], Route] = {(route.method, route.path): route for route in routes if "{" not in route.path}
+        exact = {(route.method, route.path): route for route in routes if "{" not in route.path}
+        self._exact: dict[tuple[str, str], Route] = dict(exact)
         self._patterns = [
             (re.compile(re.escape(route.path).replace(r"\{model\}", "(.+)")), route)
             for route in routes

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from tollway.core.ids import new_call_id
+from tollway.core.ids import new_record_id
 from tollway.core.principal import Principal, Scope
 from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
 from tollway.dialects.openai.request import Request
@@ -55,6 +55,7 @@ class Call:
         "path_model",
         "principal",
         "raw_body",
+        "record_id",
         "request",
         "requested_model",
         "scopes",
@@ -87,7 +88,9 @@ class Call:
         self.headers = headers
         self.client_ip = client_ip
         self.settings = settings
-        self.call_id = _call_id(headers.get(b"x-litellm-call-id"))
+        self.record_id = new_record_id(self.started_at_us // 1000)
+        given = headers.get(b"x-litellm-call-id")
+        self.call_id = self.record_id if given is None else _call_id(given, self.record_id)
         self.raw_body = b""
         self.principal = ANONYMOUS
         self.controls = _NO_CONTROLS
@@ -109,10 +112,10 @@ class Call:
         self.is_client_gone = False
 
 
-def _call_id(given: bytes | None) -> str:
-    """The caller's id if it is printable and not too long, else a new one."""
-    if given and len(given) <= 128:
+def _call_id(given: bytes, otherwise: str) -> str:
+    """The caller's id if it is printable and not too long. Otherwise the record's: one index less for the ledger."""
+    if 0 < len(given) <= 128:
         text = given.decode("latin-1")
         if text.isascii() and text.isprintable():
             return text
-    return new_call_id()
+    return otherwise

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 
 from tollway.accounting.pricing import cost_nanos
 from tollway.core.errors import TollwayError, UpstreamError
-from tollway.core.ids import new_record_id
 from tollway.core.record import MASTER_KEY_ID, Record
 from tollway.core.snapshot import Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.gateway.call import Call
-from tollway.observability.metrics import UNKNOWN, CallLabels, KeyBudget, Metrics
+from tollway.observability.counts import UNKNOWN, CallCounts, CallLabels, KeyBudget
+from tollway.observability.metrics import Metrics
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
 
@@ -25,6 +25,7 @@ CALL_TYPES: dict[Operation, str] = {
     "embeddings": "aembedding",
 }
 CLIENT_GONE_STATUS = 499
+_LABELS_KEPT = 10_000
 
 
 class Settler:
@@ -35,6 +36,8 @@ class Settler:
         self._journal = journal
         self._metrics = metrics
         self._estimate = estimate
+        self._successes: dict[tuple[str | None, ...], CallCounts] = {}
+        """Metrics of successful calls by what their labels are made of, so that these are not made for each call."""
 
     async def settle(
         self,
@@ -74,8 +77,8 @@ class Settler:
 
     def _observe(self, call: Call, deployment: Deployment, usage: Usage, cost: int, error: TollwayError | None) -> None:
         total = time.perf_counter() - call.started
-        self._metrics.record_call(
-            _labels(call, deployment, error),
+        self._metrics.record(
+            self._counts(call, deployment, error),
             total_s=total,
             upstream_s=call.upstream_s,
             first_token_s=call.first_token - call.started if call.first_token else None,
@@ -90,13 +93,26 @@ class Settler:
                 scope.id, KeyBudget(scope.label, scope.budget_nanos or 0, call.settled.spent_nanos)
             )
 
+    def _counts(self, call: Call, deployment: Deployment, error: TollwayError | None) -> CallCounts:
+        if error is not None:
+            return self._metrics.counts(_labels(call, deployment, error))
+        principal = call.principal
+        of_key = (principal.key_hash, principal.key_alias, principal.user_id, principal.team_id)
+        key = (call.path, call.group.name if call.group else "", deployment.id, deployment.model, *of_key)
+        counts = self._successes.get(key)
+        if counts is None:
+            if len(self._successes) >= _LABELS_KEPT:
+                self._successes.clear()
+            counts = self._successes[key] = self._metrics.counts(_labels(call, deployment, None))
+        return counts
+
     def _record(
         self, call: Call, deployment: Deployment, usage: Usage, cost: int, response_id: str, error: TollwayError | None
     ) -> Record:
         principal, controls = call.principal, call.controls
         now_us = time.time_ns() // 1000
         return Record(
-            record_id=new_record_id(call.started_at_us // 1000),
+            record_id=call.record_id,
             kind="call",
             started_at=call.started_at_us,
             ended_at=now_us,

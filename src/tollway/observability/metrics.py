@@ -2,9 +2,8 @@
 
 How the gateway uses it
 - One `Metrics` per process, built by the composition root.
-- Each finished call (answered or refused, failed authentication included) is one `record_call(CallLabels(...), ...)`:
-  one dictionary look-up, a few additions, one bisection per latency. `CallLabels` is cheap to make: build it for the
-  call, nothing needs to be cached.
+- Each finished call (answered or refused, failed authentication included) is one `record_call(CallLabels(...), ...)`,
+  or one `record` under what `counts(labels)` gave before: a few additions, one bisection per latency.
 - `in_flight` is a plain number: the edge adds and subtracts.
 - `GET /metrics` answers `render()` with `CONTENT_TYPE`; call it in a thread, it may take tens of milliseconds.
 - Numbers that others keep (records in the journal, lag of the ledger) are given to the constructor as callbacks.
@@ -52,8 +51,6 @@ class Metrics:
     ) -> None:
         """`gauges` are shown under their names: `tollway_journal_records`, `tollway_ledger_lag_seconds`."""
         self.in_flight = 0
-        self.folded_calls = 0
-        """Calls counted as `other` because there were too many label tuples."""
         self.gauges = gauges
         self._latency_buckets = tuple(latency_buckets)
         self._max_label_sets = max_label_sets
@@ -74,10 +71,37 @@ class Metrics:
         is_priced: bool = True,
     ) -> None:
         """Counts one finished call. Times are seconds; `upstream_s` None means that no provider was asked."""
-        counts = self._counts.get(labels) or self._admit(labels)
+        self.record(
+            self.counts(labels),
+            total_s=total_s,
+            upstream_s=upstream_s,
+            first_token_s=first_token_s,
+            overhead_s=overhead_s,
+            usage=usage,
+            cost_nanos=cost_nanos,
+            is_priced=is_priced,
+        )
+
+    def counts(self, labels: CallLabels) -> CallCounts:
+        """The record of a label tuple, which whoever counts many calls under it may keep."""
+        return self._counts.get(labels) or self._admit(labels)
+
+    def record(
+        self,
+        counts: CallCounts,
+        *,
+        total_s: float,
+        upstream_s: float | None = None,
+        first_token_s: float | None = None,
+        overhead_s: float | None = None,
+        usage: Usage = NO_USAGE,
+        cost_nanos: int = 0,
+        is_priced: bool = True,
+    ) -> None:
+        """Counts one finished call under a label tuple whose record is at hand."""
         counts.calls += 1
         counts.total.observe(total_s)
-        is_failure = labels.exception_class != UNKNOWN
+        is_failure = counts.labels.exception_class != UNKNOWN
         if is_failure:
             counts.failures += 1
         if upstream_s is None:
@@ -125,7 +149,7 @@ class Metrics:
             counts=counts if self._other is None else [*counts, self._other],
             key_budgets=dict(self._key_budgets),
             in_flight=self.in_flight,
-            folded_calls=self.folded_calls,
+            folded_calls=0 if self._other is None else self._other.calls,
             gauges={name: read() for name, read in self.gauges.items()},
         )
 
@@ -135,5 +159,4 @@ class Metrics:
             return counts
         if self._other is None:
             self._other = CallCounts(_OTHER_LABELS, self._latency_buckets)
-        self.folded_calls += 1
         return self._other

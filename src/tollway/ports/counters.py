@@ -1,7 +1,7 @@
 """Reserve, then settle: every limit and budget that a call touches, in one step.
 
-A call is admitted while settled + reserved < limit in each scope, all or nothing. Settlement replaces the reservation by
-what was really used, and always runs.
+A call is admitted while settled + reserved < limit in each scope, all or nothing. Settlement replaces the reservation
+by what was really used, and always runs.
 """
 
 from __future__ import annotations
@@ -89,5 +89,5 @@ class CounterStore(Protocol):
         ...
 
     async def forget_idle(self, before: float) -> int:
-        """Drops counters not used since `before` that hold no reservation; how many. Their spend must be in the ledger."""
+        """Drops counters unused since `before` that hold no reservation; how many. Their spend is in the ledger."""
         ...
