@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.support.management import Management, error_of, good, open_management
+
+from tollway.control.kit.permissions import ROLES
+from tollway.dataplane.routes import ROUTES
+
+
+@pytest.fixture
+async def management(tmp_path: Path) -> AsyncIterator[Management]:
+    async with open_management(tmp_path, inference_routes=ROUTES) as management:
+        yield management
+
+
+async def test_both_planes_are_described_in_one_document(management: Management) -> None:
+    paths = good(await management.client.get("/openapi.json"))["paths"]
+    for route in ROUTES:
+        operation = paths[route.path][route.method.lower()]
+        assert operation["summary"] == route.summary
+        assert bool(operation["security"]) == (route.role != "public")
+        assert ("requestBody" in operation) == (route.schema is not None)
+    assert paths["/key/generate"]["post"]["x-roles"] == ["proxy_admin"]
+    assert paths["/engines/{model}/chat/completions"]["post"]["parameters"][0]["name"] == "model"
+    pages = {"/", "/docs", "/openapi.json", "/routes", "/ui", "/ui/", "/health/services"}
+    assert {path for _, path in ROLES} - pages <= paths.keys()
+
+
+async def test_routes_are_listed(management: Management) -> None:
+    listed = {route["path"]: route["methods"] for route in good(await management.client.get("/routes"))["routes"]}
+    assert listed["/v1/chat/completions"] == ["POST"]
+    assert listed["/key/info"] == ["GET"]
+
+
+async def test_the_front_page_shows_the_api(management: Management) -> None:
+    page = await management.client.get("/")
+    assert page.status_code == 200
+    assert "openapi.json" in page.text
+
+
+async def test_the_console_says_what_to_type(management: Management) -> None:
+    found = await management.client.get("/ui")
+    assert (found.status_code, found.headers["location"]) == (307, "/ui/")
+    assert "tollway keys create" in (await management.client.get("/ui/")).text
+
+
+@pytest.mark.parametrize(("service", "status"), [("langfuse", 422), ("slack", 422), ("nonsense", 400)])
+async def test_a_service_that_is_not_configured(service: str, status: int, management: Management) -> None:
+    error = error_of(await management.get("/health/services", service=service), status)
+    assert (error["type"], error["param"]) == ("auth_error", "service")
+    assert (await management.get("/health/services")).status_code == 422
