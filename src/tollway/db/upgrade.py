@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tollway.core.errors import Misconfigured, StoreUnavailable
-from tollway.db.url import mask_url, sqlite_path
+from tollway.db.url import mask_url, sqlite_path, sqlite_url
 
 _log = logging.getLogger(__name__)
 
@@ -98,9 +98,11 @@ def _create_sqlite(path: Path) -> None:
 
 def _run_schema(path: Path) -> None:
     script = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-    with upgrade_lock(f"sqlite:///{path}"), closing(sqlite3.connect(path)) as connection:
-        if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
+    with upgrade_lock(sqlite_url(path)):
+        path.touch(mode=0o600)  # SQLite gives its companion files the same mode
+        with closing(sqlite3.connect(path)) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+                connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
 
 
 async def _run_migrations(url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tollway.core.errors import Misconfigured
 
@@ -18,7 +18,7 @@ _DRIVERS = {
 
 def sqlite_url(path: Path) -> str:
     """The address of an SQLite file."""
-    return f"sqlite:///{path}"
+    return f"sqlite:///{quote(str(path))}"
 
 
 def with_driver(url: str) -> str:

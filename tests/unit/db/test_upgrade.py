@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -58,6 +59,7 @@ async def test_a_new_file_gets_the_schema_and_a_current_one_is_left_alone(tmp_pa
     url = sqlite_url(tmp_path / "new folder" / "tollway.db")
     assert await current_revision(url) is None
     assert await upgrade(url) is True
+    assert stat.filemode((tmp_path / "new folder" / "tollway.db").stat().st_mode) == "-rw-------"
     assert await current_revision(url) == head_revision()
     assert await differences(url) == []
     assert await upgrade(url) is False

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from tollway.core.errors import Misconfigured
 from tollway.db.url import is_in_memory, mask_url, sqlite_path, sqlite_url, with_driver
@@ -60,5 +61,7 @@ def test_an_sqlite_address_names_its_file(url: str, path: Path | None) -> None:
     assert is_in_memory(url) == (path is None and url.startswith("sqlite"))
 
 
-def test_a_path_survives_being_an_address() -> None:
-    assert sqlite_path(sqlite_url(Path("/data/100% mine/x.db"))) == Path("/data/100% mine/x.db")
+@pytest.mark.parametrize("path", ["/data/100%20mine/what?/x.db", "relative/ü.db", "/a b/x#1.db"])
+def test_a_path_survives_being_an_address(path: str) -> None:
+    assert sqlite_path(sqlite_url(Path(path))) == Path(path)
+    assert make_url(with_driver(sqlite_url(Path(path)))).database == path
