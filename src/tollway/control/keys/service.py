@@ -16,7 +16,7 @@ from tollway.control.keys.fields import amend, check_ceilings, check_dollars, ch
 from tollway.control.keys.rendering import KeySpend
 from tollway.control.keys.repository import KeyQuery, KeyRepository, SortColumn
 from tollway.control.keys.schemas import KeyCreate, KeyNames, KeyRegenerate, KeyUpdate
-from tollway.control.keys.spending import nanos_by_key, set_spend, spend_by_key, window_charge
+from tollway.control.keys.spending import nanos_by_key, set_spend, spend_by_key
 from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.pagination import Page
 from tollway.control.services import Services
@@ -300,7 +300,7 @@ class KeyService:
         """Sets the spend that was asked for, or takes it along into the window of a new budget_duration."""
         if forced is not None:
             await set_spend(self._services, after, nanos_from_dollars(forced), caller=self._caller)
-        elif window_charge(self._services, before) != window_charge(self._services, after):
+        elif before.budget_duration != after.budget_duration:
             spent = (await self._spend(before)).nanos
             await set_spend(self._services, after, spent, caller=self._caller)
 
