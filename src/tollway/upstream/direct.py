@@ -10,6 +10,7 @@ import asyncio
 
 from tollway.core.snapshot import Endpoint, Origin
 from tollway.ports.transport import UpstreamRequest
+from tollway.upstream import failure
 from tollway.upstream.connection import Connection, StaleConnection
 from tollway.upstream.message import encode_fields, encode_head
 from tollway.upstream.pool import Pool
@@ -42,6 +43,7 @@ class DirectTransport:
         self._pools: dict[Origin, Pool] = {}
         self._routes: dict[int, _Route] = {}
         self._ticker: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     async def send(self, request: UpstreamRequest) -> DirectResponse:
         """See `Transport.send`. A kept connection that proves dead before it answered is replaced once, silently."""
@@ -62,6 +64,7 @@ class DirectTransport:
 
     async def close(self) -> None:
         """Closes every connection; calls on the way fail."""
+        self._is_closed = True
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
@@ -98,6 +101,8 @@ class DirectTransport:
         return route
 
     async def _open(self, pool: Pool, request: UpstreamRequest) -> Connection:
+        if self._is_closed:
+            raise failure.closed(pool.server)
         if self._ticker is None:
             self._schedule_tick()
         return await pool.open(request.timeouts.connect)

@@ -142,11 +142,10 @@ class Pool:
             connection.abort()
             self._free_slot()
             raise self._explain(error, timeout_s) from None
-        if self._is_closed:
+        if self._is_closed or not connection.is_open:
             connection.abort()
-        if not connection.is_open:
             self._free_slot()
-            raise failure.no_answer(self.server)
+            raise failure.closed(self.server) if self._is_closed else failure.no_answer(self.server)
         self.connections.add(connection)
         self.opened += 1
         return connection
