@@ -1,7 +1,7 @@
 """The flusher: brings records from the journal to the database, forever, and says when they are there.
 
 Live counters are ahead of the database by what is still in the journal. Whoever reads spend from the database calls
-`flush` first; whoever fills a live counter asks `window_spend` here, not the store.
+`flush` first; whoever fills a live counter from the database goes through `seed`.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ class Ledger:
             _log.error("ledger: the database is away; records stay in the journal and follow at the next start")
         self._journal.close()
 
-    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        """Nano-dollars spent in each of these windows, to fill live counters with. Raises `StoreUnavailable`.
+    async def seed(self, charges: Sequence[Charge]) -> None:
+        """Tells the live counters what was spent in these windows, if they do not know by now.
 
-        Includes every adjustment made and every journal adopted so far; one that comes while the database is being
-        read makes it read again. So each counts exactly once, if the counters are filled before anything else happens.
+        That includes every adjustment made and every journal adopted so far; one that comes while the database is being
+        read makes it read again, so that each counts exactly once. Raises `StoreUnavailable`.
         """
         spent: list[int] = []
         seen = -1
@@ -110,7 +110,8 @@ class Ledger:
                 await self.flush()
                 self._unseen_stored = max(self._unseen_stored, seen)
             spent = await self._store.window_spend(charges)
-        return spent
+        for charge, nanos in zip(charges, spent, strict=True):
+            await self._counters.seed(charge, nanos)
 
     async def record_adjustment(
         self,
