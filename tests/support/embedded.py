@@ -15,8 +15,9 @@ import yaml
 from tests.support.faulty_upstream import FaultyUpstream
 from tests.support.gateway import MASTER_KEY
 
-from tollway.app.build import Runtime, build
+from tollway.app.build import build
 from tollway.app.reload import Reloader
+from tollway.app.runtime import Runtime
 from tollway.app.server import Application
 from tollway.config.load import load
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tollway.accounting import tokens
@@ -15,11 +13,11 @@ from tollway.app.estimate import estimate
 from tollway.app.keyfiles import load_or_create_key
 from tollway.app.late import Database, LateKeyStore, LateLedgerStore, LateProxiedTransport
 from tollway.app.management import LateManagement
-from tollway.config.compile import compile_snapshot
+from tollway.app.runtime import Runtime, compiled
 from tollway.config.configuration import Configuration, ModelEntry
 from tollway.core.errors import Misconfigured
 from tollway.core.ids import hash_key
-from tollway.core.snapshot import Settings, Snapshot, TransportName
+from tollway.core.snapshot import Settings, TransportName
 from tollway.dataplane.edge import Edge
 from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
@@ -35,57 +33,18 @@ from tollway.upstream.demo import DemoTransport
 from tollway.upstream.direct import DirectTransport
 
 
-@dataclass(slots=True, kw_only=True)
-class Runtime:
-    """Everything built at start. Handed down, never imported."""
-
-    configuration: Configuration
-    discovered: tuple[ModelEntry, ...]
-    master_key: str
-    is_master_key_new: bool
-    prices: PriceBook
-    database: Database
-    counters: MemoryCounterStore
-    journal: FileJournal
-    ledger: Ledger
-    authenticator: Authenticator
-    metrics: Metrics
-    transports: Mapping[TransportName, Transport]
-    gateway: Gateway
-    management: LateManagement
-    edge: Edge
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """What the data plane executes right now."""
-        return self.gateway.router.snapshot
-
-    def apply(self, configuration: Configuration) -> None:
-        """Swaps in what a new configuration says about calls. Raises before anything has changed."""
-        snapshot = compile_snapshot(
-            configuration, prices=self.prices, discovered=self.discovered, version=self.snapshot.version + 1
-        )
-        self.gateway.router = Router(snapshot)
-        self.configuration = configuration
-
-
 def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> Runtime:
     """Builds the gateway. Opens no connection and imports nothing heavy. Raises `Misconfigured`."""
     server, settings = configuration.server, configuration.data_plane
     _make_private(server.data_dir)
     master_key, is_new = _master_key(configuration)
     prices = PriceBook.load()
-    snapshot = compile_snapshot(configuration, prices=prices, discovered=discovered, version=1)
+    snapshot, warnings = compiled(configuration, prices, discovered, version=1)
     counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
     database = Database(_database_url(configuration))
     journal = FileJournal(server.data_dir / "journal", fsync=server.journal_fsync)
-    ledger_store = LateLedgerStore(database)
-    ledger = Ledger(journal, ledger_store, counters)
-    metrics = Metrics(
-        gauges={
-            "tollway_journal_records": lambda: float(journal.buffered),
-        }
-    )
+    ledger = Ledger(journal, LateLedgerStore(database), counters)
+    metrics = Metrics(gauges={"tollway_journal_records": lambda: float(journal.buffered)})
     authenticator = Authenticator(
         hash_key(master_key),
         LateKeyStore(database),
@@ -100,7 +59,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         router=Router(snapshot),
         transports=transports,
         counters=counters,
-        spends=ledger_store,
+        seed=ledger.seed,
         journal=journal,
         settler=settler,
     )
@@ -136,6 +95,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     )
     runtime = Runtime(
         configuration=configuration,
+        warnings=warnings,
         discovered=discovered,
         master_key=master_key,
         is_master_key_new=is_new,

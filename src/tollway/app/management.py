@@ -16,8 +16,8 @@ from tollway.dialects.openai.errors import render_error
 from tollway.policy.auth import find_credential
 
 if TYPE_CHECKING:
-    from tollway.app.build import Runtime
     from tollway.app.late import Opened
+    from tollway.app.runtime import Runtime
 
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from tollway.config.problem import ConfigurationError
 from tollway.core.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from tollway.app.build import Runtime
+    from tollway.app.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +57,13 @@ class Reloader:
         async with self._turn:
             try:
                 configuration = await asyncio.to_thread(self._read)
-                before = self._runtime.configuration
+                before, warned = self._runtime.configuration, self._runtime.warnings
                 self._runtime.apply(configuration)
             except (ConfigurationError, Misconfigured) as error:
                 logger.error("Configuration not reloaded, the old one stays in force:\n%s", error)
                 return False
-        if configuration.warnings and configuration.warnings != before.warnings:
-            logger.warning("%s", configuration.warnings)
+        if self._runtime.warnings and self._runtime.warnings != warned:
+            logger.warning("%s", self._runtime.warnings)
         fixed = changed_server_settings(before, configuration)
         if fixed:
             logger.warning("Configuration: %s take effect at the next start", ", ".join(fixed))

@@ -15,8 +15,9 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
-from tollway.app.build import Runtime, build
+from tollway.app.build import build
 from tollway.app.reload import Reloader
+from tollway.app.runtime import Runtime
 from tollway.app.welcome import welcome
 from tollway.config.configuration import Configuration, ModelEntry
 from tollway.config.discover import discover
@@ -42,10 +43,10 @@ def serve(path: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str
     server = configuration.server
     log = configure_logging(format=server.log_format, level=server.log_level)
     try:
-        if configuration.warnings:
-            logger.warning("%s", configuration.warnings)
         found = () if configuration.has_model_list else asyncio.run(_discover(configuration))
         runtime = build(configuration, found)
+        if runtime.warnings:
+            logger.warning("%s", runtime.warnings)
         reloader = Reloader(reload, runtime, watches_files=watches_files)
         _Server(_uvicorn_config(configuration, Application(runtime, reloader)), runtime).run()
     finally:

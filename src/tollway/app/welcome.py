@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tollway import __version__
 
 if TYPE_CHECKING:
-    from tollway.app.build import Runtime
+    from tollway.app.runtime import Runtime
 
 
 def welcome(runtime: Runtime, port: int) -> str:

@@ -70,8 +70,10 @@ class RouteTable:
     """Finds the route of a request."""
 
     def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
-        exact = {(route.method, route.path): route for route in routes if "{" not in route.path}
-        self._exact: dict[tuple[str, str], Route] = dict(exact)
+        self._exact: dict[tuple[str, str], Route] = {}
+        for route in routes:
+            if "{" not in route.path:
+                self._exact[route.method, route.path] = route
         self._patterns = [
             (re.compile(re.escape(route.path).replace(r"\{model\}", "(.+)")), route)
             for route in routes

@@ -19,7 +19,7 @@ from tollway.accounting.pricing import upper_bound_nanos
 from tollway.accounting.tokens import input_bound
 from tollway.core.errors import Header, Misconfigured, TollwayError, UnknownModel, UpstreamError
 from tollway.core.principal import Scope
-from tollway.core.snapshot import Deployment, Endpoint, Operation, Origin, Settings, TransportName
+from tollway.core.snapshot import Deployment, Endpoint, Operation, Origin, Settings, Timeouts, TransportName
 from tollway.core.usage import Usage
 from tollway.dialects.openai.errors import is_error_document, upstream_error
 from tollway.dialects.openai.request import Request, render_request
@@ -64,14 +64,14 @@ class Gateway:
         router: Router,
         transports: Mapping[TransportName, Transport],
         counters: CounterStore,
-        spends: limits.SpendSource,
+        seed: limits.Seed,
         journal: Journal,
         settler: Settler,
     ) -> None:
         self.router = router
         self._transports = transports
         self._counters = counters
-        self._spends = limits.SharedSpend(spends)
+        self._seed = limits.SharedSeed(seed)
         self._journal = journal
         self._settler = settler
 
@@ -138,7 +138,7 @@ class Gateway:
         tokens_out = _output_bound(request, deployment, call.settings) if call.operation != "embeddings" else 0
         call.ticket = await limits.admit(
             self._counters,
-            self._spends,
+            self._seed,
             call.scopes,
             tokens=tokens_in + tokens_out,
             cost_nanos=upper_bound_nanos(deployment.price, input_tokens=tokens_in, output_tokens=tokens_out),
@@ -157,9 +157,6 @@ class Gateway:
         call.upstream_body = render_request(request, deployment, call.operation)
         endpoint = deployment.endpoints.get(call.operation) or _MOCKED[call.operation]
         headers = await endpoint.credential() if endpoint.credential is not None else ()
-        timeouts = deployment.timeouts
-        if call.controls.timeout_s is not None:
-            timeouts = msgspec.structs.replace(timeouts, total=call.controls.timeout_s)
         call.sent = time.perf_counter()
         try:
             response = await self._transports[name].send(
@@ -167,7 +164,7 @@ class Gateway:
                     endpoint=endpoint,
                     body=call.upstream_body,
                     headers=headers,
-                    timeouts=timeouts,
+                    timeouts=_timeouts(call, deployment),
                     max_response_bytes=call.settings.max_response_bytes,
                 )
             )
@@ -307,6 +304,16 @@ def _output_bound(request: Request, deployment: Deployment, settings: Settings) 
         if not settings.is_output_reservation_strict:
             limit = min(limit, settings.output_reservation_tokens)
     return limit * request.choices
+
+
+def _timeouts(call: Call, deployment: Deployment) -> Timeouts:
+    """The deployment's, with what the caller or the kind of call changes."""
+    timeouts = deployment.timeouts
+    if call.request.is_stream and timeouts.first_byte_of_stream is not None:
+        timeouts = msgspec.structs.replace(timeouts, first_byte=timeouts.first_byte_of_stream)
+    if call.controls.timeout_s is not None:
+        timeouts = msgspec.structs.replace(timeouts, total=call.controls.timeout_s)
+    return timeouts
 
 
 async def _refusal(response: UpstreamResponse, deployment: Deployment) -> UpstreamError:

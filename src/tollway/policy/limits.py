@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 
 from tollway.core.errors import BudgetExceeded, ClientError, Header, LimitExceeded
 from tollway.core.money import dollars_from_nanos
@@ -20,30 +19,25 @@ from tollway.core.snapshot import Settings
 from tollway.policy.single_flight import SingleFlight
 from tollway.ports.counters import CounterStore, Refusal, Ticket, Unseeded
 
-
-class SpendSource(Protocol):
-    """The part of `ports.ledger.LedgerStore` that admission needs."""
-
-    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        """Nano-dollars spent in each of these windows."""
-        ...
+Seed = Callable[[Sequence[Charge]], Awaitable[None]]
+"""Tells the counters what the ledger says was spent in these windows. Raises `StoreUnavailable`."""
 
 
-class SharedSpend:
-    """A `SpendSource` that asks another once for all who want the same windows at the same time."""
+class SharedSeed:
+    """A `Seed` that runs once for all who want the same windows at the same time."""
 
-    def __init__(self, source: SpendSource) -> None:
-        self._source = source
-        self._flights: SingleFlight[tuple[Charge, ...], list[int]] = SingleFlight()
+    def __init__(self, seed: Seed) -> None:
+        self._seed = seed
+        self._flights: SingleFlight[tuple[Charge, ...], None] = SingleFlight()
 
-    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        """Nano-dollars spent in each of these windows."""
-        return await self._flights.fetch(tuple(charges), lambda: self._source.window_spend(charges))
+    async def __call__(self, charges: Sequence[Charge]) -> None:
+        """Tells the counters what the ledger says was spent in these windows."""
+        await self._flights.fetch(tuple(charges), lambda: self._seed(charges))
 
 
 async def admit(
     store: CounterStore,
-    spends: SpendSource,
+    seed: Seed,
     scopes: Sequence[Scope],
     *,
     tokens: int,
@@ -60,9 +54,7 @@ async def admit(
     while True:
         answer = await store.reserve(scopes, tokens=tokens, cost_nanos=cost_nanos)
         if isinstance(answer, Unseeded):
-            spent = await spends.window_spend(answer.charges)
-            for charge, nanos in zip(answer.charges, spent, strict=True):
-                await store.seed(charge, nanos)
+            await seed(answer.charges)
         elif not isinstance(answer, Refusal):
             return answer
         elif not answer.is_by_reservations:

@@ -12,7 +12,7 @@ from tollway.core.errors import BudgetExceeded, ClientError, LimitExceeded, Stor
 from tollway.core.principal import Scope, ScopeKind
 from tollway.core.record import Charge
 from tollway.core.snapshot import Settings
-from tollway.policy.limits import SharedSpend, admit, rate_limit_headers
+from tollway.policy.limits import Seed, SharedSeed, admit, rate_limit_headers
 from tollway.ports.counters import CounterStore, Ticket
 from tollway.stores.memory.counters import MemoryCounterStore
 
@@ -34,6 +34,14 @@ class Spends:
         if self.is_away:
             raise StoreUnavailable("The database is away.")
         return [self.sums.get(charge, 0) for charge in charges]
+
+
+def seeding(store: CounterStore, spends: Spends) -> Seed:
+    async def seed(charges: Sequence[Charge]) -> None:
+        for charge, nanos in zip(charges, await spends.window_spend(charges), strict=True):
+            await store.seed(charge, nanos)
+
+    return SharedSeed(seed)
 
 
 @pytest.fixture
@@ -60,7 +68,13 @@ async def take(
     key_name: str = "",
 ) -> Ticket:
     return await admit(
-        store, spends or Spends(), scopes, tokens=tokens, cost_nanos=cost, settings=settings, key_name=key_name
+        store,
+        seeding(store, spends or Spends()),
+        scopes,
+        tokens=tokens,
+        cost_nanos=cost,
+        settings=settings,
+        key_name=key_name,
     )
 
 
@@ -89,7 +103,7 @@ async def test_spend_is_read_once(store: CounterStore) -> None:
 
 async def test_concurrent_first_calls_share_one_reading(store: CounterStore) -> None:
     spends = Spends()
-    shared = SharedSpend(spends)
+    shared = seeding(store, spends)
     keys = [scope_of(id="k1"), scope_of(id="k2")]
     await asyncio.gather(
         *(admit(store, shared, [key], tokens=0, cost_nanos=0, settings=IMPATIENT) for key in keys for _ in range(100))
@@ -98,7 +112,7 @@ async def test_concurrent_first_calls_share_one_reading(store: CounterStore) -> 
 
 
 async def test_a_caller_that_leaves_does_not_take_the_shared_reading_along(store: CounterStore) -> None:
-    shared = SharedSpend(Spends())
+    shared = seeding(store, Spends())
     calls = [
         asyncio.create_task(admit(store, shared, [scope_of()], tokens=0, cost_nanos=0, settings=IMPATIENT))
         for _ in range(2)
@@ -113,7 +127,7 @@ async def test_an_unreadable_ledger_is_not_taken_for_zero(store: CounterStore) -
     spends = Spends()
     spends.is_away = True
     with pytest.raises(StoreUnavailable):
-        await admit(store, SharedSpend(spends), [scope_of()], tokens=0, cost_nanos=0, settings=IMPATIENT)
+        await admit(store, seeding(store, spends), [scope_of()], tokens=0, cost_nanos=0, settings=IMPATIENT)
     spends.is_away = False
     await take(store, scope_of(), spends=spends)
 
@@ -238,14 +252,14 @@ async def test_a_thousand_concurrent_calls_spend_a_dollar_and_at_most_one_call_m
     scope = scope_of(kind, "x", budget_nanos=DOLLAR)
     bound = DOLLAR // 50
     chance = random.Random(7)
-    spends = SharedSpend(Spends())
+    seed = seeding(store, Spends())
     costs: list[int] = []
     errors: list[ClientError] = []
 
     async def one_call() -> None:
         try:
             ticket = await admit(
-                store, spends, [scope], tokens=0, cost_nanos=bound, settings=Settings(budget_wait_s=30.0)
+                store, seed, [scope], tokens=0, cost_nanos=bound, settings=Settings(budget_wait_s=30.0)
             )
         except (BudgetExceeded, LimitExceeded) as error:
             errors.append(error)
