@@ -47,17 +47,18 @@ tollway keys block my-app</pre>
 @router.get("/docs")
 async def show_api() -> HTMLResponse:
     """The API, to read and to try."""
-    return get_swagger_ui_html(openapi_url="openapi.json", title="Tollway")
+    return get_swagger_ui_html(openapi_url="openapi.json", title="Tollway", swagger_favicon_url="data:,")
 
 
 @router.get("/openapi.json")
-async def describe_api(request: Request) -> JSONResponse:
+def describe_api(request: Request) -> JSONResponse:
     """The API, for programs."""
+    # Not async, so that FastAPI runs it in a thread: the first description takes a few hundred milliseconds.
     return JSONResponse(describe(request.app))
 
 
 @router.get("/routes")
-async def list_routes(request: Request) -> dict[str, list[dict[str, Any]]]:
+def list_routes(request: Request) -> dict[str, list[dict[str, Any]]]:
     """Every path that is served."""
     paths = describe(request.app)["paths"]
     return {
