@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_framing",
         "_headers",
+        "_idle_since",
         "_is_complete",
         "_is_interim",
         "_is_kept",
@@ -72,7 +73,6 @@ class Connection(asyncio.Protocol):
         "_sent",
         "_transport",
         "calls",
-        "idle_since",
         "is_open",
         "max_idle_s",
         "on_body",
@@ -85,7 +85,8 @@ class Connection(asyncio.Protocol):
         self.server = owner.server
         self.calls = 0
         self.is_open = True
-        self.idle_since = loop.time()
+        self._idle_since: float | None = None
+        """When a sweep first found it idle."""
         self.max_idle_s = MAX_IDLE_S
         self._loop = loop
         self._transport: asyncio.Transport | None = None
@@ -107,6 +108,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None, "connected"
         assert self._response is None, "idle"
         self.calls += 1
+        self._idle_since = None
         self._framing = 0
         self._is_complete = self._is_until_close = False
         response = self._response = DirectResponse(self, request, self._loop)
@@ -144,7 +146,9 @@ class Connection(asyncio.Protocol):
             error = self._response.overdue(now)
             if error is not None:
                 self.fail(error)
-        elif self.calls and self.is_open and now - self.idle_since > self.max_idle_s:
+        elif self._idle_since is None:
+            self._idle_since = now
+        elif now - self._idle_since > self.max_idle_s:
             self.close()
 
     # asyncio.Protocol (`typing.override` needs Python 3.12)
@@ -197,6 +201,7 @@ class Connection(asyncio.Protocol):
         """The connection is gone, whoever closed it."""
         self._lose(exc)
         self._transport = None
+        del self._parser  # it refers back to us, and nobody should have to collect that
         self.owner.forget(self)
 
     # The parser's callbacks
@@ -205,7 +210,7 @@ class Connection(asyncio.Protocol):
         """A status line begins."""
         if self._is_complete:
             raise Refused("it goes on after its end")
-        self._headers = []
+        self._headers.clear()
         self._is_interim = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -250,7 +255,6 @@ class Connection(asyncio.Protocol):
         self._response = None
         response.end()
         if is_clean and self._is_kept and self.is_open and self.max_idle_s > 0 and self._is_request_read(response):
-            self.idle_since = self._loop.time()
             self.owner.release(self)
         else:
             self.abort()

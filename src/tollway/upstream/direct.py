@@ -55,11 +55,17 @@ class DirectTransport:
         connection = pool.take() or await self._open(pool, request)
         response = connection.send(message, request)
         try:
-            await response.wait_for_head()
-        except StaleConnection:
-            connection = await self._open(pool, request)
-            response = connection.send(message, request)
-            await response.wait_for_head()
+            await response.waiter
+            if isinstance(response.error, StaleConnection):
+                connection = await self._open(pool, request)
+                response = connection.send(message, request)
+                await response.waiter
+        except asyncio.CancelledError:
+            response.close()
+            raise
+        if not response.status:
+            assert response.error is not None
+            raise response.error
         return response
 
     async def close(self) -> None:

@@ -45,7 +45,6 @@ class DirectResponse:
         "_server",
         "_source",
         "_unread",
-        "_waiter",
         "decoder",
         "error",
         "has_explicit_end",
@@ -53,6 +52,7 @@ class DirectResponse:
         "is_paused",
         "received",
         "status",
+        "waiter",
     )
 
     def __init__(self, source: Source, request: UpstreamRequest, loop: asyncio.AbstractEventLoop) -> None:
@@ -75,21 +75,10 @@ class DirectResponse:
         self._decoded = 0
         self._is_ended = False
         self._is_collecting = False
-        self._waiter: asyncio.Future[None] | None = None
+        self.waiter: asyncio.Future[None] = loop.create_future()
+        """Done when something happens: first of all when the head is there, or never will be."""
 
     # For the reader
-
-    async def wait_for_head(self) -> None:
-        """Returns once the head is there. Raises `UpstreamError`."""
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            self.close()
-            raise
-        if not self.status:
-            assert self.error is not None
-            raise self.error
 
     async def read(self) -> bytes:
         """The whole body; see `UpstreamResponse`."""
@@ -142,9 +131,9 @@ class DirectResponse:
             raise
 
     def _news(self) -> asyncio.Future[None]:
-        """Done when something happens. A stall is counted from here: silence while nobody reads does no harm."""
+        """Done when something more happens. A stall is counted from here: silence while nobody reads does no harm."""
         self._heard_at = self._loop.time()
-        waiter = self._waiter = self._loop.create_future()
+        waiter = self.waiter = self._loop.create_future()
         return waiter
 
     def _take(self) -> bytes:
@@ -195,20 +184,18 @@ class DirectResponse:
 
     def notify(self) -> None:
         """There is news: wakes the reader, unless it wants nothing but the end."""
-        waiter = self._waiter
         if self._is_collecting:
             self._heard_at = self._loop.time()
-        elif waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        elif not self.waiter.done():
+            self.waiter.set_result(None)
 
     def end(self, error: UpstreamError | None = None) -> None:
         """Nothing more will come: properly, or because of `error`."""
         self._source = None
         self.error = error
         self._is_ended = error is None
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if not self.waiter.done():
+            self.waiter.set_result(None)
 
     @property
     def max_bytes(self) -> int:
@@ -227,12 +214,8 @@ class DirectResponse:
         if not self.status:
             if now - self._sent_at > timeouts.first_byte:
                 return failure.timed_out(self._server, "the first byte of the answer", timeouts.first_byte)
-        elif self._is_awaited and now - self._heard_at > timeouts.between_chunks:
+        elif not self.waiter.done() and now - self._heard_at > timeouts.between_chunks:
             return failure.timed_out(
                 self._server, "the next bytes of the answer", timeouts.between_chunks, status=self.status
             )
         return None
-
-    @property
-    def _is_awaited(self) -> bool:
-        return self._waiter is not None and not self._waiter.done()
