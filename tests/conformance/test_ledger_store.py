@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.databases import DATABASES, empty_database, open_database
 from tests.support.records import KEY, NOON, make_record, records
@@ -25,7 +24,7 @@ from tollway.db.engine import open_engine, reading
 from tollway.db.upgrade import upgrade
 from tollway.ports.ledger import Unstorable
 from tollway.ports.spend import RecordFilter
-from tollway.stores.sql.ledger import SqlLedgerStore
+from tollway.stores.sql.ledger import SqlLedgerStore, select_records
 
 DAY = 86_400_000_000
 EVER = (date(1970, 1, 1), date(2100, 1, 1))
@@ -239,17 +238,25 @@ async def test_a_database_that_cannot_be_reached_is_an_outage_and_comes_back(dat
 
 
 @pytest.mark.parametrize(
-    ("condition", "index"),
+    ("matching", "indices"),
     [
-        ("call_id = 'x' OR response_id = 'x'", "ix_ledger_call_id"),
-        ("key_hash = 'x'", "ix_ledger_key_hash_started_at"),
-        ("user_id = 'x'", "ix_ledger_user_id_started_at"),
-        ("started_at >= 5", "sqlite_autoindex_ledger_1"),
+        (
+            RecordFilter(any_id="01a20bcc-258d-7989-8720-957a1ed53d6d"),
+            ["ix_ledger_call_id", "ix_ledger_response_id", "sqlite_autoindex_ledger_1"],
+        ),
+        (RecordFilter(any_id="x"), ["ix_ledger_call_id", "ix_ledger_response_id"]),
+        (RecordFilter(key_hash="x"), ["ix_ledger_key_hash_started_at"]),
+        (RecordFilter(user_id="x"), ["ix_ledger_user_id_started_at"]),
+        (RecordFilter(started_from=5), ["sqlite_autoindex_ledger_1"]),
     ],
 )
-async def test_listing_reads_an_index_and_not_the_whole_ledger(tmp_path: Path, condition: str, index: str) -> None:
-    listing = f"SELECT * FROM ledger WHERE {condition} ORDER BY started_at DESC, record_id DESC LIMIT 9"
+async def test_listing_reads_indices_and_not_the_whole_ledger(
+    tmp_path: Path, matching: RecordFilter, indices: list[str]
+) -> None:
+    listing = select_records(matching).limit(9)
     async with open_database("sqlite", tmp_path) as engine, reading(engine) as connection:
-        plan = " ".join(str(row) for row in await connection.execute(text(f"EXPLAIN QUERY PLAN {listing}")))
-    assert index in plan
+        compiled = listing.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+        plan = " ".join(str(row) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}"))
+    assert all(f"USING INDEX {index}" in plan for index in indices), plan
+    assert "SCAN" not in plan
     assert "SCAN" not in plan

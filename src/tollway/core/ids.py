@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from random import getrandbits
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def new_record_id(now_ms: int) -> str:
@@ -17,6 +20,13 @@ def new_record_id(now_ms: int) -> str:
         0x8000 | bits >> 12 & 0x3FFF,
         bits >> 26,
     )
+
+
+def made_at_ms(record_id: str) -> int | None:
+    """The millisecond a record id was made in; None if the text is not a UUIDv7."""
+    if _UUID7.fullmatch(record_id) is None:
+        return None
+    return int(record_id[:8] + record_id[9:13], 16)
 
 
 def new_virtual_key(bytes_of_entropy: int = 16) -> str:

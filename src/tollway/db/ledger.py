@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
 
 from tollway.db.metadata import JsonDocument, Micros, Nanos, metadata
 
@@ -74,8 +74,9 @@ ledger = Table(
     # JSON as the caller wrote it; as text, because Postgres refuses some valid JSON (escaped NUL) as `jsonb`.
     _text("metadata"),
     Index(None, "key_hash", "started_at"),
-    Index(None, "user_id", "started_at"),
-    Index(None, "call_id"),
+    # Partial: an index costs every insert, and these say something about few rows only.
+    Index(None, "user_id", "started_at", sqlite_where=text("user_id <> ''"), postgresql_where=text("user_id <> ''")),
+    Index(None, "call_id", sqlite_where=text("call_id <> record_id"), postgresql_where=text("call_id <> record_id")),
     Index(None, "response_id"),
 )
 """One row per `core.record.Record`. `""` where a record has no value, as in the record itself."""
@@ -104,6 +105,7 @@ daily_spend = Table(
     _count("calls"),
     _count("failures"),
     *(_count(name) for name in TOKEN_CLASSES),
+    Index(None, "key_hash", "day"),
     sqlite_with_rowid=False,
 )
 """Calls and imports by UTC day: what reports and charts read instead of the ledger. Adjustments are no usage."""

@@ -181,17 +181,19 @@ CREATE TABLE virtual_keys (
 	CONSTRAINT pk_virtual_keys PRIMARY KEY (key_hash)
 );
 
+CREATE INDEX ix_daily_spend_key_hash_day ON daily_spend (key_hash, day);
+
 CREATE INDEX ix_deleted_keys_deleted_at ON deleted_keys (deleted_at);
 
 CREATE INDEX ix_deleted_keys_key_hash ON deleted_keys (key_hash);
 
-CREATE INDEX ix_ledger_call_id ON ledger (call_id);
+CREATE INDEX ix_ledger_call_id ON ledger (call_id) WHERE call_id <> record_id;
 
 CREATE INDEX ix_ledger_key_hash_started_at ON ledger (key_hash, started_at);
 
 CREATE INDEX ix_ledger_response_id ON ledger (response_id);
 
-CREATE INDEX ix_ledger_user_id_started_at ON ledger (user_id, started_at);
+CREATE INDEX ix_ledger_user_id_started_at ON ledger (user_id, started_at) WHERE user_id <> '';
 
 CREATE INDEX ix_retired_key_hashes_spend_id ON retired_key_hashes (spend_id);
 

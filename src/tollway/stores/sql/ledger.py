@@ -14,11 +14,26 @@ from operator import add, attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, Table, cast, func, insert, or_, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    Table,
+    and_,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from tollway.core.ids import made_at_ms
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
 from tollway.db.engine import reading, writing
@@ -108,8 +123,7 @@ class SqlLedgerStore:
 
     async def list_records(self, matching: RecordFilter, *, limit: int, offset: int = 0) -> list[Record]:
         """Newest first."""
-        newest_first = (ledger.c.started_at.desc(), ledger.c.record_id.desc())
-        query = select(ledger).where(*_conditions(matching)).order_by(*newest_first).limit(limit).offset(offset)
+        query = select_records(matching).limit(limit).offset(offset)
         async with reading(self._engine) as connection:
             return [_record(row) for row in await connection.execute(query)]
 
@@ -211,6 +225,12 @@ def _day(days_since_epoch: int) -> str:
     return date.fromordinal(_EPOCH_DAY + days_since_epoch).isoformat()
 
 
+def select_records(matching: RecordFilter) -> Select[Any]:
+    """Records that match, newest first."""
+    newest_first = (ledger.c.started_at.desc(), ledger.c.record_id.desc())
+    return select(ledger).where(*_conditions(matching)).order_by(*newest_first)
+
+
 def _conditions(matching: RecordFilter) -> list[ColumnElement[bool]]:
     columns = ledger.c
     conditions = [
@@ -224,9 +244,25 @@ def _conditions(matching: RecordFilter) -> list[ColumnElement[bool]]:
         conditions.append(columns.cost_nanos >= matching.min_cost_nanos)
     if matching.max_cost_nanos is not None:
         conditions.append(columns.cost_nanos <= matching.max_cost_nanos)
+    if matching.user_id:
+        conditions.append(text("user_id <> ''"))  # follows from the filter, but the partial index wants it said
     if matching.any_id is not None:
-        conditions.append(or_(columns.response_id == matching.any_id, columns.call_id == matching.any_id))
+        conditions.append(_has_id(matching.any_id))
     return conditions
+
+
+def _has_id(wanted: str) -> ColumnElement[bool]:
+    """The record, call or response of that id; each of the three is found through an index of its own."""
+    columns = ledger.c
+    alternatives = [
+        columns.response_id == wanted,
+        and_(columns.call_id == wanted, columns.call_id != columns.record_id),
+    ]
+    milliseconds = made_at_ms(wanted)
+    if milliseconds is not None:  # a record's id says when it was made, and that is how the ledger is sorted
+        made = columns.started_at.between(milliseconds * 1000, milliseconds * 1000 + 999)
+        alternatives.append(and_(made, columns.record_id == wanted))
+    return or_(*alternatives)
 
 
 def _sums(

@@ -47,6 +47,9 @@ def upgrade() -> None:
         ),
         sqlite_with_rowid=False,
     )
+    with op.batch_alter_table("daily_spend", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_daily_spend_key_hash_day"), ["key_hash", "day"], unique=False)
+
     op.create_table(
         "deleted_keys",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -144,10 +147,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("started_at", "record_id", name=op.f("pk_ledger")),
     )
     with op.batch_alter_table("ledger", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_ledger_call_id"), ["call_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_ledger_call_id"),
+            ["call_id"],
+            unique=False,
+            sqlite_where=sa.text("call_id <> record_id"),
+            postgresql_where=sa.text("call_id <> record_id"),
+        )
         batch_op.create_index(batch_op.f("ix_ledger_key_hash_started_at"), ["key_hash", "started_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_ledger_response_id"), ["response_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_ledger_user_id_started_at"), ["user_id", "started_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_ledger_user_id_started_at"),
+            ["user_id", "started_at"],
+            unique=False,
+            sqlite_where=sa.text("user_id <> ''"),
+            postgresql_where=sa.text("user_id <> ''"),
+        )
 
     op.create_table(
         "retired_key_hashes",
@@ -246,4 +261,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_deleted_keys_deleted_at"))
 
     op.drop_table("deleted_keys")
+    with op.batch_alter_table("daily_spend", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_daily_spend_key_hash_day"))
+
     op.drop_table("daily_spend")
