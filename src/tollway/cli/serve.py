@@ -54,7 +54,7 @@ def _accepted(*names: str, takes_value: bool = False) -> Callable[[F], F]:
 @click.option("--temperature", type=float, hidden=True, help="Default temperature of --model.")
 @click.option("--max_tokens", type=int, hidden=True, help="Default max_tokens of --model.")
 @click.option("--request_timeout", "--request-timeout", type=float, help="Seconds a whole call may take.")
-@click.option("--drop_params", is_flag=True, default=None, hidden=True)
+@_accepted("--drop_params")
 @_accepted("--run_gunicorn")
 @_accepted("--run_hypercorn")
 @_accepted("--run_granian")

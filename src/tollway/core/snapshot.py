@@ -133,7 +133,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_model: str | None = None
     """`completion_model`: used where a body names none."""
     allowed_routes: tuple[str, ...] = ()
-    drop_params: bool = False
     key_cache_ttl_s: float = 60.0
     key_cache_size: int = 100_000
     key_grace_s: float = 3600.0
@@ -141,7 +140,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     budget_reset_time: str = "00:00"
     cors_origins: tuple[str, ...] = ("*",)
-    stores_prompts: bool = False
     user_header: str | None = None
     is_metrics_key_required: bool = False
 

@@ -88,6 +88,13 @@ class Edge:
         path: str = scope["path"]
         if self._root_path:
             path = path.removeprefix(self._root_path) or "/"
+        allowed = self._settings().allowed_routes
+        if allowed and not access.allows_route(allowed, path):
+            body = msgspec.json.encode(
+                {"detail": f"Route {path} is not served here (general_settings.allowed_routes)."}
+            )
+            await respond(self._with_edge_headers(scope, send), 403, [JSON], body)
+            return
         route, path_model = self._routes.find(scope["method"], path)
         if route is not None and route.operation is not None:
             await self._generate(scope, receive, send, path, route.operation, path_model)

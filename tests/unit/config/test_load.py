@@ -210,7 +210,7 @@ def test_settings_of_our_own_do_not_go_by_way_of_the_environment(folder: Folder)
         ("general_settings: {log_format: xml}\n", "config.yaml:1: general_settings.log_format: expected text or json, not 'xml'"),
         ("litellm_settings: {request_timeout: 0}\n", "config.yaml:1: litellm_settings.request_timeout: expected a number of seconds above 0, not 0"),
         ("litellm_settings: {request_timeout: .nan}\n", "config.yaml:1: litellm_settings.request_timeout: expected a number of seconds above 0, not nan"),
-        ("litellm_settings: {drop_params: maybe}\n", "config.yaml:1: litellm_settings.drop_params: expected true or false, not 'maybe'"),
+        ("litellm_settings: {json_logs: maybe}\n", "config.yaml:1: litellm_settings.json_logs: expected true or false, not 'maybe'"),
         ("litellm_settings: {timezone: Mars/Base}\n", "config.yaml:1: litellm_settings.timezone: expected a time zone such as UTC or Europe/Berlin, not 'Mars/Base'"),
         ("litellm_settings: {budget_reset_time: 25:00}\n", "config.yaml:1: litellm_settings.budget_reset_time: expected a time of day such as 00:00, not '25:00'"),
         ("litellm_settings: {budget_exceeded_status_code: 200}\n", "config.yaml:1: litellm_settings.budget_exceeded_status_code: expected an HTTP error status (400 to 599), not 200"),
@@ -231,7 +231,7 @@ def test_what_is_wrong_is_said_with_file_line_key_and_what_was_expected(
 
 
 def test_all_problems_are_told_at_once(folder: Folder) -> None:
-    text = "general_settings:\n  port: x\n  prt: 1\nlitellm_settings:\n  drop_params: 7\nmodel_list:\n  - litellm_params: {}\n"
+    text = "general_settings:\n  port: x\n  prt: 1\nlitellm_settings:\n  json_logs: 7\nmodel_list:\n  - litellm_params: {}\n"
     problems = folder.problems(text, TOLLWAY_BUDGET_WAIT_S="soon")
     assert [problem.partition(": ")[0] for problem in problems] == [
         "config.yaml:3",

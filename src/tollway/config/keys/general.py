@@ -69,7 +69,7 @@ _CALLS = (
     supported("allowed_routes", TEXTS, "T2", "The only paths that are served; empty: all.", default=[], sets="data_plane.allowed_routes"),
     supported("user_api_key_cache_ttl", SECONDS, "T1", "Seconds a looked-up key is remembered.", default=60, sets="data_plane.key_cache_ttl_s"),
     supported("user_api_key_cache_max_size", POSITIVE, "T1", "Keys remembered at most.", default=100_000, sets="data_plane.key_cache_size"),
-    supported("store_prompts_in_spend_logs", FLAG, "T1", "Keep prompts and answers with the ledger.", default=False, sets="data_plane.stores_prompts"),
+    later("store_prompts_in_spend_logs", FLAG, "T1", "Keep prompts and answers with the ledger."),
 )  # fmt: skip
 
 _WITHOUT_NEED = (
