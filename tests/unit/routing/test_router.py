@@ -1,0 +1,112 @@
+"""From names to deployments."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, Wildcard
+from tollway.routing.router import Router, matches
+
+
+def deployment(id: str, **more: Any) -> Deployment:
+    return Deployment(id=id, group="g", provider="p", model=id, model_name=f"p/{id}", **more)
+
+
+def group(name: str, *deployments: Deployment) -> ModelGroup:
+    return ModelGroup(name=name, deployments=deployments or (deployment(name),))
+
+
+def router(*groups: ModelGroup, **more: Any) -> Router:
+    return Router(Snapshot(groups={each.name: each for each in groups}, **more))
+
+
+def test_a_name_is_a_group_an_alias_an_id_or_nothing() -> None:
+    one = group("one")
+    found = router(one, aliases={"uno": "one"}, by_id={"id-1": one})
+    assert found.group("one") is one
+    assert found.group("uno") is one
+    assert found.group("id-1") is one
+    assert found.group("two") is None
+
+
+def test_an_exact_name_wins_over_a_wildcard_and_the_first_wildcard_over_the_next() -> None:
+    def expand_as(prefix: str) -> Any:
+        return lambda name: group(f"{prefix}:{name}")
+
+    wildcards = (
+        Wildcard(pattern="openai/gpt-*", expand=expand_as("narrow")),
+        Wildcard(pattern="openai/*", expand=expand_as("wide")),
+        Wildcard(pattern="*", expand=lambda name: None if name == "nobody" else group(f"any:{name}")),
+    )
+    found = router(group("openai/gpt-9"), wildcards=wildcards)
+    names = {
+        name: each.name for name in ("openai/gpt-9", "openai/gpt-4", "openai/o1", "x") if (each := found.group(name))
+    }
+    assert names == {
+        "openai/gpt-9": "openai/gpt-9",
+        "openai/gpt-4": "narrow:openai/gpt-4",
+        "openai/o1": "wide:openai/o1",
+        "x": "any:x",
+    }
+    assert found.group("nobody") is None
+    assert found.group("x") is found.group("x"), "expanded once"
+
+
+def test_names_from_callers_do_not_pile_up() -> None:
+    found = router(wildcards=(Wildcard(pattern="*", expand=group),))
+    for number in range(10_000):
+        assert found.group(f"model-{number}") is not None
+    assert len(found._expanded) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("pattern", "model", "expected"),
+    [
+        ("a", "a", True),
+        ("a", "ab", False),
+        ("a*", "a", True),
+        ("*b", "ab", True),
+        ("a*a", "a", False),
+        ("a*a", "aa", True),
+        ("*", "", True),
+        ("openai/*", "openai/x/y", True),
+    ],
+)
+def test_a_pattern_fits_what_its_star_can_stand_for(pattern: str, model: str, expected: bool) -> None:
+    assert matches(pattern, model) is expected
+
+
+def test_deployments_are_picked_by_weight() -> None:
+    three = group("g", deployment("a", weight=1), deployment("b", weight=3), deployment("c", weight=0))
+    found = router(three)
+    picked = Counter(found.pick(three).id for _ in range(8_000))
+    assert picked["c"] == 0
+    assert 2.5 < picked["b"] / picked["a"] < 3.6
+
+
+def test_only_the_lowest_order_is_picked() -> None:
+    both = group("g", deployment("a", order=2), deployment("b", order=1), deployment("c", order=1))
+    found = router(both)
+    assert {found.pick(both).id for _ in range(200)} == {"b", "c"}
+
+
+def test_weights_of_nothing_are_equal_weights() -> None:
+    both = group("g", deployment("a", weight=0), deployment("b", weight=0))
+    found = router(both)
+    assert {found.pick(both).id for _ in range(200)} == {"a", "b"}
+
+
+def test_listings_show_groups_aliases_and_what_is_known_behind_wildcards_once() -> None:
+    found = router(
+        group("one"),
+        aliases={"uno": "one", "secret": "one"},
+        hidden=frozenset({"secret"}),
+        wildcards=(
+            Wildcard(pattern="p/*", expand=group, examples=("p/x", "one")),
+            Wildcard(pattern="q/*", expand=group),
+        ),
+    )
+    assert list(found.names()) == ["one", "uno", "p/x", "q/*"]
