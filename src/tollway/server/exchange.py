@@ -59,7 +59,6 @@ class Signal:
 class Connection(Protocol):
     """What an exchange needs of the connection it takes place on."""
 
-    transport: asyncio.Transport
     is_choked: bool
     """The client does not read as fast as responses are written."""
     is_stopping: bool
@@ -76,6 +75,18 @@ class Connection(Protocol):
 
     def resume_reading(self) -> None:
         """The application has read what there was."""
+        ...
+
+    def hold(self, data: bytes) -> None:
+        """Writes at the end of this turn of the event loop, together with what else there is by then."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Writes now, behind what is held."""
+        ...
+
+    def abort(self) -> None:
+        """Closes at once, without a proper end."""
         ...
 
     def complete(self, exchange: Exchange) -> None:
@@ -163,7 +174,7 @@ class Exchange:
             if self.expects_continue:
                 self.expects_continue = False
                 if not (self.is_begun or self._is_received):
-                    connection.transport.write(_CONTINUE)
+                    connection.write(_CONTINUE)
             await connection.news.wait()
         return {"type": "http.disconnect"}
 
@@ -253,31 +264,32 @@ class Exchange:
     def _write(self, body: bytes, more_body: bool) -> None:
         connection = self._connection
         framing = self._framing
+        if type(body) is not bytes:  # its owner could change it before it is written
+            body = bytes(body)
         size = len(body)
         if framing == "length":
             self._remaining -= size
             if self._remaining < 0 or (self._remaining and not more_body):
                 raise UnsendableResponse("The body is not as long as content-length says.")
-        prefix = b""
+        data = b""
         if not self.is_begun:
-            prefix = self._finish_head(size, is_whole=not more_body)
+            data = self._finish_head(size, is_whole=not more_body)
             framing = self._framing
         if framing == "chunked":
             if size:
-                prefix = b"%b%x\r\n%b\r\n" % (prefix, size, body)
+                data = b"%b%x\r\n%b\r\n" % (data, size, body)
             if not more_body:
-                prefix += b"0\r\n\r\n"
-            connection.transport.write(prefix)
-        elif framing == "none" or not size:
-            if prefix:
-                connection.transport.write(prefix)
-        elif not prefix:
-            connection.transport.write(body)
-        elif size < _COPIED_BYTES:
-            connection.transport.write(b"%b%b" % (prefix, body))
+                data += b"0\r\n\r\n"
+        elif framing != "none":
+            if data and size > _COPIED_BYTES:
+                connection.write(data)
+                data = body
+            else:
+                data = data + body if data else body
+        if more_body:
+            connection.hold(data)
         else:
-            connection.transport.writelines((prefix, body))
-        if not more_body:
+            connection.write(data)
             self._finish()
 
     def _finish_head(self, size: int, *, is_whole: bool) -> bytes:
@@ -312,10 +324,11 @@ class Exchange:
         connection = self._connection
         self.is_kept = False
         if self.is_begun:
+            self._on_disconnect = None  # it is not the client who leaves
             self.lose()
-            connection.transport.abort()
+            connection.abort()
             return
         self.is_begun = True
         head, body = error_response(status, message, connection.default_headers)
-        connection.transport.write(head if self._is_head_request else head + body)
+        connection.write(head if self._is_head_request else head + body)
         self._finish()

@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 Header = tuple[bytes, bytes]
 
-_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus if status >= HTTPStatus.OK}
 _STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, phrase) for status, phrase in _PHRASES.items()}
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _FRAMING = frozenset((b"connection", b"transfer-encoding"))

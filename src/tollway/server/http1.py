@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
+MAX_HELD_BYTES = 64 * 1024
+"""Of a response, to be written in one go: each write is a system call, whatever its size."""
 MAX_WAITING = 32
 """Requests that wait for their turn before the connection is not read any more."""
 MAX_PIPELINED = 1024
@@ -97,6 +99,8 @@ class HttpProtocol(asyncio.Protocol):
         """All is written; what still arrives is thrown away until the client closes, too."""
         self._is_reading_paused = False
 
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self._url = b""
         self._headers: list[Header] = []
         self._framing_bytes = 0
@@ -184,7 +188,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field of the head, or of a trailer."""
-        self._headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value.rstrip()))  # llhttp leaves spaces behind it
 
     def on_headers_complete(self) -> None:
         """The head is complete: the application can begin."""
@@ -253,6 +257,42 @@ class HttpProtocol(asyncio.Protocol):
     def default_headers(self) -> list[Header]:
         """Fields of every response; uvicorn renews the date in it."""
         return self._server_state.default_headers
+
+    def hold(self, data: bytes) -> None:
+        """Writes at the end of this turn of the event loop, together with what else there is by then."""
+        if not data:
+            return
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > MAX_HELD_BYTES:
+            self._flush()
+
+    def write(self, data: bytes) -> None:
+        """Writes now, behind what is held."""
+        if self._held:
+            self._held.append(data)
+            self._flush()
+        elif data:
+            self.transport.write(data)
+
+    def abort(self) -> None:
+        """Closes at once: a response in progress has no proper end."""
+        self._drop_held()
+        self._is_leaving = True
+        self.transport.abort()
+
+    def _flush(self) -> None:
+        held = self._held
+        if held:
+            data = held[0] if len(held) == 1 else b"".join(held)
+            self._drop_held()
+            self.transport.write(data)
+
+    def _drop_held(self) -> None:
+        self._held.clear()
+        self._held_bytes = 0
 
     def forget(self, task: asyncio.Task[None]) -> None:
         """The application is done."""
@@ -345,11 +385,10 @@ class HttpProtocol(asyncio.Protocol):
         exchange.lose()
         self._active = None
         if exchange.is_begun:
-            self._is_leaving = True
-            self.transport.abort()
+            self.abort()
 
     def _write_refusal(self, refusal: Refused) -> None:
-        self.transport.write(b"".join(error_response(refusal.status, str(refusal), self.default_headers)))
+        self.write(b"".join(error_response(refusal.status, str(refusal), self.default_headers)))
         self._leave()
 
     def _leave(self) -> None:
@@ -381,6 +420,7 @@ class HttpProtocol(asyncio.Protocol):
     def _lose_all(self) -> None:
         """The client has left."""
         active, self._active = self._active, None
+        self._drop_held()
         self._waiting.clear()
         self._reading = None
         if active is not None:
@@ -411,7 +451,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _lose_patience(self) -> None:
         if self._is_leaving or self.is_choked:
-            self.transport.abort()
+            self.abort()
         elif self._reading is not None or self._framing_bytes:
             self._refuse(Refused(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time."))
         else:
