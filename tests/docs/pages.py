@@ -17,7 +17,7 @@ from pathlib import Path
 CLONE = Path(__file__).resolve().parents[2]
 DOCS = CLONE / "docs"
 PAGES = sorted([*CLONE.glob("*.md"), *DOCS.rglob("*.md")])
-GUIDES = [page for page in PAGES if page.parent == DOCS / "guides" or page.name in ("README.md", "CONTRIBUTING.md")]
+GUIDES = [page for page in PAGES if page.parent in (CLONE, DOCS / "guides")]
 """Pages whose examples are run."""
 
 _BLOCK = re.compile(

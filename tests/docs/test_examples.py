@@ -115,13 +115,24 @@ def check_configuration(path: Path, example: Example) -> None:
     assert bool(notices) is (example.expects == "warns"), f"{example}: {notices}"
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(CLONE)))
+def runnable(page: Path) -> list[Example]:
+    return [example for example in read_examples(page) if example.language != "text"]
+
+
+WITH_EXAMPLES = [page for page in GUIDES if runnable(page)]
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(CLONE)))
 def test_every_example_of_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
-    examples = [example for example in read_examples(page) if example.language != "text"]
-    assert examples
     with reader_of(page, tmp_path) as reader:
-        for example in examples:
+        for example in runnable(page):
             reader.follow(example)
+
+
+def test_the_readme_and_the_guides_have_examples() -> None:
+    assert {CLONE / "README.md", *(CLONE / "docs" / "guides").glob("*.md")} - set(WITH_EXAMPLES) == {
+        CLONE / "docs" / "guides" / "guarantees.md"  # tables and sentences
+    }
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(CLONE)))
