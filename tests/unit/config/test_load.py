@@ -46,9 +46,11 @@ SOURCES = ("flag", "own", "file", "plain")
 
 
 @pytest.mark.parametrize(
-    "given", [set(some) for size in range(5) for some in itertools.combinations(SOURCES, size)], ids="+".join
+    "given", [some for size in range(5) for some in itertools.combinations(SOURCES, size)], ids="+".join
 )
-def test_flag_beats_own_variable_beats_file_beats_plain_variable_beats_default(folder: Folder, given: set[str]) -> None:
+def test_flag_beats_own_variable_beats_file_beats_plain_variable_beats_default(
+    folder: Folder, given: tuple[str, ...]
+) -> None:
     ports = {"flag": 1, "own": 2, "file": 3, "plain": 4}
     origins = {
         "flag": "flag --port",
