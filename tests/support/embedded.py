@@ -20,6 +20,7 @@ from tollway.app.reload import Reloader
 from tollway.app.runtime import Runtime
 from tollway.app.server import Application
 from tollway.config.load import load
+from tollway.server.http1 import HttpProtocol
 
 
 @dataclass
@@ -101,7 +102,7 @@ async def embedded_gateway(folder: Path, config: Mapping[str, Any]) -> AsyncIter
             Application(runtime, reloader),
             host="127.0.0.1",
             port=0,
-            http="httptools",
+            http=HttpProtocol,
             ws="none",
             log_config=None,
             access_log=False,

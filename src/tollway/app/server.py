@@ -26,6 +26,7 @@ from tollway.core.errors import StoreUnavailable
 from tollway.dataplane.asgi import Receive, Scope, Send
 from tollway.observability.logging import configure_logging
 from tollway.providers import ollama
+from tollway.server.http1 import HttpProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def _uvicorn_config(configuration: Configuration, app: Application) -> uvicorn.C
         host=server.host,
         port=server.port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
