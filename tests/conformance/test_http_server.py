@@ -738,7 +738,7 @@ def test_a_client_that_does_not_read_holds_up_the_application(server: ServedProt
     with server.client(receives=65536) as client:
         client.get(server.add(app))
         assert client.read_head().status == 200
-        until(lambda: any(connection.is_choked for connection in server.connections()))
+        until(lambda: any(connection.out.is_choked for connection in server.connections()))
         held = sent
         time.sleep(0.05)
         assert sent == held < 400

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, Literal, Protocol
 
 from tollway.server.head import Header, UnsendableResponse, encode_head, error_response
+from tollway.server.outbox import Outbox, Signal
 
 logger = logging.getLogger(__name__)
 
@@ -33,40 +34,14 @@ Framing = Literal["length", "chunked", "close", "none"]
 """How the end of a response's body is told."""
 
 
-class Signal:
-    """Wakes everybody who waits. Nobody waiting costs nothing."""
-
-    __slots__ = ("_waiters",)
-
-    def __init__(self) -> None:
-        self._waiters: list[asyncio.Future[None]] = []
-
-    async def wait(self) -> None:
-        """Returns after the next `wake`, perhaps for another reason than hoped: look again."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter
-
-    def wake(self) -> None:
-        """Lets them run."""
-        if self._waiters:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-
 class Connection(Protocol):
     """What an exchange needs of the connection it takes place on."""
 
-    is_choked: bool
-    """The client does not read as fast as responses are written."""
+    out: Outbox
     is_stopping: bool
     """No further request after this one."""
     news: Signal
     """Something arrived, or the client left."""
-    relief: Signal
-    """The client has caught up, or left."""
 
     @property
     def default_headers(self) -> list[Header]:
@@ -75,14 +50,6 @@ class Connection(Protocol):
 
     def resume_reading(self) -> None:
         """The application has read what there was."""
-        ...
-
-    def hold(self, data: bytes) -> None:
-        """Writes at the end of this turn of the event loop, together with what else there is by then."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Writes now, behind what is held."""
         ...
 
     def abort(self) -> None:
@@ -174,7 +141,7 @@ class Exchange:
             if self.expects_continue:
                 self.expects_continue = False
                 if not (self.is_begun or self._is_received):
-                    connection.write(_CONTINUE)
+                    connection.out.write(_CONTINUE)
             await connection.news.wait()
         return {"type": "http.disconnect"}
 
@@ -184,8 +151,8 @@ class Exchange:
         Raises `UnsendableResponse` for what HTTP cannot carry.
         """
         connection = self._connection
-        while connection.is_choked and not self.is_gone:
-            await connection.relief.wait()
+        while connection.out.is_choked and not self.is_gone:
+            await connection.out.relief.wait()
         if self.is_gone:
             return
         kind = message["type"]
@@ -230,7 +197,7 @@ class Exchange:
         self.is_gone = True
         self._drop_body()
         self._connection.news.wake()
-        self._connection.relief.wake()
+        self._connection.out.relief.wake()
         callback, self._on_disconnect = self._on_disconnect, None
         if callback is not None:
             callback()
@@ -282,14 +249,14 @@ class Exchange:
                 data += b"0\r\n\r\n"
         elif framing != "none":
             if data and size > _COPIED_BYTES:
-                connection.write(data)
+                connection.out.write(data)
                 data = body
             else:
                 data = data + body if data else body
         if more_body:
-            connection.hold(data)
+            connection.out.hold(data)
         else:
-            connection.write(data)
+            connection.out.write(data)
             self._finish()
 
     def _finish_head(self, size: int, *, is_whole: bool) -> bytes:
@@ -330,5 +297,5 @@ class Exchange:
             return
         self.is_begun = True
         head, body = error_response(status, message, connection.default_headers)
-        connection.write(head if self._is_head_request else head + body)
+        connection.out.write(head if self._is_head_request else head + body)
         self._finish()

@@ -19,16 +19,15 @@ from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from tollway.server.exchange import MAX_UNREAD_BYTES, App, Exchange, Scope, Signal
+from tollway.server.exchange import MAX_UNREAD_BYTES, App, Exchange, Scope
 from tollway.server.head import Header, error_response
+from tollway.server.outbox import Outbox, Signal
 from tollway.server.request import MAX_HEAD_BYTES, Refused, check, origin_form, reason, size, too_long
 
 if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
-MAX_HELD_BYTES = 64 * 1024
-"""Of a response, to be written in one go: each write is a system call, whatever its size."""
 MAX_WAITING = 32
 """Requests that wait for their turn before the connection is not read any more."""
 MAX_PIPELINED = 1024
@@ -79,10 +78,9 @@ class HttpProtocol(asyncio.Protocol):
         self._shortest_s = min(self._keep_alive_s, head_timeout_s, body_timeout_s, write_timeout_s, farewell_timeout_s)
 
         self.transport: asyncio.Transport
-        self.is_choked = False
+        self.out: Outbox
         self.is_stopping = False
         self.news = Signal()
-        self.relief = Signal()
         self._client: tuple[str, int] | None = None
         self._server: tuple[str, int | None] | None = None
         self._scheme = "http"
@@ -99,8 +97,6 @@ class HttpProtocol(asyncio.Protocol):
         """All is written; what still arrives is thrown away until the client closes, too."""
         self._is_reading_paused = False
 
-        self._held: list[bytes] = []
-        self._held_bytes = 0
         self._url = b""
         self._headers: list[Header] = []
         self._framing_bytes = 0
@@ -120,6 +116,7 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # type: ignore[explicit-override]
         """A client has connected."""
         self.transport = cast("asyncio.Transport", transport)
+        self.out = Outbox(self.transport, self._loop)
         self._server_state.connections.add(cast("Any", self))
         self._client = _address(transport.get_extra_info("peername"))
         self._server = _address(transport.get_extra_info("sockname"))
@@ -156,21 +153,21 @@ class HttpProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:  # type: ignore[explicit-override]
         """The client does not keep up."""
-        self.is_choked = True
+        self.out.is_choked = True
         self._since = self._loop.time()
 
     def resume_writing(self) -> None:  # type: ignore[explicit-override]
         """It has caught up."""
-        self.is_choked = False
+        self.out.is_choked = False
         self._since = self._loop.time()
-        self.relief.wake()
+        self.out.relief.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:  # type: ignore[explicit-override]
         """The connection is gone, whoever closed it."""
         self._server_state.connections.discard(cast("Any", self))
         self._timer.cancel()
-        self._lose_all()
         del self._parser  # it knows us, and would keep us alive
+        self._lose_all()
 
     # uvicorn
 
@@ -258,41 +255,11 @@ class HttpProtocol(asyncio.Protocol):
         """Fields of every response; uvicorn renews the date in it."""
         return self._server_state.default_headers
 
-    def hold(self, data: bytes) -> None:
-        """Writes at the end of this turn of the event loop, together with what else there is by then."""
-        if not data:
-            return
-        if not self._held:
-            self._loop.call_soon(self._flush)
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if self._held_bytes > MAX_HELD_BYTES:
-            self._flush()
-
-    def write(self, data: bytes) -> None:
-        """Writes now, behind what is held."""
-        if self._held:
-            self._held.append(data)
-            self._flush()
-        elif data:
-            self.transport.write(data)
-
     def abort(self) -> None:
         """Closes at once: a response in progress has no proper end."""
-        self._drop_held()
+        self.out.drop()
         self._is_leaving = True
         self.transport.abort()
-
-    def _flush(self) -> None:
-        held = self._held
-        if held:
-            data = held[0] if len(held) == 1 else b"".join(held)
-            self._drop_held()
-            self.transport.write(data)
-
-    def _drop_held(self) -> None:
-        self._held.clear()
-        self._held_bytes = 0
 
     def forget(self, task: asyncio.Task[None]) -> None:
         """The application is done."""
@@ -388,7 +355,7 @@ class HttpProtocol(asyncio.Protocol):
             self.abort()
 
     def _write_refusal(self, refusal: Refused) -> None:
-        self.write(b"".join(error_response(refusal.status, str(refusal), self.default_headers)))
+        self.out.write(b"".join(error_response(refusal.status, str(refusal), self.default_headers)))
         self._leave()
 
     def _leave(self) -> None:
@@ -420,7 +387,7 @@ class HttpProtocol(asyncio.Protocol):
     def _lose_all(self) -> None:
         """The client has left."""
         active, self._active = self._active, None
-        self._drop_held()
+        self.out.drop()
         self._waiting.clear()
         self._reading = None
         if active is not None:
@@ -440,7 +407,7 @@ class HttpProtocol(asyncio.Protocol):
         """How long to wait for the client; infinite while it waits for us."""
         if self._is_leaving:
             return self._farewell_timeout_s
-        if self.is_choked:
+        if self.out.is_choked:
             return self._write_timeout_s
         if self._reading is not None:
             waits = self._is_reading_paused or self._reading.expects_continue
@@ -450,7 +417,7 @@ class HttpProtocol(asyncio.Protocol):
         return self._head_timeout_s if self._framing_bytes else self._keep_alive_s
 
     def _lose_patience(self) -> None:
-        if self._is_leaving or self.is_choked:
+        if self._is_leaving or self.out.is_choked:
             self.abort()
         elif self._reading is not None or self._framing_bytes:
             self._refuse(Refused(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time."))

@@ -122,7 +122,7 @@ async def test_an_application_that_never_pauses_does_not_fill_the_memory(connect
         await send({"type": "http.response.start", "status": 200})
         for _ in range(100):
             await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
-            assert protocol._held_bytes <= 64 * 1024
+            assert protocol.out.held_bytes <= 64 * 1024
         await send({"type": "http.response.body"})
 
     protocol, wire = connect(app)
