@@ -115,3 +115,17 @@ async def one_record(gateway: Embedded) -> dict[str, Any]:
         await asyncio.sleep(0.02)
     (row,) = rows
     return row
+
+
+async def test_a_body_that_arrives_slowly_arrives_whole(gateway: Embedded, upstream: FaultyUpstream) -> None:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 10_000}]}).encode()
+    host, port = gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {MASTER_KEY}\r\n"
+    writer.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body))
+    for start in range(0, len(body), 4_000):
+        writer.write(body[start : start + 4_000])
+        await asyncio.sleep(0.25)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    assert upstream.requests[0].json["messages"][0]["content"] == "x" * 10_000
+    writer.close()

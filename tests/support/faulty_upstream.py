@@ -16,6 +16,7 @@ Without a script it answers like OpenAI: chat, completions and embeddings, as JS
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import functools
 import itertools
@@ -273,7 +274,8 @@ class _Client(asyncio.StreamReaderProtocol):
 
     def kill(self) -> None:
         self._is_killed = True
-        self._writer.transport.abort()
+        with contextlib.suppress(AttributeError):  # Python 3.11.2 on a TLS transport that is closed already
+            self._writer.transport.abort()
         self._gone.set()
 
     def eof_received(self) -> bool:

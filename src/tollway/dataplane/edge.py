@@ -27,7 +27,6 @@ from tollway.dataplane.asgi import (
 )
 from tollway.dataplane.controls import read_controls
 from tollway.dataplane.cors import cors_headers, preflight_headers
-from tollway.dataplane.disconnects import DisconnectWatch
 from tollway.dataplane.headers import HeaderWriter
 from tollway.dataplane.listing import ModelNotFound
 from tollway.dataplane.routes import Route, RouteTable
@@ -76,7 +75,6 @@ class Edge:
         self._root_path = root_path.rstrip("/")
         self._routes = RouteTable()
         self._headers = HeaderWriter()
-        self._watch = DisconnectWatch()
         self.is_draining = False
         """No new calls: those in flight finish."""
 
@@ -119,7 +117,7 @@ class Edge:
             path_model=path_model,
         )
         self._metrics.in_flight += 1
-        watched = self._watch.add(receive)
+        scope["extensions"]["tollway.disconnect"](call.leave_with(asyncio.current_task()))
         try:
             await self._serve(call, receive, send)
         except TollwayError as error:
@@ -128,13 +126,12 @@ class Edge:
             await self._gateway.abandon(call)
         except asyncio.CancelledError:
             await self._gateway.abandon(call)
-            if not watched.is_client_gone:
+            if not call.is_client_gone:
                 raise  # the server is going down
         except Exception:  # the outermost boundary: whatever it is, the caller gets a proper error
             logger.exception("A call failed unexpectedly", extra={"call_id": call.call_id})
             await self._fail(call, send, TollwayError("Internal server error"))
         finally:
-            self._watch.remove(watched)
             self._metrics.in_flight -= 1
 
     async def _serve(self, call: Call, receive: Receive, send: Send) -> None:

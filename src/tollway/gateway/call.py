@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -110,6 +113,16 @@ class Call:
         self.is_settled = False
         self.settled: Settled | None = None
         self.is_client_gone = False
+
+    def leave_with(self, task: asyncio.Task[Any] | None) -> Callable[[], None]:
+        """What to do when the client closes the connection: stop the task that serves the call."""
+
+        def leave() -> None:
+            self.is_client_gone = True
+            if task is not None:
+                task.cancel()
+
+        return leave
 
 
 def _call_id(given: bytes, otherwise: str) -> str:
