@@ -184,3 +184,21 @@ async def test_a_mock_response_asks_nobody(gateway: Embedded, upstream: FaultyUp
     answer = await gateway.chat(mock_response="as you wish")
     assert (await answer.json())["choices"][0]["message"]["content"] == "as you wish"
     assert upstream.requests == []
+
+
+async def test_a_stream_says_what_the_key_had_spent(gateway: Embedded) -> None:
+    key = await gateway.create_key(max_budget=1)
+    first = await gateway.chat(key=key)
+    stream = await gateway.chat(key=key, stream=True)
+    assert stream.headers["x-litellm-key-spend"] == first.headers["x-litellm-key-spend"]
+    assert stream.headers["x-litellm-key-max-budget"] == "1.0"
+
+
+async def test_a_model_name_cannot_write_headers(tmp_path: Path, upstream: FaultyUpstream) -> None:
+    config = model_list(upstream, model="openai/*")
+    config["model_list"][0]["model_name"] = "*"
+    async with embedded_gateway(tmp_path, config) as gateway:
+        answer = await gateway.chat(model="x\r\nset-cookie: a=b\u2028")
+        assert answer.status == 200
+        assert "set-cookie" not in answer.headers
+        assert answer.headers["x-litellm-model-group"] == "x??set-cookie: a=b?"

@@ -73,7 +73,7 @@ class HeaderWriter:
             *_FIXED,
             *_ATTEMPTS,
             *(
-                (name, value.encode("latin-1", "replace"))
+                (name, _field_value(value))
                 for name, value in (
                     (b"x-litellm-model-id", deployment.id),
                     (b"x-litellm-model-group", group),
@@ -95,14 +95,19 @@ def dollars(nanos: int) -> bytes:
     return repr(dollars_from_nanos(nanos)).encode()
 
 
+def _field_value(text: str) -> bytes:
+    """A text as a header can carry it: what a caller named a model must not begin a header of its own."""
+    return "".join(each if each.isprintable() else "?" for each in text).encode("latin-1", "replace")
+
+
 def _key_headers(call: Call) -> list[Header]:
-    """The key's limits, and its spend with this call in it."""
+    """The key's limits, and its spend: with this call in it, or before it where a stream is only beginning."""
     if not call.scopes:
         return []
     scope = call.scopes[0]
     headers: list[Header] = []
-    if call.settled is not None:
-        headers.append((b"x-litellm-key-spend", dollars(call.settled.spent_nanos)))
+    if call.spent_nanos is not None:
+        headers.append((b"x-litellm-key-spend", dollars(call.spent_nanos)))
     if scope.budget_nanos is not None:
         headers.append((b"x-litellm-key-max-budget", dollars(scope.budget_nanos)))
     if scope.tpm is not None:

@@ -65,6 +65,7 @@ class Call:
         "sent",
         "settings",
         "settled",
+        "spent_nanos",
         "started",
         "started_at_us",
         "ticket",
@@ -112,6 +113,8 @@ class Call:
         self.first_token = 0.0
         self.is_settled = False
         self.settled: Settled | None = None
+        self.spent_nanos: int | None = None
+        """What the key has spent in its window, as far as known."""
         self.is_client_gone = False
 
     def leave_with(self, task: asyncio.Task[Any] | None) -> Callable[[], None]:

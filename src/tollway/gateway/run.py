@@ -196,6 +196,8 @@ class Gateway:
             if b"json" in content_type:
                 raise _not_a_stream(await response.read(), deployment)
             await stream.peek(deployment)
+            if call.scopes:
+                call.spent_nanos = await self._counters.spent(call.scopes[0])
         except BaseException:
             response.close()
             raise

@@ -63,6 +63,7 @@ class Settler:
             call.settled = await self._counters.settle(
                 call.ticket, tokens=usage.total_tokens - usage.cache_read_tokens, cost_nanos=cost
             )
+            call.spent_nanos = call.settled.spent_nanos
         self._observe(call, deployment, usage, cost, error)
         await self._journal.append(self._record(call, deployment, usage, cost, response_id, error))
         return cost
