@@ -89,7 +89,7 @@ class Leaving:
         def gone() -> None:
             self.calls += 1
 
-        scope["extensions"]["tollway.disconnect"](gone)
+        scope["extensions"]["tollway.exchange"].on_disconnect(gone)
         await read_all(receive)
         if self.begins:
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -672,7 +672,7 @@ def test_a_client_that_left_before_anybody_asked_is_reported_on_asking(server: S
     async def app(scope: Scope, receive: Any, _send: Any) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        scope["extensions"]["tollway.disconnect"](lambda: calls.append("gone"))
+        scope["extensions"]["tollway.exchange"].on_disconnect(lambda: calls.append("gone"))
         calls.append("asked")
 
     with server.client() as client:
@@ -687,7 +687,7 @@ def test_nobody_is_told_of_a_client_that_leaves_after_the_response(server: Serve
     messages: list[dict[str, Any]] = []
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
-        scope["extensions"]["tollway.disconnect"](lambda: calls.append("gone"))
+        scope["extensions"]["tollway.exchange"].on_disconnect(lambda: calls.append("gone"))
         await echo(scope, receive, send)
         messages.append(await receive())
         await asyncio.sleep(0.05)
@@ -755,7 +755,7 @@ def test_a_client_that_never_reads_is_given_up(loop: LoopName) -> None:
         def gone() -> None:
             app.calls += 1
 
-        scope["extensions"]["tollway.disconnect"](gone)
+        scope["extensions"]["tollway.exchange"].on_disconnect(gone)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while not app.calls:
             await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})

@@ -61,8 +61,8 @@ def too_large(size: int, max_bytes: int) -> TollwayError:
     )
 
 
-async def respond(send: Send, status: int, headers: list[Header], body: bytes) -> None:
-    """Sends a whole response."""
+async def respond(send: Send, status: int, headers: list[Header], body: bytes, *, fields: bytes = b"") -> None:
+    """Sends a whole response. `fields` are headers that are encoded already (our server's extension of ASGI)."""
     headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers, "tollway.fields": fields})
     await send({"type": "http.response.body", "body": body})

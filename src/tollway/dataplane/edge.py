@@ -117,7 +117,13 @@ class Edge:
             path_model=path_model,
         )
         self._metrics.in_flight += 1
-        scope["extensions"]["tollway.disconnect"](call.leave_with(asyncio.current_task()))
+        exchange = scope["extensions"]["tollway.exchange"]
+
+        def leave() -> None:
+            call.is_client_gone = True
+            exchange.task.cancel()
+
+        exchange.on_disconnect(leave)
         try:
             await self._serve(call, receive, send)
         except TollwayError as error:
@@ -150,7 +156,7 @@ class Edge:
             headers = self._headers.of_answer(call, served.cost_nanos, served.upstream_headers)
             headers.append(JSON)
             headers += cors_headers(call.headers, settings)
-            await respond(send, 200, headers, served.body)
+            await respond(send, 200, headers, served.body, fields=self._headers.fixed(call))
             return
         await self._stream(call, served, send)
 
@@ -160,7 +166,8 @@ class Edge:
         headers += cors_headers(call.headers, call.settings)
         try:
             block = await stream.next()
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            fields = self._headers.fixed(call)
+            await send({"type": "http.response.start", "status": 200, "headers": headers, "tollway.fields": fields})
             while not stream.is_over:
                 await send({"type": "http.response.body", "body": block, "more_body": True})
                 block = await stream.next()
@@ -187,7 +194,7 @@ class Edge:
         headers += error.headers
         headers.append(JSON)
         headers += cors_headers(call.headers, call.settings)
-        await respond(send, error.status, headers, _error_body(error))
+        await respond(send, error.status, headers, _error_body(error), fields=self._headers.fixed(call))
 
     async def _page(self, route: Route, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
         send = self._with_edge_headers(scope, send)

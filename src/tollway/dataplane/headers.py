@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tollway.core.errors import Header
 from tollway.core.money import dollars_from_nanos
@@ -28,17 +28,19 @@ class HeaderWriter:
     """Writes the headers of calls. What does not change from call to call is encoded once per deployment."""
 
     def __init__(self) -> None:
-        self._fixed: dict[tuple[str, str], tuple[Header, ...]] = {}
+        self._fixed: dict[tuple[str, str], bytes] = {}
 
-    def for_call(self, call: Call) -> list[Header]:
-        """Headers that every response of a call carries, errors included."""
-        headers: list[Header] = [(b"x-litellm-call-id", call.call_id.encode("latin-1"))]
+    def fixed(self, call: Call) -> bytes:
+        """Encoded fields that are the same for every response of this model's deployment."""
         deployment = call.deployment
         if deployment is None:
-            headers += _FIXED
-        else:
-            group = call.group.name if call.group is not None else deployment.group
-            headers += self._fixed.get((deployment.id, group)) or self._fix(deployment, group)
+            return _FIXED
+        group = call.group.name if call.group is not None else deployment.group
+        return self._fixed.get((deployment.id, group)) or self._fix(deployment, group)
+
+    def for_call(self, call: Call) -> list[Header]:
+        """Other headers that every response of a call carries, errors included."""
+        headers: list[Header] = [(b"x-litellm-call-id", call.call_id.encode("latin-1"))]
         if call.ticket is not None:
             headers += rate_limit_headers(call.ticket)
         if call.controls.ignored:
@@ -47,7 +49,7 @@ class HeaderWriter:
         return headers
 
     def of_answer(self, call: Call, cost_nanos: int, upstream: Sequence[Header]) -> list[Header]:
-        """All headers of a whole answer."""
+        """Headers of a whole answer, besides the fixed ones."""
         headers = self.for_call(call)
         headers.append((b"x-litellm-response-cost", dollars(cost_nanos)))
         headers += _key_headers(call)
@@ -58,7 +60,7 @@ class HeaderWriter:
         return headers
 
     def of_stream(self, call: Call, upstream: Sequence[Header]) -> list[Header]:
-        """All headers of a stream: its cost is not known yet."""
+        """Headers of a stream, besides the fixed ones: its cost is not known yet."""
         headers = self.for_call(call)
         headers += _key_headers(call)
         total = time.perf_counter() - call.started
@@ -66,28 +68,25 @@ class HeaderWriter:
         headers += passed_on(upstream)
         return headers
 
-    def _fix(self, deployment: Deployment, group: str) -> tuple[Header, ...]:
+    def _fix(self, deployment: Deployment, group: str) -> bytes:
         if len(self._fixed) > 4096:  # wildcards make deployments without end
             self._fixed.clear()
-        fixed = (
-            *_FIXED,
-            *_ATTEMPTS,
-            *(
-                (name, _field_value(value))
-                for name, value in (
-                    (b"x-litellm-model-id", deployment.id),
-                    (b"x-litellm-model-group", group),
-                    (b"x-litellm-model-name", deployment.model_name),
-                    (b"x-litellm-model-api-base", deployment.api_base),
-                )
-                if value
-            ),
+        named = (
+            (b"x-litellm-model-id", deployment.id),
+            (b"x-litellm-model-group", group),
+            (b"x-litellm-model-name", deployment.model_name),
+            (b"x-litellm-model-api-base", deployment.api_base),
         )
-        self._fixed[(deployment.id, group)] = fixed
-        return fixed
+        fields = [*_ATTEMPTS, *((name, _field_value(value)) for name, value in named if value)]
+        encoded = self._fixed[deployment.id, group] = _FIXED + _encode(fields)
+        return encoded
 
 
-_FIXED: tuple[Header, ...] = (*SECURITY_HEADERS, (b"x-litellm-version", CONTRACT_VERSION))
+def _encode(headers: Iterable[Header]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
+_FIXED = _encode([*SECURITY_HEADERS, (b"x-litellm-version", CONTRACT_VERSION)])
 
 
 def dollars(nanos: int) -> bytes:

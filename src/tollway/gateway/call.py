@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -116,16 +113,6 @@ class Call:
         self.spent_nanos: int | None = None
         """What the key has spent in its window, as far as known."""
         self.is_client_gone = False
-
-    def leave_with(self, task: asyncio.Task[Any] | None) -> Callable[[], None]:
-        """What to do when the client closes the connection: stop the task that serves the call."""
-
-        def leave() -> None:
-            self.is_client_gone = True
-            if task is not None:
-                task.cancel()
-
-        return leave
 
 
 def _call_id(given: bytes, otherwise: str) -> str:

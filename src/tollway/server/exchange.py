@@ -159,7 +159,7 @@ class Exchange:
         if kind == "http.response.body" and self._framing is not None and not self.is_complete:
             self._write(message.get("body", b""), message.get("more_body", False))
         elif kind == "http.response.start" and not self._head:
-            self._start(message["status"], message.get("headers", ()))
+            self._start(message["status"], message.get("headers", ()), message.get("tollway.fields", b""))
         else:
             raise UnsendableResponse(f"{kind!r} was sent out of turn.")
 
@@ -168,7 +168,7 @@ class Exchange:
 
         There is one callback: a second replaces the first. It runs in the event loop, at most once, never after the
         response is complete, and before this returns if the client has left already. Offered to the application as
-        `scope["extensions"]["tollway.disconnect"]`.
+        `scope["extensions"]["tollway.exchange"].on_disconnect`.
         """
         if self.is_gone and callback is not None:
             callback()
@@ -214,10 +214,10 @@ class Exchange:
         self._is_delivered = self._is_received
         return {"type": "http.request", "body": body, "more_body": not self._is_received}
 
-    def _start(self, status: int, headers: Any) -> None:
+    def _start(self, status: int, headers: Any, encoded: bytes) -> None:
         """Makes the head. It is written with the first part of the body, which ASGI wants it to wait for."""
         head, length, closes = encode_head(status, headers, self._connection.default_headers)
-        self._head = head
+        self._head = head + encoded
         if closes or (self.expects_continue and not self._is_received):  # else the body may come, or may not
             self.is_kept = False
         if self._is_head_request or status in _BODILESS:

@@ -227,7 +227,7 @@ class HttpProtocol(asyncio.Protocol):
             "client": self._client,
             "server": self._server,
             "state": self._app_state.copy(),
-            "extensions": {"tollway.disconnect": exchange.on_disconnect},
+            "extensions": {"tollway.exchange": exchange},
         }
         if self._active is None:
             self._begin(exchange, scope)

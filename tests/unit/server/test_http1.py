@@ -208,7 +208,7 @@ async def test_nothing_of_a_request_is_left_for_the_collector(connect: Connect) 
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         exchange = receive.__self__
-        scope["extensions"]["tollway.disconnect"](lambda: scope)
+        scope["extensions"]["tollway.exchange"].on_disconnect(lambda: scope)
         left.append(weakref.ref(asyncio.current_task()))
         assert exchange.task is not None
         await echo(scope, receive, send)
