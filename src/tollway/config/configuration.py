@@ -89,7 +89,6 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_timeout_s: float | None
     verify: bool | str
     default_params: Mapping[str, Any]
-    parallel: int | None
     skips_invalid: bool
     """A model that is wrong is left out and named, instead of refusing to start."""
 

@@ -147,7 +147,7 @@ class DeploymentCompiler:
             order=params.get("order", 0),
             rpm=params.get("rpm"),
             tpm=params.get("tpm"),
-            parallel=params.get("max_parallel_requests", self._calls.parallel),
+            parallel=params.get("max_parallel_requests"),
             defaults=_raw({name: value for name, value in params.items() if PARAMS.find(name) is None}),
             overrides=_raw(params.get("extra_body") or {}),
             dropped=refused | frozenset(params.get("additional_drop_params") or ()),

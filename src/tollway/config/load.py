@@ -180,7 +180,6 @@ def _calls(origins: Mapping[str, Sourced], root: Located, findings: Findings) ->
         stream_timeout_s=origins["router_settings.stream_timeout"].value,
         verify=origins["litellm_settings.ssl_verify"].value,
         default_params=params,
-        parallel=origins["router_settings.default_max_parallel_requests"].value,
         skips_invalid=origins["router_settings.ignore_invalid_deployments"].value,
     )
 

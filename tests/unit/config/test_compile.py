@@ -199,11 +199,11 @@ def test_the_nearest_timeout_counts(
 
 def test_defaults_for_all_deployments_apply_where_the_entry_is_silent(compiled: Compile) -> None:
     text = model("{model: openai/gpt-4o, api_key: k, temperature: 1}") + (
-        "router_settings: {default_litellm_params: {temperature: 0, seed: 7, rpm: '5'}, default_max_parallel_requests: 2}\n"
+        "router_settings: {default_litellm_params: {temperature: 0, seed: 7, weight: 5}}\n"
     )
     made = only(compiled(text))
     assert {name: bytes(value) for name, value in made.defaults.items()} == {"temperature": b"1", "seed": b"7"}
-    assert (made.rpm, made.parallel) == (5, 2)
+    assert made.weight == 5
 
 
 def test_parameters_of_other_features_never_reach_a_body(compiled: Compile) -> None:

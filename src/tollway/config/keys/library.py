@@ -193,7 +193,7 @@ ROUTER = section(
         supported("stream_timeout", SECONDS, "T1", "Longest wait for a stream's first chunk."),
         supported("ignore_invalid_deployments", FLAG, "T2", "Start without the models that are wrong, naming them in the warning.", default=False),
         supported("default_litellm_params", MAPPING, "T2", "Parameters of every deployment that does not set them.", default={}),
-        supported("default_max_parallel_requests", POSITIVE, "T2", "`max_parallel_requests` of deployments that set none."),
+        later("default_max_parallel_requests", POSITIVE, "T2", "`max_parallel_requests` of deployments that set none."),
         later("routing_groups", ANY, "T3", "Strategies for some models."),
         later("num_retries", COUNT, "T1", "Tries after the first.", default=2, remedy=_NO_RETRY),
         later("max_retries", COUNT, "T3", "Tries within one deployment.", remedy=_NO_RETRY),
