@@ -343,7 +343,7 @@ def test_models_are_read_with_their_parameters_typed_and_secrets_wrapped(folder:
     ("text", "expected"),
     [
         (entry("{model: openai/x, api_vesion: 1}"), "config.yaml:3: model_list[0].litellm_params.api_vesion: is not a known key; did you mean `api_version`?"),
-        (entry("{model: openai/x, rpm: many}"), "config.yaml:3: model_list[0].litellm_params.timeout: expected a number of seconds above 0, not 'many'"),
+        (entry("{model: openai/x, timeout: many}"), "config.yaml:3: model_list[0].litellm_params.timeout: expected a number of seconds above 0, not 'many'"),
         (entry("{api_key: k}"), "config.yaml:3: model_list[0].litellm_params: `model` is missing; write `model: provider/name`"),
         (entry("openai/x"), "config.yaml:3: model_list[0].litellm_params: expected a mapping"),
         (entry("{model: openai/x}", "[a]"), "config.yaml:4: model_list[0].model_info: expected a mapping"),
