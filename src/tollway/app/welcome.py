@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tollway import __version__
@@ -38,12 +41,18 @@ def welcome(runtime: Runtime, port: int) -> str:
         f"""      -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'""",
         "",
         "  Next: give an application a key of its own, with a budget:",
-        f"    tollway keys create --alias my-app --max-budget 5 --url {here}",
+        f"    {_command()} keys create --alias my-app --max-budget 5 --url {here}",
         f"  Every endpoint: {here}/    Stop: Ctrl-C",
         "",
         "",
     ]
     return "\n".join(lines)
+
+
+def _command() -> str:
+    """How to call this program again: as it was called, where its name alone would not be found."""
+    called = Path(sys.argv[0])
+    return "tollway" if called.name != "tollway" or shutil.which("tollway") else str(called)
 
 
 def _reachable(host: str) -> str:
