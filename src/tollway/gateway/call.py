@@ -47,7 +47,6 @@ class Call:
         "first_token",
         "group",
         "headers",
-        "input_bound",
         "is_client_gone",
         "is_settled",
         "operation",
@@ -100,7 +99,6 @@ class Call:
         self.group: ModelGroup | None = None
         self.deployment: Deployment | None = None
         self.scopes: tuple[Scope, ...] = ()
-        self.input_bound = 0
         self.ticket: Ticket | None = None
         self.upstream_body = b""
         self.sent = 0.0

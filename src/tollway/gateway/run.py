@@ -134,7 +134,7 @@ class Gateway:
         call.scopes = _scopes(call)
         if not call.scopes:
             return
-        tokens_in = call.input_bound = input_bound(call.raw_body, request.fields, model=deployment.model)
+        tokens_in = input_bound(call.raw_body, request.fields, model=deployment.model)
         tokens_out = _output_bound(request, deployment, call.settings) if call.operation != "embeddings" else 0
         call.ticket = await limits.admit(
             self._counters,

@@ -1,1 +1,0 @@
-"""Byte framing without I/O."""
