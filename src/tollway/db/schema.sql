@@ -1,8 +1,92 @@
 -- Made by scripts/generate_schema.py from the migrations; do not edit.
 
+CREATE TABLE access_group_members (
+	access_group_id TEXT NOT NULL, 
+	member_kind VARCHAR(16) NOT NULL, 
+	member_id TEXT NOT NULL, 
+	CONSTRAINT pk_access_group_members PRIMARY KEY (access_group_id, member_kind, member_id)
+);
+
+CREATE TABLE access_groups (
+	access_group_id TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	description TEXT, 
+	models JSON NOT NULL, 
+	mcp_server_ids JSON NOT NULL, 
+	agent_ids JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_access_groups PRIMARY KEY (access_group_id)
+);
+
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+
+CREATE TABLE audit_log (
+	id TEXT NOT NULL, 
+	changed_at DATETIME NOT NULL, 
+	changed_by TEXT, 
+	changed_by_key TEXT, 
+	action VARCHAR(16) NOT NULL, 
+	resource VARCHAR(64) NOT NULL, 
+	object_id TEXT NOT NULL, 
+	"before" JSON, 
+	"after" JSON, 
+	client_ip TEXT, 
+	user_agent TEXT, 
+	CONSTRAINT pk_audit_log PRIMARY KEY (id)
+);
+
+CREATE TABLE budgets (
+	budget_id TEXT NOT NULL, 
+	rpm_limit BIGINT, 
+	tpm_limit BIGINT, 
+	parallel_limit BIGINT, 
+	max_budget_nanos BIGINT, 
+	soft_budget_nanos BIGINT, 
+	budget_duration VARCHAR(32), 
+	tpd_limit BIGINT, 
+	model_max_budget JSON NOT NULL, 
+	allowed_models JSON NOT NULL, 
+	temp_budget_increase_nanos BIGINT, 
+	temp_budget_expiry DATETIME, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_budgets PRIMARY KEY (budget_id)
+);
+
+CREATE TABLE credentials (
+	credential_name TEXT NOT NULL, 
+	display_name TEXT, 
+	info JSON NOT NULL, 
+	credential_values JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_credentials PRIMARY KEY (credential_name)
+);
+
+CREATE TABLE customers (
+	customer_id TEXT NOT NULL, 
+	alias TEXT, 
+	is_blocked BOOLEAN DEFAULT 0 NOT NULL, 
+	allowed_model_region VARCHAR(8), 
+	default_model TEXT, 
+	models JSON NOT NULL, 
+	budget_id TEXT, 
+	options JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_customers PRIMARY KEY (customer_id)
 );
 
 CREATE TABLE daily_spend (
@@ -74,6 +158,46 @@ CREATE TABLE deleted_keys (
 	CONSTRAINT pk_deleted_keys PRIMARY KEY (id)
 );
 
+CREATE TABLE deleted_teams (
+	id INTEGER NOT NULL, 
+	team_id TEXT NOT NULL, 
+	team_alias TEXT, 
+	organization_id TEXT, 
+	models JSON NOT NULL, 
+	model_aliases JSON NOT NULL, 
+	is_blocked BOOLEAN DEFAULT 0 NOT NULL, 
+	rpm_limit BIGINT, 
+	tpm_limit BIGINT, 
+	parallel_limit BIGINT, 
+	max_budget_nanos BIGINT, 
+	soft_budget_nanos BIGINT, 
+	budget_duration VARCHAR(32), 
+	member_permissions JSON NOT NULL, 
+	member_budget_id TEXT, 
+	metadata JSON NOT NULL, 
+	options JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	deleted_at DATETIME NOT NULL, 
+	deleted_by TEXT, 
+	CONSTRAINT pk_deleted_teams PRIMARY KEY (id)
+);
+
+CREATE TABLE invitations (
+	id TEXT NOT NULL, 
+	user_id TEXT NOT NULL, 
+	is_accepted BOOLEAN NOT NULL, 
+	accepted_at DATETIME, 
+	expires_at DATETIME NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_invitations PRIMARY KEY (id)
+);
+
 CREATE TABLE ledger (
 	started_at BIGINT NOT NULL, 
 	record_id TEXT NOT NULL, 
@@ -123,6 +247,71 @@ CREATE TABLE ledger (
 	CONSTRAINT pk_ledger PRIMARY KEY (started_at, record_id)
 );
 
+CREATE TABLE model_access_group_budgets (
+	name TEXT NOT NULL, 
+	budget_id TEXT NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_model_access_group_budgets PRIMARY KEY (name)
+);
+
+CREATE TABLE models (
+	model_id TEXT NOT NULL, 
+	model_name TEXT NOT NULL, 
+	params JSON NOT NULL, 
+	info JSON NOT NULL, 
+	team_id TEXT, 
+	is_blocked BOOLEAN DEFAULT 0 NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_models PRIMARY KEY (model_id)
+);
+
+CREATE TABLE organization_members (
+	organization_id TEXT NOT NULL, 
+	user_id TEXT NOT NULL, 
+	role VARCHAR(32) NOT NULL, 
+	budget_id TEXT, 
+	created_at DATETIME NOT NULL, 
+	updated_at DATETIME NOT NULL, 
+	CONSTRAINT pk_organization_members PRIMARY KEY (organization_id, user_id)
+);
+
+CREATE TABLE organizations (
+	organization_id TEXT NOT NULL, 
+	organization_alias TEXT, 
+	budget_id TEXT, 
+	models JSON NOT NULL, 
+	metadata JSON NOT NULL, 
+	options JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_organizations PRIMARY KEY (organization_id)
+);
+
+CREATE TABLE projects (
+	project_id TEXT NOT NULL, 
+	project_alias TEXT, 
+	description TEXT, 
+	team_id TEXT, 
+	budget_id TEXT, 
+	models JSON NOT NULL, 
+	is_blocked BOOLEAN DEFAULT 0 NOT NULL, 
+	metadata JSON NOT NULL, 
+	options JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_projects PRIMARY KEY (project_id)
+);
+
 CREATE TABLE retired_key_hashes (
 	key_hash VARCHAR(64) NOT NULL, 
 	spend_id VARCHAR(64) NOT NULL, 
@@ -142,6 +331,75 @@ CREATE TABLE spend_windows (
  WITHOUT ROWID
 
 ;
+
+CREATE TABLE tags (
+	name TEXT NOT NULL, 
+	description TEXT, 
+	models JSON NOT NULL, 
+	budget_id TEXT, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_tags PRIMARY KEY (name)
+);
+
+CREATE TABLE team_members (
+	team_id TEXT NOT NULL, 
+	user_id TEXT NOT NULL, 
+	role VARCHAR(16) NOT NULL, 
+	budget_id TEXT, 
+	created_at DATETIME NOT NULL, 
+	CONSTRAINT pk_team_members PRIMARY KEY (team_id, user_id)
+);
+
+CREATE TABLE teams (
+	team_id TEXT NOT NULL, 
+	team_alias TEXT, 
+	organization_id TEXT, 
+	models JSON NOT NULL, 
+	model_aliases JSON NOT NULL, 
+	is_blocked BOOLEAN DEFAULT 0 NOT NULL, 
+	rpm_limit BIGINT, 
+	tpm_limit BIGINT, 
+	parallel_limit BIGINT, 
+	max_budget_nanos BIGINT, 
+	soft_budget_nanos BIGINT, 
+	budget_duration VARCHAR(32), 
+	member_permissions JSON NOT NULL, 
+	member_budget_id TEXT, 
+	metadata JSON NOT NULL, 
+	options JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_teams PRIMARY KEY (team_id)
+);
+
+CREATE TABLE users (
+	user_id TEXT NOT NULL, 
+	user_alias TEXT, 
+	user_email TEXT, 
+	email_key TEXT, 
+	user_role VARCHAR(32), 
+	sso_user_id TEXT, 
+	password_hash TEXT, 
+	models JSON NOT NULL, 
+	rpm_limit BIGINT, 
+	tpm_limit BIGINT, 
+	parallel_limit BIGINT, 
+	max_budget_nanos BIGINT, 
+	soft_budget_nanos BIGINT, 
+	budget_duration VARCHAR(32), 
+	metadata JSON NOT NULL, 
+	options JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_users PRIMARY KEY (user_id)
+);
 
 CREATE TABLE virtual_keys (
 	key_hash VARCHAR(64) NOT NULL, 
@@ -181,11 +439,23 @@ CREATE TABLE virtual_keys (
 	CONSTRAINT pk_virtual_keys PRIMARY KEY (key_hash)
 );
 
+CREATE INDEX ix_access_group_members_member_kind_member_id ON access_group_members (member_kind, member_id);
+
+CREATE UNIQUE INDEX ix_access_groups_name ON access_groups (name);
+
+CREATE INDEX ix_audit_log_changed_at_id ON audit_log (changed_at, id);
+
+CREATE INDEX ix_audit_log_object_id_changed_at ON audit_log (object_id, changed_at);
+
 CREATE INDEX ix_daily_spend_key_hash_day ON daily_spend (key_hash, day);
 
 CREATE INDEX ix_deleted_keys_deleted_at ON deleted_keys (deleted_at);
 
 CREATE INDEX ix_deleted_keys_key_hash ON deleted_keys (key_hash);
+
+CREATE INDEX ix_deleted_teams_team_id ON deleted_teams (team_id);
+
+CREATE INDEX ix_invitations_user_id ON invitations (user_id);
 
 CREATE INDEX ix_ledger_call_id ON ledger (call_id) WHERE call_id <> record_id;
 
@@ -195,7 +465,31 @@ CREATE INDEX ix_ledger_response_id ON ledger (response_id);
 
 CREATE INDEX ix_ledger_user_id_started_at ON ledger (user_id, started_at) WHERE user_id <> '';
 
+CREATE INDEX ix_models_model_name ON models (model_name);
+
+CREATE INDEX ix_models_team_id ON models (team_id);
+
+CREATE INDEX ix_organization_members_user_id ON organization_members (user_id);
+
+CREATE INDEX ix_organizations_organization_alias ON organizations (organization_alias);
+
+CREATE INDEX ix_projects_team_id ON projects (team_id);
+
 CREATE INDEX ix_retired_key_hashes_spend_id ON retired_key_hashes (spend_id);
+
+CREATE INDEX ix_team_members_user_id ON team_members (user_id);
+
+CREATE INDEX ix_teams_created_at_team_id ON teams (created_at, team_id);
+
+CREATE INDEX ix_teams_organization_id ON teams (organization_id);
+
+CREATE INDEX ix_teams_team_alias ON teams (team_alias);
+
+CREATE INDEX ix_users_created_at_user_id ON users (created_at, user_id);
+
+CREATE UNIQUE INDEX ix_users_email_key ON users (email_key);
+
+CREATE UNIQUE INDEX ix_users_sso_user_id ON users (sso_user_id);
 
 CREATE INDEX ix_virtual_keys_created_at_key_hash ON virtual_keys (created_at, key_hash);
 
@@ -209,4 +503,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0001');
+INSERT INTO alembic_version (version_num) VALUES ('0002');

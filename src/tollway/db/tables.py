@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
-from tollway.db import keys, ledger
+from tollway.db import (
+    access_groups,
+    audit,
+    budgets,
+    customers,
+    keys,
+    ledger,
+    models,
+    organizations,
+    projects,
+    tags,
+    teams,
+    users,
+)
 from tollway.db.metadata import metadata
 
-__all__ = ["keys", "ledger", "metadata"]
+__all__ = [
+    "access_groups",
+    "audit",
+    "budgets",
+    "customers",
+    "keys",
+    "ledger",
+    "metadata",
+    "models",
+    "organizations",
+    "projects",
+    "tags",
+    "teams",
+    "users",
+]
