@@ -19,11 +19,8 @@ from tollway.cli import main as tollway_command
 from tollway.cli.keys import _KEY_VARIABLES, _URL_VARIABLES
 from tollway.config.keys import SECTIONS, SETTINGS, VARIABLES, Key
 from tollway.config.sources import CONFIG_VARIABLES
-from tollway.control import pages
-from tollway.control.keys.routes import router as key_routes
-from tollway.control.kit.permissions import roles_of
-from tollway.control.models.routes import router as model_routes
-from tollway.control.spend.routes import router as spend_routes
+from tollway.control.api import RESOURCES
+from tollway.control.kit.roles import ADMIN, ANY_KEY, VIEWERS, Roles
 from tollway.core.errors import TollwayError
 from tollway.dataplane.routes import ROUTES
 from tollway.dialects.openai.errors import _BY_STATUS
@@ -237,12 +234,18 @@ def routes() -> Iterator[str]:
 
 def management_routes() -> Iterator[tuple[str, str, str, str]]:
     """Method, path, who may call, what it does."""
-    routers: Sequence[Any] = (key_routes, spend_routes, model_routes, pages.router)
-    for route in (route for router in routers for route in router.routes):
-        for method in sorted(route.methods - {"HEAD"}):
-            roles = roles_of(method, route.path)
-            who = "open" if roles is None else "key" if len(roles) > 1 else "admin"
-            yield method, code(route.path), who, first_line(route.endpoint.__doc__)
+    for resource in RESOURCES:
+        routes: Sequence[Any] = resource.router.routes
+        for route in routes:
+            for method in sorted(route.methods - {"HEAD"}):
+                who = _who(resource.access[method, route.path].roles)
+                yield method, code(route.path), who, first_line(route.endpoint.__doc__)
+
+
+def _who(roles: Roles | None) -> str:
+    """Roles in few words."""
+    named = {None: "open", ANY_KEY: "key", ADMIN: "admin", VIEWERS: "admin, viewer"}
+    return named.get(roles) or ", ".join(sorted((roles or frozenset()) - VIEWERS))
 
 
 # ---- providers ------------------------------------------------------------------------------------------------------

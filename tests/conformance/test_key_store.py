@@ -15,11 +15,12 @@ from tests.support.databases import DATABASES, empty_database, open_database
 
 from tollway.control.keys.repository import KeyRepository
 from tollway.core.errors import StoreUnavailable
-from tollway.core.principal import Principal, Scope
+from tollway.core.principal import Grant, Principal, Scope
 from tollway.db.engine import open_engine, writing
 from tollway.db.upgrade import upgrade
 from tollway.ports.keys import KeyStore
-from tollway.stores.sql.keys import SqlKeyStore, VirtualKey
+from tollway.stores.sql.keys import SqlKeyStore
+from tollway.stores.sql.virtual_key import VirtualKey
 
 HASH = "ab" * 32
 OTHER = "cd" * 32
@@ -57,7 +58,8 @@ async def test_an_unknown_key_is_nobody(store: KeyStore) -> None:
 
 async def test_a_bare_key_has_no_limits(engine: AsyncEngine, store: KeyStore) -> None:
     await keep(engine)
-    assert await store.find(HASH) == Principal(key_hash=HASH, scopes=(Scope(kind="api_key", id=HASH, label="key"),))
+    own = Scope(kind="api_key", id=HASH, label="key")
+    assert await store.find(HASH) == Principal(key_hash=HASH, own=own, scopes=(own,))
 
 
 async def test_everything_known_about_a_key_comes_with_it(engine: AsyncEngine, store: KeyStore) -> None:
@@ -104,7 +106,7 @@ async def test_everything_known_about_a_key_comes_with_it(engine: AsyncEngine, s
         user_id="u",
         team_id="t",
         organization_id="o",
-        models=frozenset({"gpt-4o", "openai/*"}),
+        grants=(Grant("key", frozenset({"gpt-4o", "openai/*"})),),
         aliases={"fast": "gpt-4o"},
         allowed_routes=("llm_api_routes",),
         is_blocked=True,
@@ -112,11 +114,13 @@ async def test_everything_known_about_a_key_comes_with_it(engine: AsyncEngine, s
         tags=("prod",),
         metadata=metadata,
         permissions={"p": True},
-        scopes=(scope,),
+        own=scope,
+        scopes=(scope, Scope(kind="user", id="u", label="user")),
         model_scopes={
-            "gpt-4o": Scope(kind="model_per_key", id=f"{HASH}:gpt-4o", label="gpt-4o", rpm=5, tpm=50),
-            "o3": Scope(kind="model_per_key", id=f"{HASH}:o3", label="o3", tpm=9),
+            "gpt-4o": (Scope(kind="model_per_key", id=f"{HASH}:gpt-4o", label="gpt-4o", rpm=5, tpm=50),),
+            "o3": (Scope(kind="model_per_key", id=f"{HASH}:o3", label="o3", tpm=9),),
         },
+        depends_on=frozenset({("user", "u"), ("team", "t"), ("organization", "o")}),
     )
 
 

@@ -12,7 +12,7 @@ from tests.docs.pages import CLONE, DOCS
 from tollway import providers
 from tollway.cli import main
 from tollway.config.keys import VARIABLES, all_keys
-from tollway.control.kit.permissions import ROLES
+from tollway.control.api import role_matrix
 from tollway.core.errors import TollwayError
 from tollway.dataplane.listing import ModelNotFound
 from tollway.dataplane.routes import ROUTES
@@ -93,7 +93,7 @@ def test_every_variable_is_there() -> None:
 
 def test_every_route_is_there_with_its_method() -> None:
     rows = set(re.findall(r"^\| (\w+) \| `([^`]+)` \|", (REFERENCE / "routes.md").read_text(), re.MULTILINE))
-    assert rows == {(route.method, route.path) for route in ROUTES} | set(ROLES)
+    assert rows == {(route.method, route.path) for route in ROUTES} | set(role_matrix())
 
 
 def test_every_provider_is_there() -> None:

@@ -18,8 +18,9 @@ from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
 from tollway.control.api import create_app
-from tollway.control.keys.spending import window_charge
+from tollway.control.kit.spending import charge_of
 from tollway.control.services import KeyPolicy, Services
+from tollway.core.changes import Change
 from tollway.core.ids import hash_key
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import Principal
@@ -29,6 +30,7 @@ from tollway.policy.auth import Authenticator, find_credential
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.stores.sql.keys import SqlKeyStore
 from tollway.stores.sql.ledger import SqlLedgerStore
+from tollway.stores.sql.principals import key_scope
 
 MASTER_KEY = "sk-master-key-of-the-tests"
 PRICES = PriceBook.load()
@@ -71,7 +73,7 @@ class Management:
     authenticator: Authenticator
     clock: FakeClock
     told: list[str] = field(default_factory=list)
-    """Hashes that other workers were told about."""
+    """Ids that other workers were told about."""
 
     async def get(self, path: str, *, by: str = MASTER_KEY, **query: Any) -> httpx.Response:
         """A request with the key `by`."""
@@ -105,7 +107,7 @@ class Management:
                 "key_hash": principal.key_hash,
                 "user_id": principal.user_id or "",
                 "cost_nanos": nanos_from_dollars(dollars),
-                "charges": (window_charge(self.services, stored),),
+                "charges": (charge_of(self.services, key_scope(stored)),),
             }
             | fields,
         )
@@ -156,9 +158,9 @@ async def open_management(
         async def authenticate(headers: Mapping[bytes, bytes]) -> Principal:
             return await authenticator.authenticate(find_credential(headers))
 
-        async def changed(key_hash: str) -> None:
-            told.append(key_hash)
-            authenticator.drop(key_hash)
+        async def changed(change: Change) -> None:
+            told.append(change.id)
+            authenticator.changed(change)
 
         services = Services(
             engine=engine,

@@ -11,7 +11,7 @@ from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
 from tollway.app.estimate import estimate
 from tollway.app.keyfiles import load_or_create_key
-from tollway.app.late import Database, LateKeyStore, LateLedgerStore, LateProxiedTransport
+from tollway.app.late import Database, LateEntityStore, LateKeyStore, LateLedgerStore, LateProxiedTransport
 from tollway.app.management import LateManagement
 from tollway.app.runtime import Runtime, compiled
 from tollway.config.configuration import Configuration, ModelEntry
@@ -26,6 +26,7 @@ from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
+from tollway.policy.entities import Entities
 from tollway.ports.transport import Transport
 from tollway.routing.router import Router
 from tollway.stores.memory.counters import MemoryCounterStore
@@ -53,6 +54,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         size=settings.key_cache_size,
         grace_s=settings.key_grace_s,
     )
+    entities = Entities(
+        LateEntityStore(database), time.time, ttl_s=settings.key_cache_ttl_s, size=settings.key_cache_size
+    )
     transports = _transports()
     settler = Settler(counters, journal, metrics, estimate)
     gateway = Gateway(
@@ -62,6 +66,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         seed=ledger.seed,
         journal=journal,
         settler=settler,
+        entities=entities,
     )
 
     def current_settings() -> Settings:
@@ -105,6 +110,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         journal=journal,
         ledger=ledger,
         authenticator=authenticator,
+        entities=entities,
         metrics=metrics,
         transports=transports,
         gateway=gateway,

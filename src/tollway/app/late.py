@@ -14,9 +14,10 @@ import msgspec
 from typing_extensions import override
 
 from tollway.core.errors import StoreUnavailable
-from tollway.core.principal import Principal
+from tollway.core.principal import Entity, Principal
 from tollway.core.record import Charge, Record
 from tollway.db import upgrade
+from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore
 from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
@@ -24,6 +25,7 @@ from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from tollway.stores.sql.entities import SqlEntityStore
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
 
@@ -33,6 +35,7 @@ class Opened(msgspec.Struct, frozen=True):
 
     engine: AsyncEngine
     keys: SqlKeyStore
+    entities: SqlEntityStore
     ledger: SqlLedgerStore
 
 
@@ -81,15 +84,17 @@ class Database:
         await upgrade.upgrade(self.url)
         await asyncio.to_thread(_import_stores)
         from tollway.db.engine import open_engine
+        from tollway.stores.sql.entities import SqlEntityStore
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
 
         engine = open_engine(self.url)
-        return Opened(engine, SqlKeyStore(engine), SqlLedgerStore(engine))
+        return Opened(engine, SqlKeyStore(engine), SqlEntityStore(engine), SqlLedgerStore(engine))
 
 
 def _import_stores() -> None:
     """In a thread, since it takes long enough to be felt by calls in flight."""
+    import tollway.stores.sql.entities
     import tollway.stores.sql.keys
     import tollway.stores.sql.ledger  # noqa: F401
 
@@ -103,6 +108,18 @@ class LateKeyStore(KeyStore):
     @override
     async def find(self, key_hash: str) -> Principal | None:
         return await (await self._database.opened()).keys.find(key_hash)
+
+
+class LateEntityStore(EntityStore):
+    """`EntityStore` of a database that may not be open yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def find_entity(self, kind: EntityKind, id: str, *, default_budget_id: str | None = None) -> Entity | None:
+        entities = (await self._database.opened()).entities
+        return await entities.find_entity(kind, id, default_budget_id=default_budget_id)
 
 
 class LateLedgerStore(LedgerStore):

@@ -62,9 +62,6 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         credential = find_credential(headers, key_header=runtime.snapshot.settings.key_header)
         return await runtime.authenticator.authenticate(credential)
 
-    async def changed(key_hash: str) -> None:
-        runtime.authenticator.drop(key_hash)
-
     configuration = runtime.configuration
     services = Services(
         engine=opened.engine,
@@ -72,7 +69,7 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         ledger=runtime.ledger,
         spend=opened.ledger,
         authenticate=authenticate,
-        changed=changed,
+        changed=runtime.changed,
         clock=time.time,
         prices=runtime.prices,
         snapshot=lambda: runtime.snapshot,

@@ -13,12 +13,14 @@ from tollway.app.late import Database
 from tollway.config.compile import compile_snapshot
 from tollway.config.configuration import Configuration, ModelEntry, combine
 from tollway.config.problem import Problem
+from tollway.core.changes import Change
 from tollway.core.snapshot import Snapshot, TransportName
 from tollway.dataplane.asgi import App
 from tollway.dataplane.edge import Edge
 from tollway.gateway.run import Gateway
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
+from tollway.policy.entities import Entities
 from tollway.ports.transport import Transport
 from tollway.routing.router import Router
 from tollway.stores.memory.counters import MemoryCounterStore
@@ -48,6 +50,7 @@ class Runtime:
     journal: FileJournal
     ledger: Ledger
     authenticator: Authenticator
+    entities: Entities
     metrics: Metrics
     transports: Mapping[TransportName, Transport]
     gateway: Gateway
@@ -58,6 +61,11 @@ class Runtime:
     def snapshot(self) -> Snapshot:
         """What the data plane executes right now."""
         return self.gateway.router.snapshot
+
+    async def changed(self, change: Change) -> None:
+        """Something was created, changed or deleted: whoever keeps a copy of it forgets it."""
+        self.authenticator.changed(change)
+        self.entities.changed(change)
 
     def apply(self, configuration: Configuration) -> None:
         """Swaps in what a new configuration says about calls. Raises before anything has changed."""

@@ -24,7 +24,7 @@ def fields_for(origins: Mapping[str, Sourced], record: str) -> dict[str, Any]:
 
 
 def _in_units_of_field(key: Key, value: Any) -> Any:
-    return value if key.factor == 1 else int(value * key.factor)
+    return value if key.factor == 1 or value is None else round(value * key.factor)
 
 
 def server_settings(origins: dict[str, Sourced], environ: Mapping[str, str], findings: Findings) -> ServerSettings:

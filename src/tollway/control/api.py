@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from tollway import __version__
 from tollway.control import pages
-from tollway.control.keys.routes import router as keys
+from tollway.control.keys import permissions as key_permissions
+from tollway.control.keys import routes as keys
 from tollway.control.kit.errors import install_error_handlers
-from tollway.control.models.routes import router as models
+from tollway.control.kit.roles import Access, Matrix
+from tollway.control.models import permissions as model_permissions
+from tollway.control.models import routes as models
 from tollway.control.openapi import RouteRow
 from tollway.control.services import Services
-from tollway.control.spend.routes import router as spend
+from tollway.control.spend import permissions as spend_permissions
+from tollway.control.spend import routes as spend
+
+
+class Resource(NamedTuple):
+    """One part of the management plane: what it serves, and to whom."""
+
+    router: APIRouter
+    access: Matrix
+
+
+RESOURCES = (
+    Resource(keys.router, key_permissions.ACCESS),
+    Resource(spend.router, spend_permissions.ACCESS),
+    Resource(models.router, model_permissions.ACCESS),
+    Resource(pages.router, pages.ACCESS),
+)
+"""Everything that is served. A new resource is one line here."""
+
+
+def role_matrix() -> Matrix:
+    """Every row of every resource."""
+    merged: dict[tuple[str, str], Access] = {}
+    for resource in RESOURCES:
+        merged |= resource.access
+    return merged
 
 
 def create_app(services: Services, *, inference_routes: Sequence[RouteRow] = ()) -> FastAPI:
@@ -33,8 +62,9 @@ def create_app(services: Services, *, inference_routes: Sequence[RouteRow] = ())
         strict_content_type=False,  # curl without a content type is how half of all scripts call
     )
     app.state.services = services
+    app.state.matrix = role_matrix()
     app.state.inference_routes = inference_routes
     install_error_handlers(app)
-    for router in (keys, spend, models, pages.router):
-        app.include_router(router)
+    for resource in RESOURCES:
+        app.include_router(resource.router)
     return app

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from fastapi import FastAPI
 
-from tollway.control.kit.permissions import ROLES, Roles
+from tollway.control.kit.roles import NO_ROW, Access, Matrix
 
 
 class RouteRow(Protocol):
@@ -43,8 +43,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of everything that is served."""
     document = app.openapi()
     rows: Sequence[RouteRow] = app.state.inference_routes
+    matrix: Matrix = app.state.matrix
     paths: dict[str, dict[str, Any]] = {
-        path: {method: _with_roles(method, path, operation) for method, operation in operations.items()}
+        path: {
+            method: _with_roles(matrix.get((method.upper(), path), NO_ROW), operation)
+            for method, operation in operations.items()
+        }
         for path, operations in document["paths"].items()
     }
     for row in rows:
@@ -69,11 +73,10 @@ def _describe_row(row: RouteRow) -> dict[str, Any]:
     return operation
 
 
-def _with_roles(method: str, path: str, operation: dict[str, Any]) -> dict[str, Any]:
-    roles: Roles = ROLES.get((method.upper(), path), frozenset())
-    if roles is None:
+def _with_roles(access: Access, operation: dict[str, Any]) -> dict[str, Any]:
+    if access.roles is None:
         return {**operation, "security": []}
-    return {**operation, "security": [{"key": []}], "x-roles": sorted(roles)}
+    return {**operation, "security": [{"key": []}], "x-roles": sorted(access.roles)}
 
 
 def _names_in(path: str) -> list[str]:

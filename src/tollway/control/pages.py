@@ -9,10 +9,21 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.roles import PUBLIC, VIEWERS, Matrix, read
 from tollway.control.openapi import describe
 from tollway.core.errors import ClientError
 
 router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
+
+ACCESS: Matrix = {
+    ("GET", "/"): PUBLIC,
+    ("GET", "/docs"): PUBLIC,
+    ("GET", "/openapi.json"): PUBLIC,
+    ("GET", "/routes"): PUBLIC,
+    ("GET", "/ui"): PUBLIC,
+    ("GET", "/ui/"): PUBLIC,
+    ("GET", "/health/services"): read(VIEWERS),
+}
 
 SERVICES = frozenset(
     {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
+from tollway.core.changes import Change
 from tollway.core.principal import Principal
 from tollway.core.record import Charge
 from tollway.core.snapshot import Settings, Snapshot
@@ -55,8 +56,8 @@ class Services:
     spend: SpendStore
     authenticate: Callable[[Mapping[bytes, bytes]], Awaitable[Principal]]
     """Who sent these headers (names in lower case). Raises `Unauthenticated`."""
-    changed: Callable[[str], Awaitable[None]]
-    """Tells every worker that the key with this hash is not what it was."""
+    changed: Callable[[Change], Awaitable[None]]
+    """Tells every worker that something is not what it was."""
     clock: Callable[[], float]
     """Epoch seconds."""
     prices: PriceBook
@@ -78,7 +79,7 @@ def _services(request: Request) -> Services:
 
 
 def _caller(request: Request) -> Principal:
-    principal: Principal = request.state.principal
+    principal: Principal = request.state.actor.principal
     return principal
 
 

@@ -1,12 +1,60 @@
-"""Who is calling, and every limit that applies to them."""
+"""Who is calling, what they may use, and every limit that applies to them."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
 
-ScopeKind = Literal["api_key", "user", "team", "team_member", "organization", "end_user", "tag", "model_per_key"]
+ScopeKind = Literal[
+    "proxy",
+    "api_key",
+    "key_window",
+    "user",
+    "team",
+    "team_window",
+    "team_member",
+    "organization",
+    "project",
+    "end_user",
+    "tag",
+    "model_access_group",
+    "model_per_key",
+    "model_per_user",
+    "model_per_team",
+    "model_per_project",
+    "model_per_organization",
+    "model_per_end_user",
+]
+"""What counters are kept for. A `…_window` is one more budget of the same entity, over another period."""
+
+GrantKind = Literal["key", "user", "team", "org", "project", "customer"]
+"""Whose list of models it is, as the contract's error types name it (`team_model_access_denied`)."""
+
+Dependency = tuple[str, str]
+"""Kind and id of something that a principal was made from, as `core.changes` names it."""
+
+
+class Role(StrEnum):
+    """What a caller is, to the management plane. The names are the wire contract's."""
+
+    PROXY_ADMIN = "proxy_admin"
+    """Everything. The holder of the master key, and users with this role."""
+    PROXY_ADMIN_VIEWER = "proxy_admin_viewer"
+    """Sees everything, changes nothing."""
+    ORG_ADMIN = "org_admin"
+    """Manages the teams, users and keys of an organization."""
+    TEAM_ADMIN = "team_admin"
+    """Manages the members and keys of a team."""
+    INTERNAL_USER = "internal_user"
+    """Manages what is theirs. A key that belongs to nobody counts as one."""
+    INTERNAL_USER_VIEWER = "internal_user_viewer"
+    """Sees what is theirs, changes nothing."""
+    TEAM = "team"
+    """A key of a team that belongs to no user: service accounts."""
+    CUSTOMER = "customer"
+    """An end user of a caller; holds no key of Tollway's, so no route is open to it."""
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +72,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     tpm: int | None = None
     parallel: int | None = None
     budget_nanos: int | None = None
+    soft_budget_nanos: int | None = None
+    """Never refuses; crossing it is told."""
     budget_duration: str | None = None
     """Reset period (`30d`); None: the budget never resets."""
 
@@ -31,6 +81,14 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> tuple[str, str]:
         """Name of the counters."""
         return (self.kind, self.id)
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """The models that one owner allows. Every owner of a call has to allow its model."""
+
+    kind: GrantKind
+    models: frozenset[str]
+    """Public names, patterns with `*` and names of access groups; empty: all."""
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,22 +100,45 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Abbreviated key (`sk-...abcd`)."""
     is_admin: bool = False
     """Holder of the master key: limits and model lists do not apply."""
+    role: Role = Role.INTERNAL_USER
     user_id: str | None = None
     team_id: str | None = None
     organization_id: str | None = None
-    models: frozenset[str] = frozenset()
-    """Public names and patterns that may be called; empty: all."""
+    project_id: str | None = None
+    grants: tuple[Grant, ...] = ()
+    """What the key, its team, its user, … allow; an owner who allows all has none."""
     aliases: dict[str, str] = {}
     """Client's model name to the name to use instead."""
     allowed_routes: tuple[str, ...] = ()
     """Paths, prefixes (`/v1/*`) and route groups; empty: all."""
     is_blocked: bool = False
+    blocked_by: tuple[str, str] | None = None
+    """What else is blocked, and with it the key: (`Team`, its id)."""
     expires_at: float | None = None
     """Epoch seconds."""
+    valid_until: float | None = None
+    """Epoch seconds at which something in here changes by itself (a temporary budget ends); None: never."""
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     permissions: dict[str, Any] = {}
+    end_user_budget_id: str | None = None
+    """Budget of end users of this key who have none of their own."""
+    own: Scope | None = None
+    """The key's own limits: one of `scopes`."""
     scopes: tuple[Scope, ...] = ()
-    """Every entity whose limits apply to all calls of this key; the key itself comes first."""
+    """Every entity whose limits apply to all calls of this key, in the order in which the contract asks them."""
+    model_scopes: dict[str, tuple[Scope, ...]] = {}
+    """Further limits by public model name."""
+    depends_on: frozenset[Dependency] = frozenset()
+    """Everything whose change makes this principal out of date."""
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a single call names: its end user, a tag, an access group. Not part of the principal."""
+
+    scope: Scope
     model_scopes: dict[str, Scope] = {}
-    """Per-model limits of this key, by public model name."""
+    models: frozenset[str] = frozenset()
+    """Empty: all."""
+    default_model: str | None = None
+    is_blocked: bool = False

@@ -72,3 +72,4 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     error_message: str = ""
     charges: tuple[Charge, ...] = ()
     overhead_us: int = 0
+    project_id: str = ""

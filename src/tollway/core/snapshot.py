@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from tollway.core.price import UNKNOWN_PRICE, Price
+from tollway.core.principal import Scope
 
 Operation = Literal["chat", "completions", "embeddings"]
 OPERATIONS: tuple[Operation, ...] = ("chat", "completions", "embeddings")
@@ -142,6 +143,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ("*",)
     user_header: str | None = None
     is_metrics_key_required: bool = False
+    proxy_budget_nanos: int = 0
+    """Budget of everything that is not called with the master key; 0: none."""
+    proxy_budget_duration: str | None = None
+    end_user_budget_id: str | None = None
+    """Budget of end users who have none of their own."""
+    ignores_end_users: bool = False
+    """True: end users are neither metered nor limited."""
+
+    @property
+    def proxy_scope(self) -> Scope | None:
+        """The gateway's own budget, if it has one."""
+        if not self.proxy_budget_nanos:
+            return None
+        return Scope(
+            kind="proxy",
+            id="proxy",
+            budget_nanos=self.proxy_budget_nanos,
+            budget_duration=self.proxy_budget_duration,
+        )
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

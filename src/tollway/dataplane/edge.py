@@ -147,6 +147,7 @@ class Edge:
         credential = find_credential(call.headers, key_header=settings.key_header)
         principal = call.principal = await self._authenticator.authenticate(credential)
         access.check_route(principal, call.path)
+        access.check_inference(principal)
         call.raw_body = await read_body(receive, call.headers, settings.max_request_bytes)
         fields = read_fields(call.raw_body)
         call.controls = read_controls(fields, call.headers, principal, settings)

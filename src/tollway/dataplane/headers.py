@@ -101,9 +101,9 @@ def _field_value(text: str) -> bytes:
 
 def _key_headers(call: Call) -> list[Header]:
     """The key's limits, and its spend: with this call in it, or before it where a stream is only beginning."""
-    if not call.scopes:
+    scope = call.principal.own
+    if scope is None:
         return []
-    scope = call.scopes[0]
     headers: list[Header] = []
     if call.spent_nanos is not None:
         headers.append((b"x-litellm-key-spend", dollars(call.spent_nanos)))

@@ -10,6 +10,7 @@ from tollway.core.ids import new_record_id
 from tollway.core.principal import Principal, Scope
 from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
 from tollway.dialects.openai.request import Request
+from tollway.policy.entities import Named
 from tollway.ports.counters import Settled, Ticket
 
 Headers = dict[bytes, bytes]
@@ -49,6 +50,7 @@ class Call:
         "headers",
         "is_client_gone",
         "is_settled",
+        "named",
         "operation",
         "path",
         "path_model",
@@ -98,6 +100,8 @@ class Call:
         self.requested_model = ""
         self.group: ModelGroup | None = None
         self.deployment: Deployment | None = None
+        self.named: Named | None = None
+        """The end user, tags and access groups of this call; None: it names none."""
         self.scopes: tuple[Scope, ...] = ()
         self.ticket: Ticket | None = None
         self.upstream_body = b""
@@ -111,6 +115,11 @@ class Call:
         self.spent_nanos: int | None = None
         """What the key has spent in its window, as far as known."""
         self.is_client_gone = False
+
+    @property
+    def end_user(self) -> str:
+        """Whom the caller acts for, where that is metered."""
+        return "" if self.settings.ignores_end_users else self.controls.end_user
 
 
 def _call_id(given: bytes, otherwise: str) -> str:

@@ -29,6 +29,7 @@ from tollway.dialects.openai.wire import read_text
 from tollway.gateway.call import Call
 from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
 from tollway.policy import access, limits
+from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
 from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
@@ -67,8 +68,10 @@ class Gateway:
         seed: limits.Seed,
         journal: Journal,
         settler: Settler,
+        entities: Entities,
     ) -> None:
         self.router = router
+        self._entities = entities
         self._transports = transports
         self._counters = counters
         self._seed = limits.SharedSeed(seed)
@@ -81,6 +84,8 @@ class Gateway:
         Raises `TollwayError`; `settle_failure` must then be called with it, and after a cancellation `abandon`.
         """
         deployment = self._choose(call)
+        if call.end_user or call.controls.tags or (call.group is not None and call.group.access_groups):
+            await self._look_up_named(call)
         self._journal.check()
         await self._admit(call, deployment)
         response = await self._attempt(call, deployment)
@@ -127,6 +132,18 @@ class Gateway:
                 type="invalid_request_error",
             )
         return deployment
+
+    async def _look_up_named(self, call: Call) -> None:
+        """Finds the entities that this call alone names, and checks what they allow."""
+        group, principal = call.group, call.principal
+        assert group is not None
+        call.named = await self._entities.find(
+            end_user=call.end_user,
+            default_budget_id=principal.end_user_budget_id or call.settings.end_user_budget_id,
+            tags=call.controls.tags,
+            access_groups=group.access_groups,
+        )
+        access.check_customer(call.named.end_user, group.name, access_groups=group.access_groups)
 
     async def _admit(self, call: Call, deployment: Deployment) -> None:
         """Reserves an upper bound of what the call can use in every scope it touches."""
@@ -196,8 +213,8 @@ class Gateway:
             if b"json" in content_type:
                 raise _not_a_stream(await response.read(), deployment)
             await stream.peek(deployment)
-            if call.scopes:
-                call.spent_nanos = await self._counters.spent(call.scopes[0])
+            if call.principal.own is not None:
+                call.spent_nanos = await self._counters.spent(call.principal.own)
         except BaseException:
             response.close()
             raise
@@ -291,11 +308,22 @@ def client_gone() -> TollwayError:
 
 
 def _scopes(call: Call) -> tuple[Scope, ...]:
-    """Every entity whose limits the call touches: the key's, and its limits for this model."""
-    principal = call.principal
-    if principal.model_scopes and call.group is not None and call.group.name in principal.model_scopes:
-        return (*principal.scopes, principal.model_scopes[call.group.name])
-    return principal.scopes
+    """Every entity whose limits the call touches: what its key belongs to, what it names, and their limits for this
+    model."""
+    principal, named = call.principal, call.named
+    proxy = call.settings.proxy_scope
+    if not principal.model_scopes and named is None and proxy is None:
+        return principal.scopes
+    model = call.group.name if call.group is not None else ""
+    scopes = [*principal.scopes, *principal.model_scopes.get(model, ())]
+    if named is not None:
+        scopes += [entity.scope for entity in named.others]
+        if named.end_user is not None:
+            scopes.append(named.end_user.scope)
+            scopes += [scope for name, scope in named.end_user.model_scopes.items() if name == model]
+    if proxy is not None and not principal.is_admin:
+        scopes.append(proxy)
+    return tuple(scopes)
 
 
 def _output_bound(request: Request, deployment: Deployment, settings: Settings) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
 from tollway.accounting.pricing import cost_nanos
 from tollway.core.errors import TollwayError, UpstreamError
+from tollway.core.money import dollars_from_nanos
 from tollway.core.record import MASTER_KEY_ID, Record
 from tollway.core.snapshot import Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
@@ -15,6 +17,8 @@ from tollway.observability.counts import UNKNOWN, CallCounts, CallLabels, KeyBud
 from tollway.observability.metrics import Metrics
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
+
+logger = logging.getLogger(__name__)
 
 Estimate = Callable[[bytes, str, str, Operation], Awaitable[Usage]]
 """Counts a call that the provider did not: upstream body, text of the answer, model, operation."""
@@ -88,10 +92,21 @@ class Settler:
             cost_nanos=cost,
             is_priced=deployment.price.is_known,
         )
-        if call.settled is not None and call.scopes[0].budget_nanos is not None:
-            scope = call.scopes[0]
+        if call.settled is None:
+            return
+        for scope in call.settled.crossed:
+            self._metrics.record_soft_budget(scope.kind)
+            logger.warning(
+                "Soft budget reached: %s %s (%s), %s dollars",
+                scope.kind,
+                scope.id,
+                scope.label,
+                dollars_from_nanos(scope.soft_budget_nanos or 0),
+            )
+        scope_of_key = call.principal.own
+        if scope_of_key is not None and scope_of_key.budget_nanos is not None:
             self._metrics.record_key_budget(
-                scope.id, KeyBudget(scope.label, scope.budget_nanos or 0, call.settled.spent_nanos)
+                scope_of_key.id, KeyBudget(scope_of_key.label, scope_of_key.budget_nanos, call.settled.spent_nanos)
             )
 
     def _counts(self, call: Call, deployment: Deployment, error: TollwayError | None) -> CallCounts:
@@ -129,7 +144,8 @@ class Settler:
             user_id=principal.user_id or "",
             team_id=principal.team_id or "",
             organization_id=principal.organization_id or "",
-            end_user=controls.end_user,
+            project_id=principal.project_id or "",
+            end_user=call.end_user,
             model=deployment.model,
             model_group=call.group.name if call.group is not None else "",
             model_id=deployment.id,

@@ -120,6 +120,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     counts: Sequence[CallCounts]
     key_budgets: Mapping[str, KeyBudget]
+    soft_budgets_crossed: Mapping[str, int]
+    """How often, by kind of entity."""
     in_flight: int
     folded_calls: int
     gauges: Mapping[str, float]

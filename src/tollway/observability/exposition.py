@@ -209,6 +209,7 @@ def _lines(reading: Reading) -> Iterator[str]:
     for histogram in HISTOGRAMS:
         yield from _histogram_lines(histogram, reading.counts)
     yield from _key_budget_lines(reading.key_budgets)
+    yield from _soft_budget_lines(reading.soft_budgets_crossed)
     yield from _single_value_lines("litellm_in_flight_requests", "gauge", "Requests being processed", reading.in_flight)
     yield from _single_value_lines(
         "tollway_metrics_folded_calls_total",
@@ -260,6 +261,13 @@ def _key_budget_lines(budgets: Mapping[str, KeyBudget]) -> Iterator[str]:
         "litellm_remaining_api_key_budget_metric", "Budget of a key less its spend, in US dollars", _KEY, remaining
     )
     yield from _gauge_lines("litellm_api_key_max_budget_metric", "Budget of a key in US dollars", _KEY, maximum)
+
+
+def _soft_budget_lines(crossed: Mapping[str, int]) -> Iterator[str]:
+    name = "tollway_soft_budgets_crossed_total"
+    yield _head(name, "counter", "Soft budgets that spend has reached, by kind of entity")
+    for kind, count in crossed.items():
+        yield f"{name}{{{_labels(('scope',), (kind,))}}} {float(count)!r}\n"
 
 
 def _gauge_lines(

@@ -17,6 +17,7 @@ The names and labels on the wire are in `exposition`, which is imported by the f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -57,6 +58,7 @@ class Metrics:
         self._counts: dict[CallLabels, CallCounts] = {}
         self._other: CallCounts | None = None
         self._key_budgets: dict[str, KeyBudget] = {}
+        self._soft_budgets_crossed: Counter[str] = Counter()
 
     def record_call(
         self,
@@ -132,6 +134,10 @@ class Metrics:
         if key_hash in self._key_budgets or len(self._key_budgets) < self._max_label_sets:
             self._key_budgets[key_hash] = budget
 
+    def record_soft_budget(self, kind: str) -> None:
+        """Counts that the spend of some entity of this kind has reached its soft budget."""
+        self._soft_budgets_crossed[kind] += 1
+
     def forget_key(self, key_hash: str) -> None:
         """Drops a deleted key's gauges."""
         self._key_budgets.pop(key_hash, None)
@@ -148,6 +154,7 @@ class Metrics:
         return Reading(
             counts=counts if self._other is None else [*counts, self._other],
             key_budgets=dict(self._key_budgets),
+            soft_budgets_crossed=dict(self._soft_budgets_crossed),
             in_flight=self.in_flight,
             folded_calls=0 if self._other is None else self._other.calls,
             gauges={name: read() for name, read in self.gauges.items()},

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from tollway.core.errors import Forbidden
-from tollway.core.principal import Principal
+from tollway.core.principal import Entity, GrantKind, Principal, Role
 
 ALL_MODELS = "all-proxy-models"
 """In a list of models: every model. (`no-default-models` needs no rule: it is the name of none.)"""
@@ -52,26 +52,57 @@ def apply_alias(principal: Principal, model: str) -> str:
 
 
 def allows_model(principal: Principal, model: str, *, access_groups: frozenset[str] = frozenset()) -> bool:
-    """Whether the key may call `model`, whose deployments belong to `access_groups`."""
-    models = principal.models
-    return (
-        principal.is_admin
-        or not models
-        or model in models
-        or ALL_MODELS in models
-        or not models.isdisjoint(access_groups)
-        or model in _model_names(models)
-    )
+    """Whether the caller may call `model`, whose deployments belong to `access_groups`."""
+    return principal.is_admin or all(_covers(grant.models, model, access_groups) for grant in principal.grants)
 
 
 def check_model(principal: Principal, model: str, *, access_groups: frozenset[str] = frozenset()) -> None:
-    """Raises `Forbidden` unless `allows_model`. The text does not tell whether the model exists."""
-    if not allows_model(principal, model, access_groups=access_groups):
+    """Raises `Forbidden` for the first owner who does not allow `model`: key, team, user, project, organization.
+
+    The text does not tell whether the model exists, nor what others may use.
+    """
+    for grant in () if principal.is_admin else principal.grants:
+        if not _covers(grant.models, model, access_groups):
+            raise _denied(model, grant.kind)
+
+
+def check_customer(customer: Entity | None, model: str, *, access_groups: frozenset[str] = frozenset()) -> None:
+    """Raises `Forbidden` unless the end user may be served `model`."""
+    if customer is not None and customer.models and not _covers(customer.models, model, access_groups):
+        raise _denied(model, "customer")
+
+
+def _covers(models: frozenset[str], model: str, access_groups: frozenset[str]) -> bool:
+    return (
+        model in models or ALL_MODELS in models or not models.isdisjoint(access_groups) or model in _model_names(models)
+    )
+
+
+def _denied(model: str, kind: GrantKind) -> Forbidden:
+    return Forbidden(
+        f"The requested model '{model}' is not available for {_OWNERS[kind]}, or the model name is invalid. "
+        "Check the models available to you and try again.",
+        param="model",
+        type=f"{kind}_model_access_denied",
+    )
+
+
+_OWNERS: dict[GrantKind, str] = {
+    "key": "this API key",
+    "team": "the team of this API key",
+    "user": "the user of this API key",
+    "project": "the project of this API key",
+    "org": "the organization of this API key",
+    "customer": "this end user",
+}
+
+
+def check_inference(principal: Principal) -> None:
+    """Raises `Forbidden` for roles that only look."""
+    if principal.role is Role.PROXY_ADMIN_VIEWER:
         raise Forbidden(
-            f"The requested model '{model}' is not available for this API key, or the model name is invalid. "
-            "Check the models available to you and try again.",
-            param="model",
-            type="key_model_access_denied",
+            "User not allowed to access this OpenAI routes, role=proxy_admin_viewer. "
+            "Use a key of a user with another role for calls."
         )
 
 

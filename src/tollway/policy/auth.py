@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hmac import compare_digest
-from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
+from tollway.core.changes import Change
 from tollway.core.errors import StoreUnavailable, Unauthenticated
 from tollway.core.ids import abbreviate_key, hash_key
-from tollway.core.principal import Principal
+from tollway.core.principal import Principal, Role
 from tollway.core.record import MASTER_KEY_ID
+from tollway.policy.recently_used import RecentlyUsed
 from tollway.policy.single_flight import SingleFlight
 from tollway.ports.keys import KeyStore
 
@@ -89,37 +90,6 @@ def _in_query(query: bytes) -> bytes:
     return b""
 
 
-T = TypeVar("T")
-
-
-class _RecentlyUsed(Generic[T]):
-    """A bounded dictionary that forgets what was not used lately.
-
-    Two generations: when the young one is full it becomes the old one, and the old one is dropped. Using an entry moves
-    it to the young one. So a hit is one look-up, and nothing is sorted or linked.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._half = max(1, size // 2)
-        self._young: dict[str, T] = {}
-        self._old: dict[str, T] = {}
-
-    def get(self, key: str) -> T | None:
-        value = self._young.get(key)
-        if value is None and (value := self._old.pop(key, None)) is not None:
-            self.put(key, value)
-        return value
-
-    def put(self, key: str, value: T) -> None:
-        if len(self._young) >= self._half and key not in self._young:
-            self._young, self._old = {}, self._young
-        self._young[key] = value
-
-    def drop(self, key: str) -> None:
-        self._young.pop(key, None)
-        self._old.pop(key, None)
-
-
 class _Cached:
     __slots__ = ("fresh_until", "loaded_at", "principal")
 
@@ -132,9 +102,9 @@ class _Cached:
 class Authenticator:
     """Turns keys into principals.
 
-    A principal is loaded once and used for `ttl_s`; changes in between arrive through `drop`. While the store is away a
-    principal that was loaded before keeps working for another `grace_s`; other keys get 503, because nobody knows
-    whether they are good. Unknown keys are remembered for a second.
+    A principal is loaded once and used for `ttl_s`; changes in between arrive through `changed`. While the store is
+    away a principal that was loaded before keeps working for another `grace_s`; other keys get 503, because nobody
+    knows whether they are good. Unknown keys are remembered for a second.
     """
 
     def __init__(
@@ -149,13 +119,15 @@ class Authenticator:
     ) -> None:
         """`clock` gives epoch seconds; `size` bounds the principals kept."""
         self._master_key_hash = master_key_hash or ""
-        self._admin = Principal(key_hash=MASTER_KEY_ID, is_admin=True, user_id=ADMIN_USER_ID)
+        self._admin = Principal(key_hash=MASTER_KEY_ID, is_admin=True, role=Role.PROXY_ADMIN, user_id=ADMIN_USER_ID)
         self._store = store
         self._clock = clock
         self._ttl_s = ttl_s
         self._grace_s = grace_s
-        self._principals: _RecentlyUsed[_Cached] = _RecentlyUsed(size)
-        self._unknown: _RecentlyUsed[float] = _RecentlyUsed(_UNKNOWN_KEYS)
+        self._principals: RecentlyUsed[_Cached] = RecentlyUsed(
+            size, dependencies=lambda cached: cached.principal.depends_on
+        )
+        self._unknown: RecentlyUsed[float] = RecentlyUsed(_UNKNOWN_KEYS)
         self._flights: SingleFlight[tuple[str, int], Principal | None] = SingleFlight()
         self._version = 0
 
@@ -170,15 +142,22 @@ class Authenticator:
             principal = cached.principal
         else:
             principal = await self._look_up(credential, key_hash, cached, now)
-        if principal.is_blocked or (principal.expires_at is not None and principal.expires_at <= now):
+        if (
+            principal.is_blocked
+            or principal.blocked_by is not None
+            or (principal.expires_at is not None and principal.expires_at <= now)
+        ):
             raise _unusable(principal, now)
         return principal
 
-    def drop(self, key_hash: str) -> None:
-        """The key was created, changed or deleted: forget what is known of it, loads under way included."""
+    def changed(self, change: Change) -> None:
+        """Something was created, changed or deleted: forget what was made from it, loads under way included."""
         self._version += 1
-        self._principals.drop(key_hash)
-        self._unknown.drop(key_hash)
+        if change.kind == "key":
+            self._principals.drop(change.id)
+            self._unknown.drop(change.id)
+        else:
+            self._principals.drop_dependents((change.kind, change.id))
 
     async def _look_up(self, credential: str, key_hash: str, cached: _Cached | None, now: float) -> Principal:
         if not credential.startswith("sk-"):
@@ -210,7 +189,10 @@ class Authenticator:
             self._principals.drop(key_hash)
             self._unknown.put(key_hash, now + _UNKNOWN_KEY_TTL_S)
         else:
-            self._principals.put(key_hash, _Cached(principal, now, now + self._ttl_s))
+            fresh_until = now + self._ttl_s
+            if principal.valid_until is not None:
+                fresh_until = min(fresh_until, principal.valid_until)
+            self._principals.put(key_hash, _Cached(principal, now, fresh_until))
         return principal
 
 
@@ -218,6 +200,12 @@ def _unusable(principal: Principal, now: float) -> Unauthenticated:
     if principal.is_blocked:
         return Unauthenticated(
             "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.", param=_NO_PARAM
+        )
+    if principal.blocked_by is not None:
+        kind, name = principal.blocked_by
+        return Unauthenticated(
+            f"Authentication Error, {kind}={name} is blocked. Update via `/{kind.lower()}/unblock` if you're an admin.",
+            param=_NO_PARAM,
         )
     return Unauthenticated(
         f"Authentication Error - Expired Key. Key Expiry time {_utc(principal.expires_at or 0)} "

@@ -88,15 +88,28 @@ def refused(refusal: Refusal, *, settings: Settings, key_name: str = "") -> Clie
 _COST = "Budget has been exceeded! {entity} Current cost: {spent}, Max budget: {limit}"
 _SPEND = "ExceededBudget: {entity} over budget. Spend={spent}, Budget={limit}"
 
+_WINDOW = "ExceededBudget: {entity} over {duration} budget. Spend=${spent}, Limit=${limit}"
+_MODEL = "{entity}, exceeded budget for model={model}. Spend={spent}, Budget={limit}"
+
 _OVER_BUDGET: dict[ScopeKind, tuple[str, str]] = {
+    "proxy": ("Budget has been exceeded! Current cost: {spent}, Max budget: {limit}", ""),
     "api_key": (_COST, "Key={label}{key_name}"),
+    "key_window": (_WINDOW, "Key={label}{key_name}"),
     "user": (_SPEND, "User={id}"),
     "team": (_COST, "Team={id}"),
+    "team_window": (_WINDOW, "Team={label}"),
     "team_member": (_COST, "TeamMember={id}"),
     "organization": (_COST, "Organization={id}"),
+    "project": (_COST, "Project={id}"),
     "end_user": (_SPEND, "End User={id}"),
     "tag": (_COST, "Tag={id}"),
-    "model_per_key": (_SPEND, "Key:Model={id}"),
+    "model_access_group": (_COST, "Model access group={id}"),
+    "model_per_key": (_MODEL, "LiteLLM Virtual Key: {owner}, key_alias: {key_name}"),
+    "model_per_user": (_MODEL, "LiteLLM User: {owner}"),
+    "model_per_team": (_MODEL, "LiteLLM Team: {owner}"),
+    "model_per_project": (_MODEL, "LiteLLM Project: {owner}"),
+    "model_per_organization": (_MODEL, "LiteLLM Organization: {owner}"),
+    "model_per_end_user": (_MODEL, "LiteLLM End User: {owner}"),
 }
 """Wording by kind of scope: the sentence, and how it names the entity."""
 
@@ -108,11 +121,16 @@ def _over_budget(refusal: Refusal, key_name: str) -> str:
         id=scope.id,
         label=scope.label if scope.label not in ("", scope.kind) else "key",
         key_name=f" ({key_name})" if key_name else "",
+        owner=scope.id.removesuffix(f":{scope.label}"),
     )
     resets = f"resets at {_utc(refusal.resets_at)}" if refusal.resets_at else "never resets"
     return (
         sentence.format(
-            entity=entity, spent=dollars_from_nanos(refusal.spent_nanos), limit=dollars_from_nanos(refusal.limit)
+            entity=entity,
+            spent=dollars_from_nanos(refusal.spent_nanos),
+            limit=dollars_from_nanos(refusal.limit),
+            duration=scope.budget_duration,
+            model=scope.label,
         )
         + f" (window: {scope.budget_duration or 'whole lifetime'}, {resets})"
     )

@@ -33,10 +33,13 @@ class Ticket(Protocol):
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
-    """What a settlement did: the spend windows to name in the record, and the first scope's spend after it."""
+    """What a settlement did: the spend windows to name in the record, and what changed in them."""
 
     charges: tuple[Charge, ...]
     spent_nanos: int
+    """The key's spend after it."""
+    crossed: tuple[Scope, ...] = ()
+    """Scopes whose soft budget this settlement has reached."""
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.management import Management, error_of, good, open_management
 
-from tollway.control.kit.permissions import ROLES
+from tollway.control.api import role_matrix
 from tollway.dataplane.routes import ROUTES
 
 
@@ -26,7 +26,7 @@ async def test_both_planes_are_described_in_one_document(management: Management)
     assert paths["/key/generate"]["post"]["x-roles"] == ["proxy_admin"]
     assert paths["/engines/{model}/chat/completions"]["post"]["parameters"][0]["name"] == "model"
     pages = {"/", "/docs", "/openapi.json", "/routes", "/ui", "/ui/", "/health/services"}
-    assert {path for _, path in ROLES} - pages <= paths.keys()
+    assert {path for _, path in role_matrix()} - pages <= paths.keys()
 
 
 async def test_routes_are_listed(management: Management) -> None:

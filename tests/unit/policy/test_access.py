@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tollway.core.errors import Forbidden
-from tollway.core.principal import Principal
+from tollway.core.principal import Grant, Principal
 from tollway.policy.access import (
     ROUTE_GROUPS,
     RouteForbidden,
@@ -16,7 +16,8 @@ from tollway.policy.access import (
 
 
 def holder(*models: str, is_admin: bool = False) -> Principal:
-    return Principal(key_hash="h", models=frozenset(models), is_admin=is_admin)
+    grants = (Grant("key", frozenset(models)),) if models else ()
+    return Principal(key_hash="h", grants=grants, is_admin=is_admin)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import gc
 import pytest
 from tests.support.clock import FakeClock
 
+from tollway.core.changes import Change
 from tollway.core.errors import StoreUnavailable, Unauthenticated
 from tollway.core.ids import hash_key
 from tollway.core.principal import Principal
@@ -173,7 +174,7 @@ async def test_a_key_made_after_it_was_tried_works_once_the_change_is_known(
 ) -> None:
     await rejection(authenticator, KEY)
     keys.add(KEY)
-    authenticator.drop(hash_key(KEY))
+    authenticator.changed(Change("key", hash_key(KEY)))
     await authenticator.authenticate(KEY)
 
 
@@ -216,7 +217,7 @@ async def test_a_dropped_key_is_loaded_anew(authenticator: Authenticator, keys: 
     await authenticator.authenticate(KEY)
     keys.add(KEY, is_blocked=True)
     await authenticator.authenticate(KEY)
-    authenticator.drop(hash_key(KEY))
+    authenticator.changed(Change("key", hash_key(KEY)))
     await rejection(authenticator, KEY)
 
 
@@ -257,7 +258,7 @@ async def test_a_load_that_began_before_a_change_does_not_bring_the_old_key_back
     await asyncio.sleep(0)
     assert len(keys.asked) == 1
     keys.add(KEY, is_blocked=True)
-    authenticator.drop(hash_key(KEY))
+    authenticator.changed(Change("key", hash_key(KEY)))
     late = asyncio.create_task(authenticator.authenticate(KEY))
     await asyncio.sleep(0)
     keys.gate.set()

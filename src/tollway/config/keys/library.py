@@ -26,6 +26,7 @@ from tollway.config.kinds import (
     VERIFICATION,
     choice,
 )  # fmt: skip
+from tollway.core.money import NANOS_PER_DOLLAR
 
 _NO_RETRY = "every call is tried once; the client's own retries apply"
 _NO_FALLBACK = "a call fails with its deployment; give several deployments one `model_name` to spread them"
@@ -125,15 +126,15 @@ _MONEY = (
     supported("default_key_generate_params", MAPPING, "T1", "What a new key gets where the request is silent.", default={}),
     supported("upperbound_key_generate_params", MAPPING, "T1", "The most a new key may get.", default={}),
     later("key_generation_settings", MAPPING, "T1", "Who may make keys."),
-    later("max_budget", MONEY, "T1", "Budget of the whole gateway.", default=0, remedy=_ON_KEYS),
-    later("budget_duration", DURATION, "T1", "Period of that budget.", remedy=_ON_KEYS),
+    supported("max_budget", MONEY, "T1", "Budget of the whole gateway; 0: none.", default=0, sets="data_plane.proxy_budget_nanos", factor=NANOS_PER_DOLLAR),
+    supported("budget_duration", DURATION, "T1", "Period of that budget.", sets="data_plane.proxy_budget_duration"),
     later("max_user_budget", MONEY, "T1", "Budget of a user who has none.", remedy=_ON_KEYS),
     later("max_internal_user_budget", MONEY, "T1", "Budget of a new user.", remedy=_ON_KEYS),
     later("default_max_internal_user_budget", MONEY, "T1", "Budget of a new user.", remedy=_ON_KEYS),
     later("internal_user_budget_duration", DURATION, "T1", "Period of a new user's budget.", remedy=_ON_KEYS),
     later("max_end_user_budget", MONEY, "T1", "Budget of an end user.", remedy=_ON_KEYS),
-    later("max_end_user_budget_id", TEXT, "T1", "Named budget of an end user.", remedy=_ON_KEYS),
-    later("disable_end_user_cost_tracking", FLAG, "T1", "Do not meter by end user."),
+    supported("max_end_user_budget_id", TEXT, "T1", "Budget (`/budget/new`) of an end user who has none.", sets="data_plane.end_user_budget_id"),
+    supported("disable_end_user_cost_tracking", FLAG, "T1", "Do not meter by end user.", default=False, sets="data_plane.ignores_end_users"),
     accepted("enable_end_user_cost_tracking_prometheus_only", FLAG, "T1", "Label metrics by end user."),
     accepted("disable_end_user_cost_tracking_prometheus_only", FLAG, "T1", "Do not label metrics by end user; Tollway does not."),
     later("validate_end_user_id_in_db", FLAG, "T1", "Refuse end users that are not known."),

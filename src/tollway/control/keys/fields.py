@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from tollway.control.kit.limits import DURATIONS, check_duration, check_limits, limit_values
 from tollway.control.services import KeyPolicy
 from tollway.core.errors import InvalidRequest
-from tollway.core.money import nanos_from_dollars
-from tollway.core.windows import expires_at, window
-from tollway.stores.sql.keys import VirtualKey
+from tollway.core.windows import expires_at
+from tollway.stores.sql.virtual_key import VirtualKey
 
 COLUMNS = {
     "key_alias": "key_alias",
@@ -28,17 +28,11 @@ COLUMNS = {
     "aliases": "aliases",
     "allowed_routes": "allowed_routes",
     "permissions": "permissions",
-    "rpm_limit": "rpm_limit",
-    "tpm_limit": "tpm_limit",
-    "max_parallel_requests": "parallel_limit",
-    "budget_duration": "budget_duration",
     "key_type": "key_type",
     "auto_rotate": "auto_rotate",
     "rotation_interval": "rotation_interval",
 }
 """Fields with a column of their own, as they are."""
-
-MONEY = {"max_budget": "max_budget_nanos", "soft_budget": "soft_budget_nanos"}
 
 RESERVED_METADATA = frozenset(
     {
@@ -88,10 +82,6 @@ _ROUTE_PRESETS = {
     "default": [],
 }
 
-_COUNTS = ("rpm_limit", "tpm_limit", "tpd_limit", "max_parallel_requests")
-_MAX_COUNT = 2**63 - 1
-_MAX_DOLLARS = 9_000_000_000
-
 
 def amend(key: VirtualKey, changes: Mapping[str, Any], *, now: float) -> VirtualKey:
     """The key with these fields changed; null clears one. Raises `InvalidRequest`."""
@@ -104,9 +94,7 @@ def amend(key: VirtualKey, changes: Mapping[str, Any], *, now: float) -> Virtual
     }
     if changes.get("key_type") and not changes.get("allowed_routes"):
         values["allowed_routes"] = _ROUTE_PRESETS[changes["key_type"]]
-    for name, column in MONEY.items():
-        if name in changes:
-            values[column] = None if changes[name] is None else nanos_from_dollars(changes[name])
+    values |= limit_values(changes)
     if "duration" in changes:
         values["expires_at"] = _expiry(changes["duration"], now)
     values["metadata"] = _merge_metadata(key.metadata, changes)
@@ -116,38 +104,11 @@ def amend(key: VirtualKey, changes: Mapping[str, Any], *, now: float) -> Virtual
 
 def check_fields(changes: Mapping[str, Any], *, now: float) -> None:
     """Raises `InvalidRequest` naming the first field whose value cannot be."""
-    for name in (*MONEY, "spend", "temp_budget_increase"):
-        check_dollars(name, changes.get(name))
-    for name in _COUNTS:
-        _check_count(name, changes.get(name))
-    for name in ("model_rpm_limit", "model_tpm_limit"):
-        for model, limit in (changes.get(name) or {}).items():
-            _check_count(f"{name}[{model!r}]", limit, field=name)
-    for name, read in _DURATIONS.items():
-        if changes.get(name) is not None and (name, changes[name]) != ("duration", "-1"):
-            _check_duration(name, changes[name], read, now)
+    check_limits(changes, now=now)
     if changes.get("auto_rotate") and not changes.get("rotation_interval"):
         raise InvalidRequest(
             "auto_rotate needs a rotation_interval, like '30d'.", param="rotation_interval", type="bad_request_error"
         )
-    if (changes.get("temp_budget_increase") is None) != (changes.get("temp_budget_expiry") is None):
-        raise InvalidRequest(
-            "temp_budget_increase and temp_budget_expiry go together: send both, or neither.",
-            param="temp_budget_increase",
-            type="bad_request_error",
-        )
-
-
-def check_dollars(name: str, dollars: float | None) -> None:
-    """Raises `InvalidRequest` for an amount that is negative, not finite or beyond counting."""
-    if dollars is None:
-        return
-    if not math.isfinite(dollars) or dollars < 0:
-        raise InvalidRequest(
-            f"{name} must be a non-negative finite number. Received: {dollars}", type="bad_request_error"
-        )
-    if dollars > _MAX_DOLLARS:
-        raise InvalidRequest(f"{name} must be at most {_MAX_DOLLARS}. Received: {dollars}", type="bad_request_error")
 
 
 def fill_defaults(changes: Mapping[str, Any], policy: KeyPolicy) -> dict[str, Any]:
@@ -176,51 +137,17 @@ def check_ceilings(changes: Mapping[str, Any], policy: KeyPolicy, *, now: float)
 
 
 def _size(name: str, value: Any, now: float) -> float:
-    read = _DURATIONS.get(name)
+    read = DURATIONS.get(name)
     if read is None:
         return float(value)
     if value == "-1":
         return math.inf
-    _check_duration(name, value, read, now)
+    check_duration(name, value, read, now)
     return read(value, now)
 
 
 def _is_empty(value: Any) -> bool:
     return value is None or value in ([], {})
-
-
-def _check_count(name: str, count: int | None, *, field: str | None = None) -> None:
-    if count is not None and not 0 <= count <= _MAX_COUNT:
-        raise InvalidRequest(
-            f"{name} must be a non-negative 64-bit integer. Received: {count}",
-            param=field or name,
-            type="bad_request_error",
-        )
-
-
-def _check_duration(name: str, text: str, read: Callable[[str, float], float], now: float) -> None:
-    try:
-        read(text, now)
-    except ValueError as error:
-        raise InvalidRequest(str(error), param=name, type="bad_request_error") from None
-
-
-def _window_length(duration: str, now: float) -> float:
-    start, end = window(duration, now)
-    return end - start
-
-
-def _lifetime(duration: str, now: float) -> float:
-    return expires_at(duration, now) - now
-
-
-_DURATIONS: Mapping[str, Callable[[str, float], float]] = {
-    "duration": _lifetime,
-    "budget_duration": _window_length,
-    "rotation_interval": _lifetime,
-    "grace_period": _lifetime,
-}
-"""How long each is, in seconds."""
 
 
 def _expiry(duration: str | None, now: float) -> datetime | None:

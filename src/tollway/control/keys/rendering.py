@@ -19,7 +19,7 @@ from tollway.control.keys.schemas import (
 )
 from tollway.core.money import dollars_from_nanos
 from tollway.core.windows import expires_at
-from tollway.stores.sql.keys import VirtualKey
+from tollway.stores.sql.virtual_key import VirtualKey
 
 Status = Literal["active", "expired", "revoked", "deleted"]
 

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tollway.control.kit.pagination import Page
 from tollway.core.errors import Conflict
 from tollway.db.keys import deleted_keys, retired_key_hashes, virtual_keys
-from tollway.stores.sql.keys import VirtualKey, key_from_row
+from tollway.stores.sql.limited import from_row
+from tollway.stores.sql.virtual_key import VirtualKey
 
 _COLUMNS = frozenset(virtual_keys.columns.keys())
 
@@ -162,10 +163,10 @@ class KeyRepository:
 
     async def _first(self, query: Select[Any]) -> VirtualKey | None:
         row = (await self._connection.execute(query)).first()
-        return key_from_row(row) if row else None
+        return from_row(VirtualKey, row) if row else None
 
     async def _all(self, query: Select[Any]) -> list[VirtualKey]:
-        return [key_from_row(row) for row in await self._connection.execute(query)]
+        return [from_row(VirtualKey, row) for row in await self._connection.execute(query)]
 
 
 @contextmanager

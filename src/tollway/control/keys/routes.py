@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from tollway.control.keys.rendering import (
     render_blocked,
@@ -38,10 +38,10 @@ from tollway.control.keys.schemas import (
 )
 from tollway.control.keys.service import KeyService, hash_of
 from tollway.control.kit.body import warn
+from tollway.control.kit.context import ActorDep, ContextDep
 from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.guard import GuardedRoute
 from tollway.control.kit.pagination import Page
-from tollway.control.services import Caller, ServicesDep
 from tollway.core.errors import InvalidRequest
 from tollway.core.money import dollars_from_nanos
 
@@ -54,10 +54,8 @@ _SORTS: tuple[SortColumn | Literal["spend"], ...] = (
 )
 
 
-def _key_service(
-    services: ServicesDep, caller: Caller, litellm_changed_by: Annotated[str | None, Header()] = None
-) -> KeyService:
-    return KeyService(services, caller, changed_by=litellm_changed_by)
+def _key_service(context: ContextDep) -> KeyService:
+    return KeyService(context)
 
 
 Keys = Annotated[KeyService, Depends(_key_service)]
@@ -72,9 +70,9 @@ async def generate_key(body: KeyCreate, response: Response, keys: Keys) -> KeyGe
 
 
 @router.get("/key/info")
-async def show_key(keys: Keys, caller: Caller, key: str | None = None) -> KeyInfoAnswer:
+async def show_key(keys: Keys, actor: ActorDep, key: str | None = None) -> KeyInfoAnswer:
     """A key, by its value or its hash; without one, the key that asks."""
-    name = key or caller.key_hash
+    name = key or actor.key_hash
     found = await keys.find(name)
     return KeyInfoAnswer(key=name, info=render_info(found.key, found.spend, keys.now))
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
-from tollway.control.kit.body import Body
+from tollway.control.kit.body import Body, Dollars, Name
 
 KeyType = Literal["default", "llm_api", "management", "read_only"]
 LimitType = Literal["best_effort_throughput", "guaranteed_throughput", "dynamic"]
-
-
-def _none_if_empty(value: Any) -> Any:
-    return None if value == "" else value
-
-
-Dollars = Annotated[float | None, BeforeValidator(_none_if_empty)]
-Name = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
 class RouterSettings(BaseModel):

@@ -12,21 +12,23 @@ from typing import NamedTuple
 
 import msgspec
 
-from tollway.control.keys.fields import amend, check_ceilings, check_dollars, check_fields, fill_defaults
+from tollway.control.keys.fields import amend, check_ceilings, check_fields, fill_defaults
 from tollway.control.keys.rendering import KeySpend
 from tollway.control.keys.repository import KeyQuery, KeyRepository, SortColumn
 from tollway.control.keys.schemas import KeyCreate, KeyNames, KeyRegenerate, KeyUpdate
-from tollway.control.keys.spending import nanos_by_key, set_spend, spend_by_key
+from tollway.control.keys.spending import ids_of, nanos_by_key, set_key_spend, spend_by_key
+from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.errors import reject_missing
+from tollway.control.kit.limits import check_dollars
 from tollway.control.kit.pagination import Page
-from tollway.control.services import Services
+from tollway.control.kit.spending import carry_spend
 from tollway.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from tollway.core.ids import abbreviate_key, hash_key, new_virtual_key
 from tollway.core.money import dollars_from_nanos, nanos_from_dollars
-from tollway.core.principal import Principal
 from tollway.core.windows import expires_at
-from tollway.db.engine import reading, writing
-from tollway.stores.sql.keys import VirtualKey
+from tollway.db.engine import reading
+from tollway.stores.sql.principals import key_scope
+from tollway.stores.sql.virtual_key import VirtualKey
 
 _HASH_LENGTH = 64
 
@@ -49,13 +51,12 @@ class Issued(NamedTuple):
 class KeyService:
     """Keys, for one request."""
 
-    def __init__(self, services: Services, caller: Principal, *, changed_by: str | None = None) -> None:
-        """`changed_by`: on whose behalf the caller says to act (`litellm-changed-by`)."""
-        self._services = services
-        self._caller = caller
-        self._changed_by = changed_by
-        self._now_s = services.clock()
-        self.now = datetime.fromtimestamp(self._now_s, UTC)
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._services = context.services
+        self._actor = context.actor
+        self._now_s = context.now_s
+        self.now = context.now
 
     async def generate(self, body: KeyCreate) -> Issued:
         """Makes a key."""
@@ -68,27 +69,27 @@ class KeyService:
             spend_id=key_hash,
             key_name=abbreviate_key(plaintext) if policy.shows_key_name else None,
             created_at=self.now,
-            created_by=self._caller.user_id,
+            created_by=self._actor.user_id,
             updated_at=self.now,
-            updated_by=self._caller.user_id,
+            updated_by=self._actor.user_id,
         )
         key = amend(blank, changes, now=self._now_s)
-        async with writing(self._services.engine) as connection:
-            keys = KeyRepository(connection)
+        async with changing(self._context) as unit:
+            keys = KeyRepository(unit.connection)
             await self._check_value_is_free(keys, key_hash)
             await keys.check_alias_is_free(key)
             await keys.insert(key)
-        await self._services.changed(key_hash)
+            self._note(unit, "created", None, key, [key_hash])
         # A custom value may have been a key before, and spent: a new key begins where it is told to.
         if body.key is not None or body.spend:
-            await set_spend(self._services, key, nanos_from_dollars(body.spend or 0), caller=self._caller)
+            await set_key_spend(self._context, key, nanos_from_dollars(body.spend or 0))
         return Issued(key, plaintext, await self._spend(key))
 
     async def find(self, name: str) -> Spent:
         """A key by its value or hash, from the archive if need be. Raises `NotFound`."""
         key_hash = hash_of(name)
-        if not self._caller.is_admin and key_hash != self._caller.key_hash:
-            raise Forbidden("You are not allowed to access this key's info. Your role=internal_user")
+        if not self._actor.sees_everything and key_hash != self._actor.key_hash:
+            raise Forbidden(f"You are not allowed to access this key's info. Your role={self._actor.role}")
         async with reading(self._services.engine) as connection:
             keys = KeyRepository(connection)
             key = await keys.find(key_hash) or await keys.find_deleted(key_hash)
@@ -107,16 +108,15 @@ class KeyService:
     async def update(self, body: KeyUpdate) -> Spent:
         """Changes the fields that were sent."""
         changes = check_ceilings(body.changes(), self._services.key_policy, now=self._now_s)
-        async with writing(self._services.engine) as connection:
-            keys = KeyRepository(connection)
+        async with changing(self._context) as unit:
+            keys = KeyRepository(unit.connection)
             before = await self._named(keys, body)
             if body.key is None:
                 changes.pop("key_alias")  # it said which key, not what to call it
             key = self._touch(amend(before, changes, now=self._now_s))
             await keys.check_alias_is_free(key)
             await keys.replace(before.key_hash, key)
-            hashes = [key.key_hash, *await keys.find_retired(key.spend_id)]
-        await self._announce(hashes)
+            self._note(unit, "updated", before, key, [key.key_hash, *await keys.find_retired(key.spend_id)])
         await self._carry_spend(before, key, changes.get("spend"))
         return Spent(key, await self._spend(key))
 
@@ -124,13 +124,13 @@ class KeyService:
         """Blocks or unblocks a key."""
         if not (name.startswith("sk-") or len(name) == _HASH_LENGTH):
             raise InvalidRequest("Invalid key format.", param="key", type="bad_request_error")
-        async with writing(self._services.engine) as connection:
-            keys = KeyRepository(connection)
+        async with changing(self._context) as unit:
+            keys = KeyRepository(unit.connection)
             before = await self._existing(keys, name)
             key = self._touch(msgspec.structs.replace(before, is_blocked=is_blocked))
             await keys.replace(key.key_hash, key)
-            hashes = [key.key_hash, *await keys.find_retired(key.spend_id)]
-        await self._announce(hashes)
+            action = "blocked" if is_blocked else "unblocked"
+            self._note(unit, action, before, key, [key.key_hash, *await keys.find_retired(key.spend_id)])
         return Spent(key, await self._spend(key))
 
     async def delete(self, body: KeyNames) -> list[str]:
@@ -139,8 +139,8 @@ class KeyService:
         names = body.keys or body.key_aliases
         if not names:
             reject_missing("keys")
-        async with writing(self._services.engine) as connection:
-            keys = KeyRepository(connection)
+        async with changing(self._context) as unit:
+            keys = KeyRepository(unit.connection)
             found: dict[str, VirtualKey] = {}
             for name in names:
                 key = await (keys.find_by_alias(name) if by_alias else keys.find(hash_of(name)))
@@ -150,14 +150,14 @@ class KeyService:
             await keys.archive(
                 unique,
                 at=self.now,
-                by=self._changed_by or self._caller.user_id,
-                by_key=self._caller.key_hash,
-                changed_by=self._changed_by,
+                by=self._context.changed_by or self._actor.user_id,
+                by_key=self._actor.key_hash,
+                changed_by=self._context.changed_by,
             )
-            hashes = [name for key in unique for name in (key.key_hash, *await keys.find_retired(key.spend_id))]
+            for key in unique:
+                self._note(unit, "deleted", key, None, [key.key_hash, *await keys.find_retired(key.spend_id)])
         if not found:
             raise NotFound("No keys found", param="keys")
-        await self._announce(hashes)
         return [name for name in names if name in found]
 
     async def regenerate(self, name: str, body: KeyRegenerate) -> Issued:
@@ -176,8 +176,8 @@ class KeyService:
         changes = check_ceilings(changes, policy, now=self._now_s)
         plaintext = self._new_value(body.new_key, policy.entropy_bytes)
         works_until = datetime.fromtimestamp(expires_at(grace, self._now_s), UTC) if grace else self.now
-        async with writing(self._services.engine) as connection:
-            keys = KeyRepository(connection)
+        async with changing(self._context) as unit:
+            keys = KeyRepository(unit.connection)
             before = await keys.find(hash_of(name))
             if before is None:
                 raise NotFound(f"Key {_shown(name)} not found.", param="key")
@@ -193,8 +193,7 @@ class KeyService:
             await keys.check_alias_is_free(key)
             await keys.retire_hash(before, at=self.now, works_until=works_until)
             await keys.replace(before.key_hash, key)
-            hashes = [key.key_hash, *await keys.find_retired(key.spend_id)]
-        await self._announce(hashes)
+            self._note(unit, "rotated", before, key, [key.key_hash, *await keys.find_retired(key.spend_id)])
         await self._carry_spend(before, key, changes.get("spend"))
         return Issued(key, plaintext, await self._spend(key))
 
@@ -218,15 +217,15 @@ class KeyService:
                 param="reset_to",
                 type="bad_request_error",
             )
-        await set_spend(self._services, key, wanted, caller=self._caller)
+        await set_key_spend(self._context, key, wanted)
         return Spent(key, await self._spend(key)), dollars_from_nanos(before)
 
     async def list_page(
         self, query: KeyQuery, page: Page, *, sort_by: SortColumn | None, is_descending: bool
     ) -> tuple[list[VirtualKey], int]:
         """A page of the keys the caller may see, and how many there are. `sort_by` None: by spend."""
-        if not self._caller.is_admin:
-            owner = (self._caller.key_hash, self._caller.user_id)
+        if not self._actor.sees_everything:
+            owner = (self._actor.key_hash, self._actor.user_id)
             query = msgspec.structs.replace(query, owner=owner)
         async with reading(self._services.engine) as connection:
             keys = KeyRepository(connection)
@@ -289,20 +288,30 @@ class KeyService:
             raise Conflict("This key value is in use, or was used before. Choose another one.", param="key")
 
     def _touch(self, key: VirtualKey) -> VirtualKey:
-        by = self._caller.user_id
+        by = self._actor.user_id
         return msgspec.structs.replace(key, updated_at=self.now, updated_by=by, settings_updated_at=self.now)
 
-    async def _announce(self, hashes: Sequence[str]) -> None:
+    def _note(
+        self,
+        unit: Unit,
+        action: str,
+        before: VirtualKey | None,
+        after: VirtualKey | None,
+        hashes: Iterable[str],
+    ) -> None:
+        """For the audit log, and for every worker that may know the key under one of these hashes."""
+        named = after or before
+        assert named is not None
+        unit.audit(action, "LiteLLM_VerificationToken", named.key_hash, before=before, after=after)
         for key_hash in hashes:
-            await self._services.changed(key_hash)
+            unit.tell("key", key_hash)
 
     async def _carry_spend(self, before: VirtualKey, after: VirtualKey, forced: float | None) -> None:
         """Sets the spend that was asked for, or takes it along into the window of a new budget_duration."""
         if forced is not None:
-            await set_spend(self._services, after, nanos_from_dollars(forced), caller=self._caller)
-        elif before.budget_duration != after.budget_duration:
-            spent = (await self._spend(before)).nanos
-            await set_spend(self._services, after, spent, caller=self._caller)
+            await set_key_spend(self._context, after, nanos_from_dollars(forced))
+        else:
+            await carry_spend(self._context, key_scope(before), key_scope(after), **ids_of(after))
 
     async def _spend(self, key: VirtualKey) -> KeySpend:
         return (await spend_by_key(self._services, [key]))[key.key_hash]

@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
-import msgspec
-
 from tollway.control.keys.rendering import KeySpend
+from tollway.control.kit.context import Context
+from tollway.control.kit.spending import resets_at, set_spend, spent_nanos
 from tollway.control.services import Services
-from tollway.core.money import dollars_from_nanos
-from tollway.core.principal import Principal
-from tollway.core.record import Charge
-from tollway.core.windows import FOREVER, Window, window
 from tollway.ports.spend import RecordFilter
-from tollway.stores.sql.keys import VirtualKey
+from tollway.stores.sql.principals import key_scope
+from tollway.stores.sql.virtual_key import VirtualKey
 
-_CHARGES_PER_QUERY = 1000
-"""Databases bound the parameters of a statement."""
 _ALL_DAYS = (date(2000, 1, 1), date(9999, 12, 31))
-
-
-def window_charge(services: Services, key: VirtualKey) -> Charge:
-    """The window that the key spends in now."""
-    return Charge(*key.scope.key, _window(services, key).start)
 
 
 async def spend_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[str, KeySpend]:
@@ -36,7 +26,7 @@ async def spend_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[s
         key.key_hash: KeySpend(
             nanos=in_window[key.key_hash],
             total_nanos=totals[key.key_hash],
-            resets_at=_reset_of(_window(services, key)),
+            resets_at=resets_at(services, key.budget_duration),
             last_active=await _last_call(services, key),
         )
         for key in keys
@@ -45,30 +35,18 @@ async def spend_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[s
 
 async def nanos_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[str, int]:
     """What each key has spent in its current window; by key hash."""
-    await services.ledger.flush()
-    charges = [window_charge(services, key) for key in keys]
-    spent = [
-        nanos
-        for start in range(0, len(charges), _CHARGES_PER_QUERY)
-        for nanos in await services.spend.window_spend(charges[start : start + _CHARGES_PER_QUERY])
-    ]
+    spent = await spent_nanos(services, [key_scope(key) for key in keys])
     return {key.key_hash: nanos for key, nanos in zip(keys, spent, strict=True)}
 
 
-async def set_spend(services: Services, key: VirtualKey, nanos: int, *, caller: Principal) -> None:
-    """Makes the spend of the key's current window `nanos`, by a record of the difference."""
-    charge = window_charge(services, key)
-    spent = (await nanos_by_key(services, [key]))[key.key_hash]
-    if spent != nanos:
-        cause = {"changed_by": caller.user_id or caller.key_hash, "spend_set_to": dollars_from_nanos(nanos)}
-        await services.ledger.record_adjustment(
-            charge,
-            nanos - spent,
-            key_hash=key.key_hash,
-            user_id=key.user_id or "",
-            team_id=key.team_id or "",
-            metadata=msgspec.json.encode(cause),
-        )
+async def set_key_spend(context: Context, key: VirtualKey, nanos: int) -> int:
+    """Makes the spend of the key's current window `nanos`; what it was before."""
+    return await set_spend(context, key_scope(key), nanos, **ids_of(key))
+
+
+def ids_of(key: VirtualKey) -> dict[str, str]:
+    """Whom a record about the key concerns."""
+    return {"key_hash": key.key_hash, "user_id": key.user_id or "", "team_id": key.team_id or ""}
 
 
 async def _totals(services: Services, keys: Sequence[VirtualKey]) -> dict[str, int]:
@@ -97,15 +75,3 @@ async def _last_call(services: Services, key: VirtualKey) -> datetime | None:
 
 async def _hashes(services: Services, key: VirtualKey) -> Sequence[str]:
     return await services.keys.find_hashes(key.key_hash) if key.rotation_count else [key.key_hash]
-
-
-def _window(services: Services, key: VirtualKey) -> Window:
-    if key.budget_duration is None:
-        return FOREVER
-    settings = services.settings
-    now = services.clock()
-    return window(key.budget_duration, now, timezone=settings.timezone, reset_time=settings.budget_reset_time)
-
-
-def _reset_of(span: Window) -> datetime | None:
-    return None if span == FOREVER else datetime.fromtimestamp(span.end, UTC)

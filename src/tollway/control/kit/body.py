@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from math import isfinite
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 WARNING_HEADER = "x-tollway-warning"
 _MAX_NAMED = 8
@@ -17,6 +17,16 @@ _MAX_LENGTH = 60
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _none_if_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+Dollars = Annotated[float | None, BeforeValidator(_none_if_empty)]
+"""An amount; an empty text is none."""
+Name = Annotated[str | None, BeforeValidator(_none_if_empty)]
+"""A text; an empty one is none."""
 
 
 class Body(BaseModel):

@@ -16,9 +16,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
+from tollway.control.kit.actor import load_actor
 from tollway.control.kit.errors import UNEXPECTED
-from tollway.control.kit.permissions import check_role, roles_of
-from tollway.core.errors import GatewayFault, TollwayError
+from tollway.control.kit.roles import Matrix, check_entry
+from tollway.control.services import Services
+from tollway.core.errors import Forbidden, GatewayFault, TollwayError
 from tollway.policy.access import check_route
 
 log = logging.getLogger(__name__)
@@ -48,10 +50,16 @@ class GuardedRoute(APIRoute):
         return guarded
 
     async def _admit(self, request: Request) -> None:
-        roles = roles_of(request.method, self.path)
-        if roles is None:
+        matrix: Matrix = request.app.state.matrix
+        access = matrix.get((request.method, self.path))
+        if access is None:
+            raise Forbidden(f"{request.method} {self.path} has no row in the role matrix, so nobody may call it.")
+        if access.roles is None:
             return
-        principal = await request.app.state.services.authenticate(dict(request.scope["headers"]))
-        check_role(principal, roles, path=self.path)
+        services: Services = request.app.state.services
+        principal = await services.authenticate(dict(request.scope["headers"]))
+        actor = await load_actor(services.engine, principal)
+        check_entry(actor.roles, access, path=self.path, role=actor.role, user_id=actor.user_id)
         check_route(principal, request.url.path)
-        request.state.principal = principal
+        request.state.actor = actor
+        request.state.access = access

@@ -148,6 +148,7 @@ class MemoryCounterStore:
         now = self._now()
         second = int(now)
         charges: list[Charge] = []
+        crossed: tuple[Scope, ...] = ()
         spent_nanos = 0
         for scope, counter in ticket.holds:
             start = self._window(scope.budget_duration, now).start
@@ -158,12 +159,15 @@ class MemoryCounterStore:
             counter.used_at = now
             if scope.tpm is not None and counter.tokens is not None:
                 counter.tokens.replace(ticket.second, second, reserved=ticket.tokens, used=tokens)
-            if not charges:
+            if scope.kind == "api_key":
                 spent_nanos = spent
+            soft = scope.soft_budget_nanos
+            if soft is not None and spent - cost_nanos < soft <= spent:
+                crossed = (*crossed, scope)
             charges.append(Charge(scope.kind, scope.id, start))
         if self._waiters:
             self._wake()
-        return Settled(tuple(charges), spent_nanos)
+        return Settled(tuple(charges), spent_nanos, crossed)
 
     async def changed(self, timeout_s: float) -> bool:
         """Waits until some reservation was settled; False after `timeout_s`."""

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import text
 from tests.support.management import Management, error_of, good, open_management
 
-from tollway.control.keys.fields import COLUMNS, ELSEWHERE, MONEY, OPTIONS, RESERVED_METADATA
+from tollway.control.keys.fields import COLUMNS, ELSEWHERE, OPTIONS, RESERVED_METADATA
 from tollway.control.keys.schemas import KeyCreate, KeyRegenerate, KeyUpdate
+from tollway.control.kit.limits import LIMIT_FIELDS
 from tollway.control.services import KeyPolicy
 from tollway.core.ids import hash_key
 from tollway.db.engine import reading
@@ -96,7 +97,7 @@ async def test_every_field_reads_back(management: Management) -> None:
 
 def test_every_field_has_a_place() -> None:
     fields = {*KeyCreate.model_fields, *KeyUpdate.model_fields, *KeyRegenerate.model_fields}
-    places = [set(COLUMNS), set(MONEY), set(RESERVED_METADATA), set(OPTIONS), set(ELSEWHERE)]
+    places = [set(COLUMNS), set(LIMIT_FIELDS), set(RESERVED_METADATA), set(OPTIONS), set(ELSEWHERE)]
     assert fields == set().union(*places)
     assert sum(map(len, places)) == len(fields)
 

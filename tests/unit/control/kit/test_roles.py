@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import get_args, get_type_hints
+
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from tests.support.management import MASTER_KEY, Management, bearer, error_of
 
+from tollway.control.api import role_matrix
+from tollway.control.kit.body import Body
 from tollway.control.kit.guard import GuardedRoute
-from tollway.control.kit.permissions import ADMIN, ANY_KEY, PUBLIC, ROLES
+from tollway.control.kit.roles import ADMIN, ANY_KEY
+from tollway.core.principal import Role
 from tollway.dataplane.routes import ROUTES
 
 
@@ -23,18 +29,49 @@ def path_of(pattern: str) -> str:
     return pattern.replace("{key}", "0" * 64)
 
 
-ROWS = sorted(ROLES)
+MATRIX = role_matrix()
+ROWS = sorted(MATRIX)
 
 
 def test_every_route_has_a_row_and_every_row_a_route(management: Management) -> None:
-    assert registered(management.app) == set(ROLES)
+    assert registered(management.app) == set(MATRIX)
+
+
+def bodies(app: FastAPI) -> Iterator[tuple[str, str, type[Body]]]:
+    for route in iter_route_contexts(app.routes):
+        for hint in get_type_hints(route.original_route.endpoint).values():  # type: ignore[attr-defined]
+            for kind in (hint, *get_args(hint)):
+                if isinstance(kind, type) and issubclass(kind, Body):
+                    yield from ((method, str(route.path), kind) for method in route.methods or ())
+
+
+def test_every_field_of_every_body_has_a_row_and_every_row_a_field(management: Management) -> None:
+    found: dict[tuple[str, str], set[str]] = {}
+    for method, path, body in bodies(management.app):
+        found.setdefault((method, path), set()).update(body.model_fields)
+    rows = {row: set(access.fields) for row, access in MATRIX.items() if access.fields}
+    assert rows == found
+
+
+def test_nobody_may_set_a_field_on_a_route_they_may_not_enter() -> None:
+    for row, access in MATRIX.items():
+        for name, roles in access.fields.items():
+            assert roles <= (access.roles or frozenset()), (row, name)
+
+
+def test_no_customer_and_no_viewer_changes_anything() -> None:
+    looking = frozenset({Role.PROXY_ADMIN_VIEWER, Role.INTERNAL_USER_VIEWER, Role.CUSTOMER})
+    asks = {("POST", "/spend/calculate"), ("POST", "/v2/key/info")}
+    for row, access in MATRIX.items():
+        for name, roles in access.fields.items():
+            assert row in asks or not roles & looking, (row, name)
 
 
 def test_no_management_route_hides_behind_an_inference_route() -> None:
-    assert not {(route.method, route.path) for route in ROUTES} & set(ROLES)
+    assert not {(route.method, route.path) for route in ROUTES} & set(MATRIX)
 
 
-@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if ROLES[row] is not PUBLIC])
+@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles is not None])
 async def test_nobody_gets_in_without_a_key(method: str, path: str, management: Management) -> None:
     response = await management.client.request(method, path_of(path), content=b"{not json")
     assert error_of(response, 401) == {
@@ -45,7 +82,7 @@ async def test_nobody_gets_in_without_a_key(method: str, path: str, management: 
     }
 
 
-@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if ROLES[row] == ADMIN])
+@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles == ADMIN])
 async def test_a_virtual_key_is_no_administrator(method: str, path: str, management: Management) -> None:
     key = (await management.new_key(user_id="u-1"))["key"]
     response = await management.client.request(method, path_of(path), headers=bearer(key), content=b"{not json")
@@ -58,14 +95,14 @@ async def test_a_virtual_key_is_no_administrator(method: str, path: str, managem
     }
 
 
-@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if ROLES[row] == ANY_KEY])
+@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles == ANY_KEY])
 async def test_a_virtual_key_may_look_at_itself(method: str, path: str, management: Management) -> None:
     key = (await management.new_key())["key"]
     response = await management.client.request(method, path, headers=bearer(key), json={})
     assert response.status_code in (200, 400)
 
 
-@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if ROLES[row] is PUBLIC])
+@pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles is None])
 async def test_public_pages_need_no_key(method: str, path: str, management: Management) -> None:
     response = await management.client.request(method, path)
     assert response.status_code in (200, 307)
@@ -81,7 +118,7 @@ async def test_a_route_without_a_row_is_closed_even_to_the_administrator(managem
 
     management.app.include_router(router)
     error = error_of(await management.get("/brand-new"), 403)
-    assert "no row in the role table" in error["message"]
+    assert "no row in the role matrix" in error["message"]
     assert calls == []
 
 

@@ -1,0 +1,88 @@
+"""What entities have spent: always a sum of ledger records, so a change of it is a record too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from tollway.control.kit.context import Context
+from tollway.control.services import Services
+from tollway.core.money import dollars_from_nanos
+from tollway.core.principal import Scope
+from tollway.core.record import Charge
+from tollway.core.windows import FOREVER, Window, window
+
+_CHARGES_PER_QUERY = 1000
+"""Databases bound the parameters of a statement."""
+
+
+def window_of(services: Services, duration: str | None) -> Window:
+    """The budget window that calls count in now."""
+    if duration is None:
+        return FOREVER
+    settings = services.settings
+    now = services.clock()
+    try:
+        return window(duration, now, timezone=settings.timezone, reset_time=settings.budget_reset_time)
+    except ValueError:  # imported rows may hold anything; counters take it for a day too
+        return window("1d", now, timezone=settings.timezone, reset_time=settings.budget_reset_time)
+
+
+def charge_of(services: Services, scope: Scope) -> Charge:
+    """The window that an entity spends in now."""
+    return Charge(*scope.key, window_of(services, scope.budget_duration).start)
+
+
+def resets_at(services: Services, duration: str | None) -> datetime | None:
+    """When the budget window ends: `budget_reset_at` of the wire; None for a budget that never resets."""
+    span = window_of(services, duration)
+    return None if span == FOREVER else datetime.fromtimestamp(span.end, UTC)
+
+
+async def spent_nanos(services: Services, scopes: Sequence[Scope]) -> list[int]:
+    """What each of these has spent in its current window, every settled call included; in their order."""
+    if not scopes:
+        return []
+    await services.ledger.flush()
+    charges = [charge_of(services, scope) for scope in scopes]
+    return [
+        nanos
+        for start in range(0, len(charges), _CHARGES_PER_QUERY)
+        for nanos in await services.spend.window_spend(charges[start : start + _CHARGES_PER_QUERY])
+    ]
+
+
+async def set_spend(
+    context: Context, scope: Scope, nanos: int, *, key_hash: str = "", user_id: str = "", team_id: str = ""
+) -> int:
+    """Makes the spend of an entity's current window `nanos`, by a record of the difference; what it was before.
+
+    The ids are for the record. Raises `Overloaded` when it cannot be recorded.
+    """
+    services = context.services
+    (spent,) = await spent_nanos(services, [scope])
+    if spent != nanos:
+        cause = {
+            "changed_by": context.changed_by or context.actor.name,
+            "scope": scope.kind,
+            "id": scope.id,
+            "spend_set_to": dollars_from_nanos(nanos),
+        }
+        await services.ledger.record_adjustment(
+            charge_of(services, scope),
+            nanos - spent,
+            key_hash=key_hash,
+            user_id=user_id,
+            team_id=team_id,
+            metadata=msgspec.json.encode(cause),
+        )
+    return spent
+
+
+async def carry_spend(context: Context, before: Scope, after: Scope, **ids: str) -> None:
+    """Takes what was spent along into the window of a changed `budget_duration`."""
+    if before.budget_duration != after.budget_duration:
+        (spent,) = await spent_nanos(context.services, [before])
+        await set_spend(context, after, spent, **ids)
