@@ -23,7 +23,7 @@ async def test_both_planes_are_described_in_one_document(management: Management)
         assert operation["summary"] == route.summary
         assert bool(operation["security"]) == (route.role != "public")
         assert ("requestBody" in operation) == (route.schema is not None)
-    assert paths["/key/generate"]["post"]["x-roles"] == ["proxy_admin"]
+    assert paths["/key/bulk_update"]["post"]["x-roles"] == ["proxy_admin"]
     assert paths["/engines/{model}/chat/completions"]["post"]["parameters"][0]["name"] == "model"
     pages = {"/", "/docs", "/openapi.json", "/routes", "/ui", "/ui/", "/health/services"}
     assert {path for _, path in role_matrix()} - pages <= paths.keys()

@@ -34,6 +34,8 @@ class KeySpend(msgspec.Struct, frozen=True, kw_only=True):
     resets_at: datetime | None = None
     last_active: datetime | None = None
     """When its last call ended."""
+    budget_table: dict[str, Any] | None = None
+    """The budget that the key links to, as the wire shows it."""
 
 
 def status_of(key: VirtualKey, now: datetime) -> Status:
@@ -139,14 +141,14 @@ def _common(key: VirtualKey, spend: KeySpend) -> dict[str, Any]:
         "blocked": key.is_blocked,
         "max_parallel_requests": key.parallel_limit,
         "max_budget": _dollars(key.max_budget_nanos),
-        "litellm_budget_table": _budget_row(key),
+        "litellm_budget_table": _budget_row(key, spend),
     }
 
 
-def _budget_row(key: VirtualKey) -> dict[str, Any] | None:
-    """A soft budget is shown where the contract has it: in the key's budget row."""
-    if key.soft_budget_nanos is None:
-        return None
+def _budget_row(key: VirtualKey, spend: KeySpend) -> dict[str, Any] | None:
+    """The linked budget. A soft budget of the key's own is shown where the contract has it: there."""
+    if spend.budget_table is not None or key.soft_budget_nanos is None:
+        return spend.budget_table
     return {"budget_id": key.budget_id, "soft_budget": _dollars(key.soft_budget_nanos), "max_budget": None}
 
 

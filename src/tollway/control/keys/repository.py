@@ -13,8 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollway.control.kit.pagination import Page
+from tollway.control.kit.spending import current_spend
+from tollway.control.services import Services
 from tollway.core.errors import Conflict
 from tollway.db.keys import deleted_keys, retired_key_hashes, virtual_keys
+from tollway.db.teams import teams
 from tollway.stores.sql.limited import from_row
 from tollway.stores.sql.virtual_key import VirtualKey
 
@@ -28,6 +31,15 @@ _SORT_COLUMNS: dict[SortColumn, str] = {
     "token": "key_hash",
     "key_alias": "key_alias",
 }
+
+
+class Visible(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys a caller may see: this one, and those of these users, teams and organizations."""
+
+    key_hash: str
+    user_id: str | None = None
+    team_ids: frozenset[str] = frozenset()
+    organization_ids: frozenset[str] = frozenset()
 
 
 class KeyQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +59,8 @@ class KeyQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Alias and user id may be parts of the stored ones."""
     status: Literal["active", "expired", "revoked", "deleted"] | None = None
     expiry: Literal["active", "expired"] | None = None
-    owner: tuple[str, str | None] | None = None
-    """Hash and user id of a caller who sees only what is theirs."""
+    visible: Visible | None = None
+    """What a caller may see; None: all."""
 
 
 class KeyRepository:
@@ -114,6 +126,16 @@ class KeyRepository:
         query = select(retired_key_hashes.c.key_hash).where(retired_key_hashes.c.spend_id == spend_id)
         return list((await self._connection.execute(query)).scalars())
 
+    async def hashes_of(self, key: VirtualKey) -> list[str]:
+        """Every hash that opens the key, or did."""
+        return [key.key_hash, *await self.find_retired(key.spend_id)]
+
+    async def organization_of_team(self, team_id: str) -> str | None:
+        """The organization that a team belongs to."""
+        query = select(teams.c.organization_id).where(teams.c.team_id == team_id)
+        organization_id: str | None = (await self._connection.execute(query)).scalar()
+        return organization_id
+
     async def archive(
         self, keys: Iterable[VirtualKey], *, at: datetime, by: str | None, by_key: str, changed_by: str | None
     ) -> None:
@@ -144,10 +166,34 @@ class KeyRepository:
         statement = select(table).where(*_conditions(query, table)).order_by(order, table.c.key_hash)
         return await self._all(statement.limit(page.size).offset(page.offset))
 
-    async def list_all(self, query: KeyQuery) -> list[VirtualKey]:
-        """Every key that matches, in order of hash."""
+    async def list_by_spend(
+        self, query: KeyQuery, page: Page, *, services: Services, is_descending: bool
+    ) -> list[VirtualKey]:
+        """One page of the keys that match, by what they have spent in their budget window."""
         table = _table(query)
-        return await self._all(select(table).where(*_conditions(query, table)).order_by(table.c.key_hash))
+        periods = select(table.c.budget_duration).where(table.c.budget_duration.is_not(None)).distinct()
+        durations = list((await self._connection.execute(periods)).scalars())
+        spent = current_spend(services, "api_key", table.c.spend_id, table.c.budget_duration, durations)
+        order = spent.desc() if is_descending else spent.asc()
+        statement = select(table).where(*_conditions(query, table)).order_by(order, table.c.key_hash)
+        return await self._all(statement.limit(page.size).offset(page.offset))
+
+    async def find_many(
+        self, *, hashes: Iterable[str] = (), aliases: Iterable[str] = (), team_id: str | None = None
+    ) -> list[VirtualKey]:
+        """Living keys with one of these hashes or aliases, or of this team."""
+        columns = virtual_keys.c
+        alternatives: list[ColumnElement[bool]] = [
+            columns.key_hash.in_(list(hashes)),
+            columns.key_alias.in_(list(aliases)),
+        ]
+        if team_id is not None:
+            alternatives.append(columns.team_id == team_id)
+        return await self._all(select(virtual_keys).where(or_(*alternatives)).order_by(columns.key_hash))
+
+    async def list_rotating(self) -> list[VirtualKey]:
+        """Keys that are to be given new values by themselves."""
+        return await self._all(select(virtual_keys).where(virtual_keys.c.auto_rotate).order_by(virtual_keys.c.key_hash))
 
     async def list_aliases(self, page: Page, *, search: str | None, team_id: str | None) -> tuple[list[str], int]:
         """One page of the aliases in use, sorted, and how many there are."""
@@ -224,8 +270,19 @@ def _conditions(query: KeyQuery, table: Table) -> Sequence[ColumnElement[bool]]:
             pass
     if query.expiry:
         conditions.append(is_expired if query.expiry == "expired" else not_(is_expired))
-    if query.owner:
-        key_hash, user_id = query.owner
-        is_own = columns.key_hash == key_hash
-        conditions.append(is_own if user_id is None else or_(is_own, columns.user_id == user_id))
+    if query.visible:
+        conditions.append(_is_visible(query.visible, table))
     return conditions
+
+
+def _is_visible(visible: Visible, table: Table) -> ColumnElement[bool]:
+    columns = table.c
+    alternatives: list[ColumnElement[bool]] = [columns.key_hash == visible.key_hash]
+    if visible.user_id is not None:
+        alternatives.append(columns.user_id == visible.user_id)
+    if visible.team_ids:
+        alternatives.append(columns.team_id.in_(visible.team_ids))
+    if visible.organization_ids:
+        theirs = select(teams.c.team_id).where(teams.c.organization_id.in_(visible.organization_ids))
+        alternatives += [columns.organization_id.in_(visible.organization_ids), columns.team_id.in_(theirs)]
+    return or_(*alternatives)

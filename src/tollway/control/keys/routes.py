@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from tollway.control.keys.directory import KeyDirectory
 from tollway.control.keys.rendering import (
     render_blocked,
     render_generated,
@@ -18,6 +19,10 @@ from tollway.control.keys.repository import KeyQuery, SortColumn
 from tollway.control.keys.schemas import (
     KeyAliases,
     KeyBlocked,
+    KeyBulkFailure,
+    KeyBulkSuccess,
+    KeyBulkUpdate,
+    KeyBulkUpdated,
     KeyCreate,
     KeyGenerated,
     KeyHealth,
@@ -42,7 +47,7 @@ from tollway.control.kit.context import ActorDep, ContextDep
 from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.guard import GuardedRoute
 from tollway.control.kit.pagination import Page
-from tollway.core.errors import InvalidRequest
+from tollway.core.errors import ClientError, InvalidRequest
 from tollway.core.money import dollars_from_nanos
 
 router = APIRouter(route_class=GuardedRoute, tags=["keys"])
@@ -58,7 +63,12 @@ def _key_service(context: ContextDep) -> KeyService:
     return KeyService(context)
 
 
+def _key_directory(context: ContextDep) -> KeyDirectory:
+    return KeyDirectory(context)
+
+
 Keys = Annotated[KeyService, Depends(_key_service)]
+Directory = Annotated[KeyDirectory, Depends(_key_directory)]
 
 
 @router.post("/key/generate")
@@ -69,8 +79,16 @@ async def generate_key(body: KeyCreate, response: Response, keys: Keys) -> KeyGe
     return render_generated(issued.key, issued.plaintext, issued.spend, token=issued.key.key_hash)
 
 
+@router.post("/key/service-account/generate")
+async def generate_service_account_key(body: KeyCreate, response: Response, keys: Keys) -> KeyGenerated:
+    """Make a key of a team that belongs to no user, and so outlives everybody's leaving. `team_id` is needed."""
+    issued = await keys.generate(body, is_service_account=True)
+    warn(response, body)
+    return render_generated(issued.key, issued.plaintext, issued.spend, token=issued.key.key_hash)
+
+
 @router.get("/key/info")
-async def show_key(keys: Keys, actor: ActorDep, key: str | None = None) -> KeyInfoAnswer:
+async def show_key(keys: Directory, actor: ActorDep, key: str | None = None) -> KeyInfoAnswer:
     """A key, by its value or its hash; without one, the key that asks."""
     name = key or actor.key_hash
     found = await keys.find(name)
@@ -78,7 +96,7 @@ async def show_key(keys: Keys, actor: ActorDep, key: str | None = None) -> KeyIn
 
 
 @router.post("/v2/key/info")
-async def show_keys(body: KeyQuestion, response: Response, keys: Keys) -> KeysInfo:
+async def show_keys(body: KeyQuestion, response: Response, keys: Directory) -> KeysInfo:
     """Several keys at once. Those that do not exist are left out."""
     found = await keys.find_many(body.keys, body.key_aliases)
     warn(response, body)
@@ -91,6 +109,22 @@ async def update_key(body: KeyUpdate, response: Response, keys: Keys) -> KeyUpda
     changed = await keys.update(body)
     warn(response, body)
     return render_updated(changed.key, changed.spend, body.key or changed.key.key_hash)
+
+
+@router.post("/key/bulk_update")
+async def update_keys(body: KeyBulkUpdate, response: Response, keys: Keys) -> KeyBulkUpdated:
+    """Change many keys at once. One that cannot be changed is named with the reason; the others are."""
+    done: list[KeyBulkSuccess] = []
+    failed: list[KeyBulkFailure] = []
+    for item in body.keys:
+        try:
+            changed = await keys.update_in_bulk(item.key, item.settings(), route="/key/bulk_update")
+        except ClientError as error:
+            failed.append(KeyBulkFailure(key=item.key, failed_reason=error.message))
+        else:
+            done.append(KeyBulkSuccess(key=item.key, key_info=render_token(*changed)))
+    warn(response, body)
+    return KeyBulkUpdated(total_requested=len(body.keys), successful_updates=done, failed_updates=failed)
 
 
 @router.post("/key/delete")
@@ -161,7 +195,7 @@ async def check_key() -> KeyHealth:
 
 @router.get("/key/list")
 async def list_keys(
-    keys: Keys,
+    keys: Directory,
     *,
     page: Annotated[int, Query(ge=1)] = 1,
     size: Annotated[int, Query(ge=1, le=100)] = 10,
@@ -175,6 +209,7 @@ async def list_keys(
     search: str | None = None,
     substring_matching: bool = False,
     return_full_object: bool = False,
+    include_team_keys: bool = False,
     sort_by: str | None = None,
     sort_order: str = "desc",
     expand: Annotated[list[str] | None, Query()] = None,
@@ -204,6 +239,7 @@ async def list_keys(
         wanted,
         sort_by=None if sort == "spend" else sort,
         is_descending=order == "desc",
+        includes_teams=include_team_keys or team_id is not None,
     )
     shows_users = "user" in (expand or ())
     shown: list[str] | list[KeyListed] = [key.key_hash for key in found]
@@ -214,7 +250,7 @@ async def list_keys(
 
 @router.get("/key/aliases")
 async def list_aliases(
-    keys: Keys,
+    keys: Directory,
     page: Annotated[int, Query(ge=1)] = 1,
     size: Annotated[int, Query(ge=1, le=100)] = 50,
     search: str | None = None,
@@ -227,7 +263,7 @@ async def list_aliases(
 
 
 @router.get("/spend/keys", tags=["spend"])
-async def list_keys_by_spend(keys: Keys, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[KeyToken]:
+async def list_keys_by_spend(keys: Directory, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[KeyToken]:
     """Keys, the dearest first."""
     found, _ = await keys.list_page(KeyQuery(now=keys.now), Page(1, limit), sort_by=None, is_descending=True)
     return [render_token(*entry) for entry in await keys.with_spend(found)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
 from tollway.control.kit.body import Body, Dollars, Name
@@ -152,6 +152,27 @@ class KeyRegenerate(KeyFields):
     grace_period: str | None = None
     """How long the old value goes on working."""
     new_master_key: str | None = None
+
+
+class KeyBulkItem(Body):
+    """One key of `POST /key/bulk_update`, and what to change about it."""
+
+    key: str
+    budget_id: str | None = None
+    max_budget: Dollars = None
+    team_id: str | None = None
+    tags: list[str] | None = None
+    object_permission: dict[str, Any] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What was sent besides the key's name."""
+        return {name: value for name, value in self.changes().items() if name != "key"}
+
+
+class KeyBulkUpdate(Body):
+    """`POST /key/bulk_update`."""
+
+    keys: list[KeyBulkItem] = Field(min_length=1, max_length=500)
 
 
 class KeyName(Body):
@@ -304,6 +325,29 @@ class KeyToken(KeyRow):
     """A row with its hash."""
 
     token: str
+
+
+class KeyBulkSuccess(BaseModel):
+    """A key that was changed."""
+
+    key: str
+    key_info: KeyToken
+
+
+class KeyBulkFailure(BaseModel):
+    """A key that was not, and why."""
+
+    key: str
+    key_info: None = None
+    failed_reason: str
+
+
+class KeyBulkUpdated(BaseModel):
+    """`POST /key/bulk_update`."""
+
+    total_requested: int
+    successful_updates: list[KeyBulkSuccess]
+    failed_updates: list[KeyBulkFailure]
 
 
 class KeyUpdated(KeyToken):

@@ -6,31 +6,34 @@ something that may yet be rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from tollway.control.keys.authority import Authority
 from tollway.control.keys.fields import amend, check_ceilings, check_fields, fill_defaults
 from tollway.control.keys.rendering import KeySpend
-from tollway.control.keys.repository import KeyQuery, KeyRepository, SortColumn
+from tollway.control.keys.repository import KeyRepository
 from tollway.control.keys.schemas import KeyCreate, KeyNames, KeyRegenerate, KeyUpdate
-from tollway.control.keys.spending import ids_of, nanos_by_key, set_key_spend, spend_by_key
+from tollway.control.keys.spending import current_scope, ids_of, set_key_spend, spend_by_key
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.limits import check_dollars
-from tollway.control.kit.pagination import Page
 from tollway.control.kit.spending import carry_spend
 from tollway.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from tollway.core.ids import abbreviate_key, hash_key, new_virtual_key
 from tollway.core.money import dollars_from_nanos, nanos_from_dollars
+from tollway.core.principal import Role
 from tollway.core.windows import expires_at
 from tollway.db.engine import reading
-from tollway.stores.sql.principals import key_scope
 from tollway.stores.sql.virtual_key import VirtualKey
 
-_HASH_LENGTH = 64
+HASH_LENGTH = 64
+RESOURCE = "LiteLLM_VerificationToken"
+"""Name of keys in the audit log."""
 
 
 class Spent(NamedTuple):
@@ -49,7 +52,7 @@ class Issued(NamedTuple):
 
 
 class KeyService:
-    """Keys, for one request."""
+    """Changing keys, for one request."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -58,79 +61,69 @@ class KeyService:
         self._now_s = context.now_s
         self.now = context.now
 
-    async def generate(self, body: KeyCreate) -> Issued:
-        """Makes a key."""
-        policy = self._services.key_policy
-        plaintext = self._new_value(body.key, policy.entropy_bytes)
-        changes = check_ceilings(fill_defaults(body.changes(), policy), policy, now=self._now_s)
-        key_hash = hash_key(plaintext)
-        blank = VirtualKey(
-            key_hash=key_hash,
-            spend_id=key_hash,
-            key_name=abbreviate_key(plaintext) if policy.shows_key_name else None,
-            created_at=self.now,
-            created_by=self._actor.user_id,
-            updated_at=self.now,
-            updated_by=self._actor.user_id,
-        )
-        key = amend(blank, changes, now=self._now_s)
+    async def generate(self, body: KeyCreate, *, is_service_account: bool = False) -> Issued:
+        """Makes a key: for the caller, or for whom they may make one. A service account is a team's and no user's."""
         async with changing(self._context) as unit:
-            keys = KeyRepository(unit.connection)
-            await self._check_value_is_free(keys, key_hash)
-            await keys.check_alias_is_free(key)
-            await keys.insert(key)
-            self._note(unit, "created", None, key, [key_hash])
+            issued = await self.make(unit, body.key, body.changes(), is_service_account=is_service_account)
         # A custom value may have been a key before, and spent: a new key begins where it is told to.
         if body.key is not None or body.spend:
-            await set_key_spend(self._context, key, nanos_from_dollars(body.spend or 0))
-        return Issued(key, plaintext, await self._spend(key))
+            await set_key_spend(self._context, issued.key, nanos_from_dollars(body.spend or 0))
+        return Issued(issued.key, issued.plaintext, await self._spend(issued.key))
 
-    async def find(self, name: str) -> Spent:
-        """A key by its value or hash, from the archive if need be. Raises `NotFound`."""
-        key_hash = hash_of(name)
-        if not self._actor.sees_everything and key_hash != self._actor.key_hash:
-            raise Forbidden(f"You are not allowed to access this key's info. Your role={self._actor.role}")
-        async with reading(self._services.engine) as connection:
-            keys = KeyRepository(connection)
-            key = await keys.find(key_hash) or await keys.find_deleted(key_hash)
-        if key is None:
-            raise NotFound("Key not found in database", param="key")
-        return Spent(key, await self._spend(key))
-
-    async def find_many(self, names: Iterable[str], aliases: Iterable[str]) -> list[Spent]:
-        """Those of these keys that exist."""
-        async with reading(self._services.engine) as connection:
-            keys = KeyRepository(connection)
-            found = [await keys.find(hash_of(name)) for name in names]
-            found += [await keys.find_by_alias(alias) for alias in aliases]
-        return await self.with_spend([key for key in found if key is not None])
+    async def make(
+        self, unit: Unit, wanted: str | None, sent: Mapping[str, Any], *, is_service_account: bool = False
+    ) -> Issued:
+        """Makes a key inside a transaction that is under way. `wanted`: a value of the caller's own."""
+        policy = self._services.key_policy
+        route = "/key/service-account/generate" if is_service_account else "/key/generate"
+        plaintext = self._new_value(wanted, policy.entropy_bytes)
+        changes = check_ceilings(fill_defaults(sent, policy), policy, now=self._now_s)
+        if is_service_account:
+            changes = _as_service_account(changes)
+        key = amend(self._blank(plaintext), self._with_owner(changes), now=self._now_s)
+        keys, authority = KeyRepository(unit.connection), Authority(self._context, unit.connection)
+        key = await self._with_organization(keys, key)
+        capacity = await authority.over_new(key, route)
+        authority.check_fields(capacity, sent)
+        self._check_owner(capacity, key, is_service_account=is_service_account)
+        await authority.check_budget(capacity, changes)
+        authority.check_models(capacity, key.models)
+        await self._check_value_is_free(keys, key.key_hash)
+        await keys.check_alias_is_free(key)
+        await keys.insert(key)
+        self._note(unit, "created", None, key, [key.key_hash])
+        return Issued(key, plaintext, KeySpend())
 
     async def update(self, body: KeyUpdate) -> Spent:
         """Changes the fields that were sent."""
-        changes = check_ceilings(body.changes(), self._services.key_policy, now=self._now_s)
+        sent = body.changes()
+        if body.key is None:
+            sent.pop("key_alias", None)  # it says which key, not what to call it
         async with changing(self._context) as unit:
-            keys = KeyRepository(unit.connection)
-            before = await self._named(keys, body)
-            if body.key is None:
-                changes.pop("key_alias")  # it said which key, not what to call it
-            key = self._touch(amend(before, changes, now=self._now_s))
-            await keys.check_alias_is_free(key)
-            await keys.replace(before.key_hash, key)
-            self._note(unit, "updated", before, key, [key.key_hash, *await keys.find_retired(key.spend_id)])
-        await self._carry_spend(before, key, changes.get("spend"))
+            before = await self._named(KeyRepository(unit.connection), body)
+            key = await self._change(unit, before, sent, route="/key/update")
+        await self._carry_spend(before, key, sent.get("spend"))
+        return Spent(key, await self._spend(key))
+
+    async def update_in_bulk(self, name: str, sent: Mapping[str, Any], *, route: str) -> Spent:
+        """Changes one of many keys, in a transaction of its own: one that fails does not hold up the others."""
+        async with changing(self._context) as unit:
+            before = await self.existing(KeyRepository(unit.connection), name)
+            key = await self._change(unit, before, sent, route=route)
+        await self._carry_spend(before, key, sent.get("spend"))
         return Spent(key, await self._spend(key))
 
     async def set_blocked(self, name: str, *, is_blocked: bool) -> Spent:
         """Blocks or unblocks a key."""
-        if not (name.startswith("sk-") or len(name) == _HASH_LENGTH):
+        if not (name.startswith("sk-") or len(name) == HASH_LENGTH):
             raise InvalidRequest("Invalid key format.", param="key", type="bad_request_error")
+        action = "block" if is_blocked else "unblock"
         async with changing(self._context) as unit:
             keys = KeyRepository(unit.connection)
-            before = await self._existing(keys, name)
+            before = await self.existing(keys, name)
+            await Authority(self._context, unit.connection).over(before, f"/key/{action}")
             key = self._touch(msgspec.structs.replace(before, is_blocked=is_blocked))
-            await keys.replace(key.key_hash, key)
-            action = "blocked" if is_blocked else "unblocked"
-            self._note(unit, action, before, key, [key.key_hash, *await keys.find_retired(key.spend_id)])
+            await self._replace(unit, keys, before, key, f"{action}ed")
         return Spent(key, await self._spend(key))
 
     async def delete(self, body: KeyNames) -> list[str]:
@@ -140,25 +133,30 @@ class KeyService:
         if not names:
             reject_missing("keys")
         async with changing(self._context) as unit:
-            keys = KeyRepository(unit.connection)
+            keys, authority = KeyRepository(unit.connection), Authority(self._context, unit.connection)
             found: dict[str, VirtualKey] = {}
             for name in names:
                 key = await (keys.find_by_alias(name) if by_alias else keys.find(hash_of(name)))
                 if key is not None:
+                    await authority.over(key, "/key/delete")
                     found[name] = key
-            unique = {key.key_hash: key for key in found.values()}.values()
-            await keys.archive(
-                unique,
-                at=self.now,
-                by=self._context.changed_by or self._actor.user_id,
-                by_key=self._actor.key_hash,
-                changed_by=self._context.changed_by,
-            )
-            for key in unique:
-                self._note(unit, "deleted", key, None, [key.key_hash, *await keys.find_retired(key.spend_id)])
+            await self.archive(unit, {key.key_hash: key for key in found.values()}.values())
         if not found:
             raise NotFound("No keys found", param="keys")
         return [name for name in names if name in found]
+
+    async def archive(self, unit: Unit, keys: Iterable[VirtualKey]) -> None:
+        """Moves keys to the archive, inside a transaction that is under way. Who may is the caller's to check."""
+        repository, removed = KeyRepository(unit.connection), list(keys)
+        await repository.archive(
+            removed,
+            at=self.now,
+            by=self._context.changed_by or self._actor.user_id,
+            by_key=self._actor.key_hash,
+            changed_by=self._context.changed_by,
+        )
+        for key in removed:
+            self._note(unit, "deleted", key, None, await repository.hashes_of(key))
 
     async def regenerate(self, name: str, body: KeyRegenerate) -> Issued:
         """Gives a key a new value; its fields, limits and spend go on. The old value dies, at once or after a grace."""
@@ -169,83 +167,121 @@ class KeyService:
                 param="new_master_key",
                 type="bad_request_error",
             )
-        policy = self._services.key_policy
+        policy, sent = self._services.key_policy, body.changes()
         grace = body.grace_period or policy.grace_period
-        changes = body.changes() | {"grace_period": grace}
-        check_fields(changes, now=self._now_s)
-        changes = check_ceilings(changes, policy, now=self._now_s)
+        check_fields(sent | {"grace_period": grace}, now=self._now_s)
         plaintext = self._new_value(body.new_key, policy.entropy_bytes)
-        works_until = datetime.fromtimestamp(expires_at(grace, self._now_s), UTC) if grace else self.now
         async with changing(self._context) as unit:
             keys = KeyRepository(unit.connection)
             before = await keys.find(hash_of(name))
             if before is None:
                 raise NotFound(f"Key {_shown(name)} not found.", param="key")
+            amended = await self._amended(unit, before, sent, route="/key/regenerate")
             await self._check_value_is_free(keys, hash_key(plaintext))
-            renewed = msgspec.structs.replace(
-                amend(before, changes, now=self._now_s),
+            key = await self.rotate(unit, before, amended, plaintext, grace=grace)
+        await self._carry_spend(before, key, sent.get("spend"))
+        return Issued(key, plaintext, await self._spend(key))
+
+    async def rotate(
+        self, unit: Unit, before: VirtualKey, after: VirtualKey, plaintext: str, *, grace: str | None
+    ) -> VirtualKey:
+        """Puts a new value in the place of the one a key has, which goes on working for `grace`."""
+        works_until = datetime.fromtimestamp(expires_at(grace, self._now_s), UTC) if grace else self.now
+        keys = KeyRepository(unit.connection)
+        key = self._touch(
+            msgspec.structs.replace(
+                after,
                 key_hash=hash_key(plaintext),
-                key_name=abbreviate_key(plaintext) if policy.shows_key_name else None,
+                key_name=abbreviate_key(plaintext) if self._services.key_policy.shows_key_name else None,
                 rotation_count=before.rotation_count + 1,
                 last_rotated_at=self.now,
             )
-            key = self._touch(renewed)
-            await keys.check_alias_is_free(key)
-            await keys.retire_hash(before, at=self.now, works_until=works_until)
-            await keys.replace(before.key_hash, key)
-            self._note(unit, "rotated", before, key, [key.key_hash, *await keys.find_retired(key.spend_id)])
-        await self._carry_spend(before, key, changes.get("spend"))
-        return Issued(key, plaintext, await self._spend(key))
+        )
+        await keys.retire_hash(before, at=self.now, works_until=works_until)
+        await self._replace(unit, keys, before, key, "rotated")
+        return key
 
     async def reset_spend(self, name: str, reset_to: float) -> tuple[Spent, float]:
         """Lowers the spend of the current window; the key and what it had spent before."""
         check_dollars("reset_to", reset_to)
         async with reading(self._services.engine) as connection:
-            key = await self._existing(KeyRepository(connection), name)
+            key = await self.existing(KeyRepository(connection), name)
+            authority = Authority(self._context, connection)
+            authority.check_fields(await authority.over(key, "/key/{key_id}/reset_spend"), {"reset_to": reset_to})
         before = (await self._spend(key)).nanos
         wanted = nanos_from_dollars(reset_to)
-        if wanted > before:
-            raise InvalidRequest(
-                f"reset_to must not be above the current spend of {dollars_from_nanos(before)}. Received: {reset_to}",
-                param="reset_to",
-                type="bad_request_error",
-            )
-        if key.max_budget_nanos is not None and wanted > key.max_budget_nanos:
-            raise InvalidRequest(
-                f"reset_to must not be above max_budget {dollars_from_nanos(key.max_budget_nanos)}. "
-                f"Received: {reset_to}",
-                param="reset_to",
-                type="bad_request_error",
-            )
+        _check_reset("the current spend of", before, wanted, reset_to)
+        if key.max_budget_nanos is not None:
+            _check_reset("max_budget", key.max_budget_nanos, wanted, reset_to)
         await set_key_spend(self._context, key, wanted)
         return Spent(key, await self._spend(key)), dollars_from_nanos(before)
 
-    async def list_page(
-        self, query: KeyQuery, page: Page, *, sort_by: SortColumn | None, is_descending: bool
-    ) -> tuple[list[VirtualKey], int]:
-        """A page of the keys the caller may see, and how many there are. `sort_by` None: by spend."""
-        if not self._actor.sees_everything:
-            owner = (self._actor.key_hash, self._actor.user_id)
-            query = msgspec.structs.replace(query, owner=owner)
-        async with reading(self._services.engine) as connection:
-            keys = KeyRepository(connection)
-            total = await keys.count(query)
-            if sort_by is not None:
-                return await keys.list_page(query, page, sort_by=sort_by, is_descending=is_descending), total
-            found = await keys.list_all(query)
-        spent = await nanos_by_key(self._services, found)
-        found.sort(key=lambda key: spent[key.key_hash], reverse=is_descending)
-        return found[page.offset : page.offset + page.size], total
+    async def existing(self, keys: KeyRepository, name: str) -> VirtualKey:
+        """The living key that a request names. Raises `NotFound`."""
+        key = await keys.find(hash_of(name))
+        if key is None:
+            raise NotFound("Key not found.", param="key")
+        return key
 
-    async def with_spend(self, keys: Sequence[VirtualKey]) -> list[Spent]:
-        """The keys, and what each has spent."""
-        spend = await spend_by_key(self._services, keys)
-        return [Spent(key, spend[key.key_hash]) for key in keys]
+    async def _change(self, unit: Unit, before: VirtualKey, sent: Mapping[str, Any], *, route: str) -> VirtualKey:
+        keys = KeyRepository(unit.connection)
+        key = self._touch(await self._amended(unit, before, sent, route=route))
+        await self._replace(unit, keys, before, key, "updated")
+        return key
 
-    async def list_aliases(self, page: Page, *, search: str | None, team_id: str | None) -> tuple[list[str], int]:
-        """A page of the aliases in use, and how many there are."""
-        async with reading(self._services.engine) as connection:
-            return await KeyRepository(connection).list_aliases(page, search=search, team_id=team_id)
+    async def _amended(self, unit: Unit, before: VirtualKey, sent: Mapping[str, Any], *, route: str) -> VirtualKey:
+        """The key with what was sent, as far as the caller may: of this key, and of the one it becomes."""
+        authority = Authority(self._context, unit.connection)
+        capacity = await authority.over(before, route)
+        authority.check_fields(capacity, sent)
+        key = amend(before, check_ceilings(sent, self._services.key_policy, now=self._now_s), now=self._now_s)
+        if (key.user_id, key.team_id, key.organization_id) != (before.user_id, before.team_id, before.organization_id):
+            key = await self._with_organization(KeyRepository(unit.connection), key)
+            self._check_owner(await authority.over_new(key, route), key)
+        await authority.check_budget(capacity, sent)
+        authority.check_loosening(capacity, before, key)
+        await KeyRepository(unit.connection).check_alias_is_free(key)
+        return key
+
+    async def _replace(
+        self, unit: Unit, keys: KeyRepository, before: VirtualKey, after: VirtualKey, action: str
+    ) -> None:
+        await keys.replace(before.key_hash, after)
+        self._note(unit, action, before, after, await keys.hashes_of(after))
+
+    def _blank(self, plaintext: str) -> VirtualKey:
+        key_hash, by = hash_key(plaintext), self._actor.user_id
+        return VirtualKey(
+            key_hash=key_hash,
+            spend_id=key_hash,
+            key_name=abbreviate_key(plaintext) if self._services.key_policy.shows_key_name else None,
+            created_at=self.now,
+            created_by=by,
+            updated_at=self.now,
+            updated_by=by,
+        )
+
+    def _with_owner(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """A key that nobody is named for is the caller's own, unless they make keys for others."""
+        is_managing = bool(self._actor.roles & {Role.PROXY_ADMIN, Role.ORG_ADMIN, Role.TEAM_ADMIN})
+        if changes.get("user_id") or (is_managing and (self._actor.is_admin or changes.get("team_id"))):
+            return dict(changes)
+        if changes.get("team_id") and "service_account_id" in (changes.get("metadata") or {}):
+            return dict(changes)
+        return {**changes, "user_id": self._actor.user_id}
+
+    def _check_owner(self, capacity: Role, key: VirtualKey, *, is_service_account: bool = False) -> None:
+        is_plain = capacity in (Role.INTERNAL_USER, Role.TEAM)
+        if is_plain and not is_service_account and key.user_id != self._actor.user_id:
+            raise Forbidden(
+                f"You can make and keep keys for yourself only. Your user_id={self._actor.user_id}", param="user_id"
+            )
+
+    async def _with_organization(self, keys: KeyRepository, key: VirtualKey) -> VirtualKey:
+        """A key of a team belongs to the team's organization."""
+        if key.organization_id is not None or key.team_id is None:
+            return key
+        return msgspec.structs.replace(key, organization_id=await keys.organization_of_team(key.team_id))
 
     def _new_value(self, wanted: str | None, entropy_bytes: int) -> str:
         policy = self._services.key_policy
@@ -267,15 +303,9 @@ class KeyService:
             )
         return wanted
 
-    async def _existing(self, keys: KeyRepository, name: str) -> VirtualKey:
-        key = await keys.find(hash_of(name))
-        if key is None:
-            raise NotFound("Key not found.", param="key")
-        return key
-
     async def _named(self, keys: KeyRepository, body: KeyUpdate) -> VirtualKey:
         if body.key is not None:
-            return await self._existing(keys, body.key)
+            return await self.existing(keys, body.key)
         if body.key_alias is None:
             reject_missing("key")
         key = await keys.find_by_alias(body.key_alias)
@@ -292,17 +322,12 @@ class KeyService:
         return msgspec.structs.replace(key, updated_at=self.now, updated_by=by, settings_updated_at=self.now)
 
     def _note(
-        self,
-        unit: Unit,
-        action: str,
-        before: VirtualKey | None,
-        after: VirtualKey | None,
-        hashes: Iterable[str],
+        self, unit: Unit, action: str, before: VirtualKey | None, after: VirtualKey | None, hashes: Iterable[str]
     ) -> None:
         """For the audit log, and for every worker that may know the key under one of these hashes."""
         named = after or before
         assert named is not None
-        unit.audit(action, "LiteLLM_VerificationToken", named.key_hash, before=before, after=after)
+        unit.audit(action, RESOURCE, named.key_hash, before=before, after=after)
         for key_hash in hashes:
             unit.tell("key", key_hash)
 
@@ -310,11 +335,12 @@ class KeyService:
         """Sets the spend that was asked for, or takes it along into the window of a new budget_duration."""
         if forced is not None:
             await set_key_spend(self._context, after, nanos_from_dollars(forced))
-        else:
-            await carry_spend(self._context, key_scope(before), key_scope(after), **ids_of(after))
+            return
+        earlier, now = await current_scope(self._services, before), await current_scope(self._services, after)
+        await carry_spend(self._context, earlier, now, **ids_of(after))
 
     async def _spend(self, key: VirtualKey) -> KeySpend:
-        return (await spend_by_key(self._services, [key]))[key.key_hash]
+        return (await spend_by_key(self._context, [key]))[key.key_hash]
 
 
 def hash_of(name: str) -> str:
@@ -322,5 +348,27 @@ def hash_of(name: str) -> str:
     return hash_key(name) if name.startswith("sk-") else name
 
 
+def _as_service_account(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A key of a team that is nobody's: it stays when people leave."""
+    if not changes.get("team_id"):
+        raise InvalidRequest(
+            "team_id is required for service account keys. Send the team that the account belongs to.",
+            param="team_id",
+            type="bad_request_error",
+        )
+    metadata = dict(changes.get("metadata") or {})
+    metadata.setdefault("service_account_id", changes.get("key_alias") or str(uuid.uuid4()))
+    return {**changes, "user_id": None, "metadata": metadata}
+
+
+def _check_reset(what: str, limit: int, wanted: int, reset_to: float) -> None:
+    if wanted > limit:
+        raise InvalidRequest(
+            f"reset_to must not be above {what} {dollars_from_nanos(limit)}. Received: {reset_to}",
+            param="reset_to",
+            type="bad_request_error",
+        )
+
+
 def _shown(name: str) -> str:
-    return abbreviate_key(name) if name.startswith("sk-") else name[:_HASH_LENGTH]
+    return abbreviate_key(name) if name.startswith("sk-") else name[:HASH_LENGTH]

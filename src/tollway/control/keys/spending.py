@@ -6,42 +6,57 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from tollway.control.keys.rendering import KeySpend
+from tollway.control.kit.budgets import BudgetRows, render_budget
 from tollway.control.kit.context import Context
 from tollway.control.kit.spending import resets_at, set_spend, spent_nanos
 from tollway.control.services import Services
+from tollway.core.principal import Scope
+from tollway.db.engine import reading
 from tollway.ports.spend import RecordFilter
 from tollway.stores.sql.principals import key_scope
+from tollway.stores.sql.rows import Budget
 from tollway.stores.sql.virtual_key import VirtualKey
 
 _ALL_DAYS = (date(2000, 1, 1), date(9999, 12, 31))
 
 
-async def spend_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[str, KeySpend]:
+async def spend_by_key(context: Context, keys: Sequence[VirtualKey]) -> dict[str, KeySpend]:
     """What each key has spent, every settled call included; by key hash."""
     if not keys:
         return {}
-    in_window = await nanos_by_key(services, keys)
+    services = context.services
+    linked = await _linked_budgets(services, keys)
+    scopes = [key_scope(key, linked.get(key.budget_id or "")) for key in keys]
+    in_window = await spent_nanos(services, scopes)
     totals = await _totals(services, keys)
     return {
         key.key_hash: KeySpend(
-            nanos=in_window[key.key_hash],
+            nanos=nanos,
             total_nanos=totals[key.key_hash],
-            resets_at=resets_at(services, key.budget_duration),
+            resets_at=resets_at(services, scope.budget_duration),
             last_active=await _last_call(services, key),
+            budget_table=render_budget(context, linked.get(key.budget_id or "")),
         )
-        for key in keys
+        for key, scope, nanos in zip(keys, scopes, in_window, strict=True)
     }
 
 
-async def nanos_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[str, int]:
-    """What each key has spent in its current window; by key hash."""
-    spent = await spent_nanos(services, [key_scope(key) for key in keys])
-    return {key.key_hash: nanos for key, nanos in zip(keys, spent, strict=True)}
+async def current_scope(services: Services, key: VirtualKey) -> Scope:
+    """The key's own limits, those of a linked budget included."""
+    return key_scope(key, (await _linked_budgets(services, [key])).get(key.budget_id or ""))
 
 
 async def set_key_spend(context: Context, key: VirtualKey, nanos: int) -> int:
     """Makes the spend of the key's current window `nanos`; what it was before."""
-    return await set_spend(context, key_scope(key), nanos, **ids_of(key))
+    return await set_spend(context, await current_scope(context.services, key), nanos, **ids_of(key))
+
+
+async def _linked_budgets(services: Services, keys: Sequence[VirtualKey]) -> dict[str, Budget]:
+    ids = {key.budget_id for key in keys if key.budget_id}
+    if not ids:
+        return {}
+    async with reading(services.engine) as connection:
+        return await BudgetRows(connection).by_id(ids)
 
 
 def ids_of(key: VirtualKey) -> dict[str, str]:

@@ -22,7 +22,10 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     administered_teams: frozenset[str] = frozenset()
     """Teams in which the caller is an admin."""
     member_permissions: Mapping[str, frozenset[str]] = {}
-    """Teams in which the caller is a plain member, with the key routes that members of each may use."""
+    """Teams in which the caller is a plain member, with the key routes that members of each may use.
+
+    A team's own key counts as one.
+    """
     administered_organizations: frozenset[str] = frozenset()
     organizations: frozenset[str] = frozenset()
     """Every organization the caller belongs to."""
@@ -110,8 +113,10 @@ _LOOK_ONLY = frozenset({Role.PROXY_ADMIN_VIEWER, Role.INTERNAL_USER_VIEWER})
 
 async def load_actor(engine: AsyncEngine, principal: Principal) -> Actor:
     """Looks up what is the caller's. Raises `StoreUnavailable`."""
-    if principal.is_admin or principal.user_id is None:
+    if principal.is_admin:
         return Actor(principal=principal)
+    if principal.user_id is None:
+        return Actor(principal=principal, member_permissions=await _permissions_of_team(engine, principal.team_id))
     in_teams = (
         select(team_members.c.team_id, team_members.c.role, teams.c.member_permissions)
         .join(teams, teams.c.team_id == team_members.c.team_id)
@@ -132,3 +137,12 @@ async def load_actor(engine: AsyncEngine, principal: Principal) -> Actor:
         administered_organizations=frozenset(one for one, role in belongings if role == Role.ORG_ADMIN),
         organizations=frozenset(one for one, _ in belongings),
     )
+
+
+async def _permissions_of_team(engine: AsyncEngine, team_id: str | None) -> dict[str, frozenset[str]]:
+    if team_id is None:
+        return {}
+    query = select(teams.c.member_permissions).where(teams.c.team_id == team_id)
+    async with reading(engine) as connection:
+        row = (await connection.execute(query)).first()
+    return {team_id: frozenset(row[0])} if row else {}

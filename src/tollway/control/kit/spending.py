@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
+from sqlalchemy import ColumnElement, case, func, literal, select
 
 from tollway.control.kit.context import Context
 from tollway.control.services import Services
 from tollway.core.money import dollars_from_nanos
-from tollway.core.principal import Scope
+from tollway.core.principal import Scope, ScopeKind
 from tollway.core.record import Charge
 from tollway.core.windows import FOREVER, Window, window
+from tollway.db.ledger import spend_windows
 
 _CHARGES_PER_QUERY = 1000
 """Databases bound the parameters of a statement."""
@@ -52,6 +55,21 @@ async def spent_nanos(services: Services, scopes: Sequence[Scope]) -> list[int]:
         for start in range(0, len(charges), _CHARGES_PER_QUERY)
         for nanos in await services.spend.window_spend(charges[start : start + _CHARGES_PER_QUERY])
     ]
+
+
+def current_spend(
+    services: Services, kind: ScopeKind, id: ColumnElement[Any], duration: ColumnElement[Any], durations: Iterable[str]
+) -> ColumnElement[int]:
+    """Nano-dollars in the current window of each row's entity, for sorting inside the database.
+
+    `id` and `duration` are columns of the rows; `durations` every budget period that occurs among them.
+    """
+    starts = {text: window_of(services, text).start for text in durations}
+    start = case(starts, value=duration, else_=FOREVER.start) if starts else literal(FOREVER.start)
+    spent = select(spend_windows.c.spend_nanos).where(
+        spend_windows.c.scope_kind == kind, spend_windows.c.scope_id == id, spend_windows.c.window_start == start
+    )
+    return func.coalesce(spent.scalar_subquery(), 0)
 
 
 async def set_spend(

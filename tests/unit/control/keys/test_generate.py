@@ -292,8 +292,9 @@ SQL = "'; DROP TABLE virtual_keys; --"
 
 async def test_text_is_never_read_as_sql(management: Management) -> None:
     names = [SQL, "100%", "a_b", "\\", '"quoted"']
-    for name in names:
-        made = await management.new_key(key_alias=name, user_id=name, metadata={name: name}, models=[name])
+    for index, name in enumerate(names):
+        value = f"sk-a-value-of-ones-own-{index}"  # a random one may end in a character that is searched for
+        made = await management.new_key(key=value, key_alias=name, user_id=name, metadata={name: name}, models=[name])
         found = good(await management.get("/key/list", key_alias=name, return_full_object=True))
         assert [key["token"] for key in found["keys"]] == [made["token"]]
     for query in ({"search": "%"}, {"search": "_"}, {"search": SQL}, {"key_alias": "%", "substring_matching": True}):
