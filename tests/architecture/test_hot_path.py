@@ -27,8 +27,8 @@ LATE = {
     "tollway.upstream.aiohttp_client": "imported for the first deployment that needs it",
 }
 """Modules of those packages that are imported when first needed, and why they may be heavy."""
-HEAVY = {"aiohttp", "alembic", "fastapi", "prometheus_client", "pydantic", "requests", "sqlalchemy", "starlette"}
-HEAVY |= {"tiktoken", "uvicorn", "yaml"}
+HEAVY = {"aiohttp", "alembic", "cryptography", "fastapi", "prometheus_client", "pydantic", "requests", "sqlalchemy"}
+HEAVY |= {"starlette", "tiktoken", "uvicorn", "yaml"}
 
 
 def hot_modules() -> list[str]:

@@ -11,10 +11,19 @@ from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
 from tollway.app.estimate import estimate
 from tollway.app.keyfiles import load_or_create_key
-from tollway.app.late import Database, LateEntityStore, LateKeyStore, LateLedgerStore, LateProxiedTransport
+from tollway.app.late import (
+    Database,
+    LateEntityStore,
+    LateKeyStore,
+    LateLedgerStore,
+    LateModelStore,
+    LateProxiedTransport,
+)
 from tollway.app.management import LateManagement
-from tollway.app.runtime import Runtime, compiled
+from tollway.app.runtime import Runtime
+from tollway.app.serving import Served
 from tollway.config.configuration import Configuration, ModelEntry
+from tollway.config.sealing import Sealer
 from tollway.core.errors import Misconfigured
 from tollway.core.ids import hash_key
 from tollway.core.snapshot import Settings, TransportName
@@ -39,10 +48,19 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     server, settings = configuration.server, configuration.data_plane
     _make_private(server.data_dir)
     master_key, is_new = _master_key(configuration)
+    _check_salt_key(configuration)
     prices = PriceBook.load()
-    snapshot, warnings = compiled(configuration, prices, discovered, version=1)
     counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
     database = Database(_database_url(configuration))
+    sealer = Sealer(lambda: _salt_key(configuration))
+    served = Served(
+        configuration,
+        discovered=discovered,
+        prices=prices,
+        master_key=master_key,
+        sealer=sealer,
+        load=LateModelStore(database).load,
+    )
     journal = FileJournal(server.data_dir / "journal", fsync=server.journal_fsync)
     ledger = Ledger(journal, LateLedgerStore(database), counters)
     metrics = Metrics(gauges={"tollway_journal_records": lambda: float(journal.buffered)})
@@ -60,7 +78,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     transports = _transports()
     settler = Settler(counters, journal, metrics, estimate)
     gateway = Gateway(
-        router=Router(snapshot),
+        router=Router(served.snapshot),
         transports=transports,
         counters=counters,
         seed=ledger.seed,
@@ -68,6 +86,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         settler=settler,
         entities=entities,
     )
+    served.serve_by(gateway)
 
     def current_settings() -> Settings:
         return gateway.router.snapshot.settings
@@ -80,7 +99,12 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         database_state=database.state,
         is_draining=lambda: edge.is_draining,
     )
-    model_pages = ModelPages(router=lambda: gateway.router, authenticator=authenticator, settings=current_settings)
+    model_pages = ModelPages(
+        router=lambda: gateway.router,
+        await_models=served.complete,
+        authenticator=authenticator,
+        settings=current_settings,
+    )
     management = LateManagement(lambda: runtime)
     edge = Edge(
         gateway=gateway,
@@ -99,9 +123,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         root_path=server.root_path,
     )
     runtime = Runtime(
-        configuration=configuration,
-        warnings=warnings,
-        discovered=discovered,
+        served=served,
+        sealer=sealer,
         master_key=master_key,
         is_master_key_new=is_new,
         prices=prices,
@@ -141,6 +164,19 @@ def _master_key(configuration: Configuration) -> tuple[str, bool]:
         )
     stored = load_or_create_key(server.data_dir / "master_key")
     return stored.value, stored.is_new
+
+
+def _check_salt_key(configuration: Configuration) -> None:
+    if configuration.server.salt_key is None and sqlite_path(_database_url(configuration)) is None:
+        raise Misconfigured(
+            "A gateway on a shared database needs the same salt key everywhere: set LITELLM_SALT_KEY "
+            "(or general_settings.salt_key)."
+        )
+
+
+def _salt_key(configuration: Configuration) -> str:
+    server = configuration.server
+    return server.salt_key or load_or_create_key(server.data_dir / "salt_key").value
 
 
 def _database_url(configuration: Configuration) -> str:

@@ -20,6 +20,7 @@ from tollway.db import upgrade
 from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore
+from tollway.ports.models import ModelStore, Stored
 from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tollway.stores.sql.entities import SqlEntityStore
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
+    from tollway.stores.sql.models import SqlModelStore
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -37,6 +39,7 @@ class Opened(msgspec.Struct, frozen=True):
     keys: SqlKeyStore
     entities: SqlEntityStore
     ledger: SqlLedgerStore
+    models: SqlModelStore
 
 
 class Database:
@@ -87,16 +90,20 @@ class Database:
         from tollway.stores.sql.entities import SqlEntityStore
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
+        from tollway.stores.sql.models import SqlModelStore
 
         engine = open_engine(self.url)
-        return Opened(engine, SqlKeyStore(engine), SqlEntityStore(engine), SqlLedgerStore(engine))
+        return Opened(
+            engine, SqlKeyStore(engine), SqlEntityStore(engine), SqlLedgerStore(engine), SqlModelStore(engine)
+        )
 
 
 def _import_stores() -> None:
     """In a thread, since it takes long enough to be felt by calls in flight."""
     import tollway.stores.sql.entities
     import tollway.stores.sql.keys
-    import tollway.stores.sql.ledger  # noqa: F401
+    import tollway.stores.sql.ledger
+    import tollway.stores.sql.models  # noqa: F401
 
 
 class LateKeyStore(KeyStore):
@@ -135,6 +142,17 @@ class LateLedgerStore(LedgerStore):
     @override
     async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
         return await (await self._database.opened()).ledger.window_spend(charges)
+
+
+class LateModelStore(ModelStore):
+    """`ModelStore` of a database that may not be open yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def load(self) -> Stored:
+        return await (await self._database.opened()).models.load()
 
 
 class LateProxiedTransport(Transport):

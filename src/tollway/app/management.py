@@ -51,6 +51,7 @@ class LateManagement:
     async def _make(self) -> App:
         runtime = self._runtime()
         opened = await runtime.database.opened()
+        await runtime.served.complete()
         return await asyncio.to_thread(_make_app, runtime, opened)
 
 

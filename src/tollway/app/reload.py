@@ -37,7 +37,6 @@ class Reloader:
         self._read = read
         self._runtime = runtime
         self._watches_files = watches_files
-        self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -54,17 +53,15 @@ class Reloader:
 
     async def reload(self) -> bool:
         """Reads and applies the configuration; whether it was valid."""
-        async with self._turn:
-            try:
-                configuration = await asyncio.to_thread(self._read)
-                before, warned = self._runtime.configuration, self._runtime.warnings
-                self._runtime.apply(configuration)
-            except (ConfigurationError, Misconfigured) as error:
-                logger.error("Configuration not reloaded, the old one stays in force:\n%s", error)
-                return False
+        warned = self._runtime.warnings
+        try:
+            before = await self._runtime.served.reconfigure(lambda: asyncio.to_thread(self._read))
+        except (ConfigurationError, Misconfigured) as error:
+            logger.error("Configuration not reloaded, the old one stays in force:\n%s", error)
+            return False
         if self._runtime.warnings and self._runtime.warnings != warned:
             logger.warning("%s", self._runtime.warnings)
-        fixed = changed_server_settings(before, configuration)
+        fixed = changed_server_settings(before, self._runtime.configuration)
         if fixed:
             logger.warning("Configuration: %s take effect at the next start", ", ".join(fixed))
         count = len(self._runtime.snapshot.groups) + len(self._runtime.snapshot.wildcards)

@@ -10,9 +10,9 @@ from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
 from tollway.app.late import Database
-from tollway.config.compile import compile_snapshot
-from tollway.config.configuration import Configuration, ModelEntry, combine
-from tollway.config.problem import Problem
+from tollway.app.serving import Served
+from tollway.config.configuration import Configuration
+from tollway.config.sealing import Sealer
 from tollway.core.changes import Change
 from tollway.core.snapshot import Snapshot, TransportName
 from tollway.dataplane.asgi import App
@@ -22,7 +22,6 @@ from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
 from tollway.ports.transport import Transport
-from tollway.routing.router import Router
 from tollway.stores.memory.counters import MemoryCounterStore
 
 
@@ -38,10 +37,8 @@ class Late(Protocol):
 class Runtime:
     """Everything built at start. Handed down, never imported."""
 
-    configuration: Configuration
-    warnings: str
-    """What an operator ought to know about it; empty if nothing."""
-    discovered: tuple[ModelEntry, ...]
+    served: Served
+    sealer: Sealer
     master_key: str
     is_master_key_new: bool
     prices: PriceBook
@@ -58,28 +55,23 @@ class Runtime:
     edge: Edge
 
     @property
+    def configuration(self) -> Configuration:
+        """The one in force."""
+        return self.served.configuration
+
+    @property
+    def warnings(self) -> str:
+        """What an operator ought to know about what is served; empty if nothing."""
+        return self.served.warnings
+
+    @property
     def snapshot(self) -> Snapshot:
         """What the data plane executes right now."""
-        return self.gateway.router.snapshot
+        return self.served.snapshot
 
     async def changed(self, change: Change) -> None:
-        """Something was created, changed or deleted: whoever keeps a copy of it forgets it."""
+        """Something was created, changed or deleted: whoever keeps a copy of it forgets it or reads it anew."""
         self.authenticator.changed(change)
         self.entities.changed(change)
-
-    def apply(self, configuration: Configuration) -> None:
-        """Swaps in what a new configuration says about calls. Raises before anything has changed."""
-        snapshot, self.warnings = compiled(
-            configuration, self.prices, self.discovered, version=self.snapshot.version + 1
-        )
-        self.gateway.router = Router(snapshot)
-        self.configuration = configuration
-
-
-def compiled(
-    configuration: Configuration, prices: PriceBook, discovered: tuple[ModelEntry, ...], *, version: int
-) -> tuple[Snapshot, str]:
-    """The snapshot of a configuration, and everything worth warning about as one text."""
-    notices: list[Problem] = []
-    snapshot = compile_snapshot(configuration, prices=prices, discovered=discovered, version=version, notices=notices)
-    return snapshot, combine([*configuration.notices, *notices])
+        if change.kind in ("model", "credential"):
+            await self.served.refresh()

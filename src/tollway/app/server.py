@@ -31,6 +31,7 @@ from tollway.server.http1 import HttpProtocol
 logger = logging.getLogger(__name__)
 
 _WARM_UP_AFTER_S = 0.5
+_RETRY_DATABASE_S = 5.0
 _SETTLING_POLLS, _SETTLING_POLL_S = 500, 0.01
 
 
@@ -125,10 +126,16 @@ class Application:
     async def _warm_up(self) -> None:
         """Makes the management plane before somebody waits for it."""
         await asyncio.sleep(_WARM_UP_AFTER_S)
-        try:
-            await self._runtime.management.made()
-        except StoreUnavailable as error:
-            logger.error("%s Calls with keys that are not cached get 503 until it is back.", error.message)
+        is_told = False
+        while True:
+            try:
+                await self._runtime.management.made()
+                return
+            except StoreUnavailable as error:
+                if not is_told:
+                    logger.error("%s Calls that need it get 503 until it is back.", error.message)
+                is_told = True
+            await asyncio.sleep(_RETRY_DATABASE_S)
 
     async def _stop(self) -> None:
         runtime = self._runtime
@@ -142,6 +149,7 @@ class Application:
         await runtime.ledger.close()
         for transport in runtime.transports.values():
             await transport.close()
+        await runtime.served.close()
         await runtime.database.close()
         logger.info("Stopped: every call is settled")
 

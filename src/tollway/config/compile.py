@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from tollway.config.configuration import Alias, Configuration, ModelEntry, combine
+import msgspec
+
+from tollway.config.configuration import Additions, Alias, Configuration, Credential, ModelEntry, combine
 from tollway.config.deployment import Catalogue, DeploymentCompiler, Rejected
 from tollway.config.problem import ConfigurationError, Problem, nearest
-from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, Wildcard
+from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, TeamModels, Wildcard
 
 _SERVED_MODES = frozenset({"chat", "completion", "embedding"})
 _PROBE = "model"
@@ -23,18 +25,23 @@ def compile_snapshot(
     *,
     prices: Catalogue,
     discovered: Sequence[ModelEntry] = (),
+    stored: Additions | None = None,
     version: int,
     notices: list[Problem] | None = None,
 ) -> Snapshot:
     """Resolves every model to what can be called.
 
-    `discovered` is what the environment offers; it counts only where no file has a `model_list`. What an operator ought
-    to know (models left out, keys and prices missing) is added to `notices`, or logged as one warning without it.
+    `discovered` is what the environment offers; it counts only where no file has a `model_list`. `stored` is what the
+    database adds; None while that is not known. What an operator ought to know (models left out, keys and prices
+    missing) is added to `notices`, or logged as one warning without it.
 
-    Raises `ConfigurationError` with every model that is wrong.
+    Raises `ConfigurationError` with every model that is wrong; one of the database is left out instead.
     """
     entries = (*configuration.models, *(() if configuration.has_model_list else discovered))
-    compiler = _Compiler(configuration, prices)
+    compiler = _Compiler(configuration, prices, stored)
+    if stored is not None:
+        compiler.notices += stored.notices
+        entries += tuple(compiler.with_ids_of_their_own(stored.models, entries))
     snapshot = compiler.snapshot(entries, configuration.aliases, version)
     if compiler.problems:
         raise ConfigurationError(compiler.problems)
@@ -45,16 +52,66 @@ def compile_snapshot(
     return snapshot
 
 
+def check_entry(
+    entry: ModelEntry, configuration: Configuration, *, prices: Catalogue, credentials: Mapping[str, Credential]
+) -> list[Problem]:
+    """Compiles one entry for nobody; what ought to be known about it. Raises `ConfigurationError` if it is wrong."""
+    compiler = _Compiler(configuration, prices, Additions(credentials=credentials))
+    compiler.snapshot([entry], (), 0)
+    if problems := [*compiler.problems, *compiler.left_out]:
+        raise ConfigurationError(problems)
+    return compiler.notices
+
+
 class _Compiler:
-    def __init__(self, configuration: Configuration, prices: Catalogue) -> None:
+    def __init__(self, configuration: Configuration, prices: Catalogue, stored: Additions | None) -> None:
         self._configuration = configuration
         self._prices = prices
-        self._deployments = DeploymentCompiler(configuration.calls, prices, configuration.environ)
+        self._deployments = DeploymentCompiler(
+            configuration.calls,
+            prices,
+            configuration.environ,
+            {**(stored.credentials if stored is not None else {}), **configuration.credentials},
+        )
+        self._knows_stored = stored is not None
         self._lacks: dict[str, list[ModelEntry]] = {}
         self.problems: list[Problem] = []
         self.notices: list[Problem] = []
+        self.left_out: list[Problem] = []
+        """Why entries that stop nothing were left out."""
+
+    def with_ids_of_their_own(
+        self, entries: Iterable[ModelEntry], others: Iterable[ModelEntry]
+    ) -> Iterator[ModelEntry]:
+        """Those whose id no model of a file has."""
+        taken = {other.id: other for other in others}
+        for entry in entries:
+            if entry.id in taken:
+                place = taken[entry.id].origin
+                self._leave_out(Problem(entry.origin, "model_info.id", f"is the id of the model of {place}"))
+            else:
+                yield entry
 
     def snapshot(self, entries: Iterable[ModelEntry], aliases: Sequence[Alias], version: int) -> Snapshot:
+        by_team: dict[str | None, list[ModelEntry]] = {None: []}
+        for entry in entries:
+            by_team.setdefault(entry.team_id, []).append(entry)
+        models = {team: self._models(members) for team, members in by_team.items()}
+        groups = [group for each in models.values() for group in each.groups.values()]
+        self._note_what_is_missing(groups)
+        shared = models[None]
+        return Snapshot(
+            groups=shared.groups,
+            wildcards=shared.wildcards,
+            aliases=self._targets(aliases, shared.groups, shared.wildcards),
+            hidden=frozenset(alias.name for alias in aliases if alias.is_hidden),
+            by_id={one.id: _group_of(group, one) for group in groups for one in group.deployments},
+            teams={team: each for team, each in models.items() if team is not None},
+            settings=self._configuration.data_plane,
+            version=version,
+        )
+
+    def _models(self, entries: Iterable[ModelEntry]) -> TeamModels:
         by_name: dict[str, list[ModelEntry]] = {}
         for entry in entries:
             by_name.setdefault(entry.model_name, []).append(entry)
@@ -64,17 +121,7 @@ class _Compiler:
             for name, members in by_name.items()
             if name not in patterns and (group := self._group(name, members)) is not None
         }
-        wildcards = self._wildcards(patterns)
-        self._note_what_is_missing(groups.values())
-        return Snapshot(
-            groups=groups,
-            wildcards=wildcards,
-            aliases=self._targets(aliases, groups, wildcards),
-            hidden=frozenset(alias.name for alias in aliases if alias.is_hidden),
-            by_id={one.id: _group_of(group, one) for group in groups.values() for one in group.deployments},
-            settings=self._configuration.data_plane,
-            version=version,
-        )
+        return TeamModels(groups=groups, wildcards=self._wildcards(patterns))
 
     def _group(self, name: str, entries: Sequence[ModelEntry]) -> ModelGroup | None:
         deployments = [one for entry in entries for one in self._checked(entry, name)]
@@ -89,7 +136,7 @@ class _Compiler:
             made = list(self._deployments.deployments(entry, group=name, model=model))
             self._note_lack(entry, model)
         except Rejected as rejected:
-            self._leave_out(rejected)
+            self._refuse(entry, rejected)
             return []
         return made
 
@@ -102,11 +149,19 @@ class _Compiler:
         )
         raise Rejected(problem)
 
-    def _leave_out(self, rejected: Rejected) -> None:
-        if rejected.is_planned or self._configuration.calls.skips_invalid:
-            self.notices.append(_left_out(rejected.problem))
+    def _refuse(self, entry: ModelEntry, rejected: Rejected) -> None:
+        if rejected.is_unknown_credential:
+            if self._knows_stored:  # until then it may yet turn up
+                self._leave_out(rejected.problem)
+        elif entry.is_stored or rejected.is_planned or self._configuration.calls.skips_invalid:
+            self._leave_out(rejected.problem)
         else:
             self.problems.append(rejected.problem)
+
+    def _leave_out(self, problem: Problem) -> None:
+        self.left_out.append(problem)
+        message = f"left out: {problem.message}"
+        self.notices.append(Problem(problem.place, problem.key, message, problem.remedy))
 
     def _wildcards(self, patterns: dict[str, list[ModelEntry]]) -> tuple[Wildcard, ...]:
         usable = {
@@ -138,7 +193,7 @@ class _Compiler:
                 pass
             self._note_lack(entry, model)
         except Rejected as rejected:
-            self._leave_out(rejected)
+            self._refuse(entry, rejected)
             return False
         return True
 
@@ -234,17 +289,13 @@ def _starred(pattern: str, name: str) -> str | None:
     return name[len(before) : len(name) - len(after)]
 
 
-def _model_group(name: str, entries: Iterable[ModelEntry], deployments: Iterable[Deployment]) -> ModelGroup:
+def _model_group(name: str, entries: Sequence[ModelEntry], deployments: Iterable[Deployment]) -> ModelGroup:
     access = frozenset(group for entry in entries for group in entry.model_info.get("access_groups") or ())
-    return ModelGroup(name=name, deployments=tuple(deployments), access_groups=access)
+    return ModelGroup(name=name, deployments=tuple(deployments), access_groups=access, team_id=entries[0].team_id)
 
 
 def _group_of(group: ModelGroup, deployment: Deployment) -> ModelGroup:
-    return ModelGroup(name=group.name, deployments=(deployment,), access_groups=group.access_groups)
-
-
-def _left_out(problem: Problem) -> Problem:
-    return Problem(problem.place, problem.key, f"left out: {problem.message}", problem.remedy)
+    return msgspec.structs.replace(group, deployments=(deployment,))
 
 
 def _by_name(groups: Iterable[ModelGroup]) -> Iterator[tuple[str, ModelGroup]]:

@@ -70,6 +70,27 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Where each parameter was written."""
     vendors: frozenset[str] | None = None
     """For a name that matches anything: the providers it may lead to; None: all."""
+    team_id: str | None = None
+    """The only team that may call it."""
+    is_stored: bool = False
+    """It comes from the database."""
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters of a connection under a name, with environment variables filled in."""
+
+    name: str
+    values: Mapping[str, Any]
+    info: Mapping[str, Any] = {}
+
+
+class Additions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database adds to a configuration."""
+
+    models: tuple[ModelEntry, ...] = ()
+    credentials: Mapping[str, Credential] = {}
+    notices: tuple[Problem, ...] = ()
+    """What cannot be used of it, and why."""
 
 
 class Alias(msgspec.Struct, frozen=True):
@@ -111,6 +132,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     has_model_list: bool
     """Whether a file says which models there are; otherwise what the environment offers is used."""
     aliases: tuple[Alias, ...]
+    credentials: Mapping[str, Credential]
+    """By name."""
     default_key_params: Mapping[str, Any]
     upperbound_key_params: Mapping[str, Any]
     callbacks: Mapping[str, Sequence[str]]

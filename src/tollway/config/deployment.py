@@ -11,7 +11,7 @@ import msgspec
 from tollway import providers
 from tollway.accounting.price_book import ModelFacts
 from tollway.accounting.pricing import price_from_config
-from tollway.config.configuration import CallSettings, ModelEntry
+from tollway.config.configuration import CallSettings, Credential, ModelEntry
 from tollway.config.keys import CONNECTION, PARAMS, PRICES
 from tollway.config.keys.key import section
 from tollway.config.problem import Problem, nearest
@@ -45,11 +45,15 @@ class Catalogue(Protocol):
 class Rejected(Exception):
     """An entry that cannot be called, and why."""
 
-    def __init__(self, problem: Problem, *, is_planned: bool = False) -> None:
-        """`is_planned`: nothing is wrong with it; a later release will call it."""
+    def __init__(self, problem: Problem, *, is_planned: bool = False, is_unknown_credential: bool = False) -> None:
+        """`is_planned`: nothing is wrong with it; a later release will call it.
+
+        `is_unknown_credential`: it names a credential that is not there, or not yet.
+        """
         super().__init__(str(problem))
         self.problem = problem
         self.is_planned = is_planned
+        self.is_unknown_credential = is_unknown_credential
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -62,10 +66,17 @@ class Target(msgspec.Struct, frozen=True):
 class DeploymentCompiler:
     """Makes deployments of entries. Holds what all of them share."""
 
-    def __init__(self, calls: CallSettings, prices: Catalogue, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        calls: CallSettings,
+        prices: Catalogue,
+        environ: Mapping[str, str],
+        credentials: Mapping[str, Credential],
+    ) -> None:
         self._calls = calls
         self._prices = prices
         self._environ = environ
+        self._credentials = credentials
 
     def target(self, entry: ModelEntry, model: str) -> Target:
         """The provider behind `provider/name`; else the one named separately; else the vendor known for the name.
@@ -89,11 +100,11 @@ class DeploymentCompiler:
 
         Raises `Rejected` for what cannot be called.
         """
-        params = {**self._calls.default_params, **entry.litellm_params}
+        params = self.params(entry)
         target = self.target(entry, model)
         organizations = params.get("organization") or (None,)
         for organization in organizations:
-            connection = self.connection(params, target, organization)
+            connection = self.connection(entry, params, target, organization)
             try:
                 yield self._deployment(entry, params, target, connection, group)
             except Misconfigured as error:
@@ -101,7 +112,31 @@ class DeploymentCompiler:
             except ValueError as error:
                 raise _rejected(entry, "model_info", str(error)) from error
 
-    def connection(self, params: Mapping[str, Any], target: Target, organization: str | None) -> ConnectionParams:
+    def params(self, entry: ModelEntry) -> dict[str, Any]:
+        """What counts for an entry: its own word, its credential's, the word for all.
+
+        A team's model gets no secret that its entry does not name: whoever makes it decides where it is sent.
+        """
+        defaults = self._calls.default_params
+        if entry.team_id is not None:
+            defaults = {name: value for name, value in defaults.items() if masked(value) == value}
+        name = entry.litellm_params.get("litellm_credential_name")
+        if name is None:
+            return {**defaults, **entry.litellm_params}
+        credential = self._credentials.get(name)
+        if credential is None:
+            meant = nearest(name, self._credentials)
+            remedy = f"did you mean `{meant}`?" if meant else "add it to `credential_list`, or with POST /credentials"
+            raise _rejected(
+                entry, "litellm_credential_name", "is the name of no credential", remedy, is_unknown_credential=True
+            )
+        params = {**defaults, **credential.values, **entry.litellm_params}
+        del params["litellm_credential_name"]
+        return params
+
+    def connection(
+        self, entry: ModelEntry, params: Mapping[str, Any], target: Target, organization: str | None
+    ) -> ConnectionParams:
         """What the provider needs to know to say where and how."""
         headers = {**(params.get("headers") or {}), **(params.get("extra_headers") or {})}
         return ConnectionParams(
@@ -113,16 +148,16 @@ class DeploymentCompiler:
             headers={name: str(value) for name, value in headers.items()},
             extra={name: value for name, value in params.items() if _CONNECTION.find(name) is not None},
             verify=params.get("ssl_verify", self._calls.verify),
-            environ=self._environ,
+            environ=self._environ if entry.team_id is None else {},
         )
 
     def missing(self, entry: ModelEntry, model: str) -> str | None:
         """What every call of an entry will fail for lack of."""
-        params = {**self._calls.default_params, **entry.litellm_params}
+        params = self.params(entry)
         if "mock_response" in params:
             return None
         target = self.target(entry, model)
-        return target.provider.missing(self.connection(params, target, None))
+        return target.provider.missing(self.connection(entry, params, target, None))
 
     def _deployment(
         self, entry: ModelEntry, params: Mapping[str, Any], target: Target, connection: ConnectionParams, group: str
@@ -158,6 +193,7 @@ class DeploymentCompiler:
             mode=info.get("mode") or facts.mode,
             mock_response=params.get("mock_response"),
             info=masked(info),
+            is_stored=entry.is_stored,
         )
 
     def _known(self, entry: ModelEntry, name: str) -> Provider:
@@ -224,9 +260,17 @@ def _instead(meant: str | None) -> str:
     return f"did you mean `{meant}/…`? {others[0].upper()}{others[1:]}" if meant else others
 
 
-def _rejected(entry: ModelEntry, param: str, message: str, remedy: str = "", *, is_planned: bool = False) -> Rejected:
+def _rejected(
+    entry: ModelEntry,
+    param: str,
+    message: str,
+    remedy: str = "",
+    *,
+    is_planned: bool = False,
+    is_unknown_credential: bool = False,
+) -> Rejected:
     problem = Problem(entry.places.get(param, entry.origin), f"model {entry.model_name}: {param}", message, remedy)
-    return Rejected(problem, is_planned=is_planned)
+    return Rejected(problem, is_planned=is_planned, is_unknown_credential=is_unknown_credential)
 
 
 def _deployment_id(entry: ModelEntry, organization: str | None, *, is_one_of_many: bool) -> str:

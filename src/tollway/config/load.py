@@ -10,13 +10,14 @@ from tollway.config.configuration import (
     Alias,
     CallSettings,
     Configuration,
+    Credential,
     Environment,
     ModelEntry,
     Sourced,
     entry_id,
 )
 from tollway.config.findings import Findings
-from tollway.config.keys import ENVIRONMENT_PREFIX, KEY_PARAMS, LIBRARY, ROUTER, SETTINGS, TOP
+from tollway.config.keys import CREDENTIAL, ENVIRONMENT_PREFIX, KEY_PARAMS, LIBRARY, ROUTER, SETTINGS, TOP
 from tollway.config.kinds import TEXT
 from tollway.config.located import REFERENCE, Document, Located, plain, resolve, unset_references
 from tollway.config.model_list import read_models, read_params
@@ -74,6 +75,7 @@ def load(
         models=_models(document.root, root, flags, findings),
         has_model_list="model_list" in document.root.items,
         aliases=_aliases(origins, root, findings),
+        credentials=_credentials(root.items.get("credential_list"), findings),
         default_key_params=_key_params("default_key_generate_params", origins, findings),
         upperbound_key_params=_key_params("upperbound_key_generate_params", origins, findings),
         callbacks=_callbacks(root),
@@ -231,6 +233,28 @@ def _aliases(origins: Mapping[str, Sourced], root: Located, findings: Findings) 
                 path = f"router_settings.model_group_alias.{name}"
                 findings.reject(place, path, "expected a model name, or `{model: name, hidden: true}`")
     return tuple(aliases)
+
+
+def _credentials(node: Located | None, findings: Findings) -> dict[str, Credential]:
+    credentials: dict[str, Credential] = {}
+    listed = node.value if node is not None and node.value is not None else []
+    if not isinstance(listed, list):
+        findings.reject(node.place if node else "", "credential_list", "expected a list, each with `credential_name`")
+        return credentials
+    for index, member in enumerate(listed):
+        path = f"credential_list[{index}]"
+        findings.check_names(member, CREDENTIAL, path)
+        name = plain(member.items["credential_name"]) if "credential_name" in member.items else None
+        values = member.items.get("credential_values")
+        if not isinstance(name, str) or not name or values is None or not isinstance(values.value, dict):
+            findings.reject(member.place, path, "expected `credential_name` and `credential_values`")
+        elif name in credentials:
+            findings.reject(member.place, path, f"there is another credential called {name}")
+        else:
+            info = plain(member.items["credential_info"]) if "credential_info" in member.items else None
+            read = read_params(values, f"{path}.credential_values", findings)
+            credentials[name] = Credential(name=name, values=read, info=info if isinstance(info, dict) else {})
+    return credentials
 
 
 def _callbacks(root: Located) -> dict[str, tuple[str, ...]]:

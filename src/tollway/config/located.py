@@ -24,8 +24,8 @@ class Located(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """`config.yaml:12`."""
-        return f"{self.file}:{self.line}"
+        """`config.yaml:12`; without a line where there are none."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
     @property
     def items(self) -> dict[str, Located]:
@@ -51,6 +51,17 @@ def plain(node: Located) -> Any:
             return [plain(member) for member in members]
         case scalar:
             return scalar
+
+
+def locate(value: Any, place: str) -> Located:
+    """A plain document as a tree, all of which was written at `place`."""
+    match value:
+        case dict() as members:
+            return Located({str(name): locate(member, place) for name, member in members.items()}, place, 0)
+        case list() | tuple() as members:
+            return Located([locate(member, place) for member in members], place, 0)
+        case scalar:
+            return Located(scalar, place, 0)
 
 
 def resolve(node: Located, environ: Mapping[str, str]) -> Located:

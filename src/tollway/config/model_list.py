@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -11,9 +11,12 @@ import msgspec
 from tollway.config.configuration import ModelEntry, entry_id
 from tollway.config.findings import Findings
 from tollway.config.keys import BODY_FIELDS, ENTRY, INFO, PARAMS, Section
-from tollway.config.located import Located, plain
+from tollway.config.located import REFERENCE, Located, locate, plain, resolve
 from tollway.config.problem import nearest_typo
-from tollway.config.secret import protect
+from tollway.config.secret import Secret, protect
+
+_HEADERS = frozenset({"headers", "extra_headers"})
+"""Parameters whose every text may be a credential, whatever name it goes by."""
 
 
 def read_models(written: Located, resolved: Located, findings: Findings) -> tuple[ModelEntry, ...]:
@@ -32,6 +35,49 @@ def read_models(written: Located, resolved: Located, findings: Findings) -> tupl
     return tuple(entries)
 
 
+def read_model(
+    document: Mapping[str, Any], environ: Mapping[str, str], place: str, findings: Findings
+) -> ModelEntry | None:
+    """One element of a `model_list` that comes from elsewhere than a file; None, with problems, where it is wrong.
+
+    References count in `litellm_params` alone: what is known about a model is shown to everybody.
+    """
+    written = locate(document, place)
+    params = resolve(written.items["litellm_params"], environ)
+    resolved = Located({**written.items, "litellm_params": params}, place, 0)
+    return _read_entry(written, resolved, "", findings)
+
+
+def read_credential(
+    values: Mapping[str, Any], environ: Mapping[str, str], place: str, findings: Findings
+) -> dict[str, Any]:
+    """Parameters of a connection, kept under a name of their own."""
+    return read_params(resolve(locate(values, place), environ), "credential_values", findings)
+
+
+def protect_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`litellm_params` as written, in which every text that may be a secret is a `Secret`. References are none."""
+    return {name: _protect_param(name, value) for name, value in params.items()}
+
+
+def _protect_param(name: str, value: Any) -> Any:
+    key = PARAMS.find(name)
+    is_secret = name in _HEADERS or (key is not None and key.kind.is_secret)
+    return _without_references(protect(value, "secret" if is_secret else name))
+
+
+def _without_references(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _without_references(item) for name, item in value.items()}
+        case list():
+            return [_without_references(item) for item in value]
+        case Secret() if value.startswith(REFERENCE):
+            return str(value)
+        case _:
+            return value
+
+
 def read_params(node: Located, path: str, findings: Findings) -> dict[str, Any]:
     """`litellm_params`: known keys as their kind says, anything else as it is, because it goes into bodies."""
     _reject_mistyped(node, path, findings)
@@ -47,6 +93,7 @@ def _read_entry(raw: Located, node: Located, path: str, findings: Findings) -> M
         findings.reject(node.place, path, "expected a mapping with `model_name` and `litellm_params`")
         return None
     findings.check_names(node, ENTRY, path)
+    under = f"{path}." if path else ""
     members = node.items
     missing = [name for name in ("model_name", "litellm_params") if name not in members]
     for name in missing:
@@ -54,24 +101,25 @@ def _read_entry(raw: Located, node: Located, path: str, findings: Findings) -> M
     if missing:
         return None
     before = len(findings.problems)
-    name = findings.read_node(ENTRY.by_name["model_name"].kind, members["model_name"], f"{path}.model_name")
+    name = findings.read_node(ENTRY.by_name["model_name"].kind, members["model_name"], f"{under}model_name")
     if not name and len(findings.problems) == before:
-        findings.reject(members["model_name"].place, f"{path}.model_name", "is empty")
+        findings.reject(members["model_name"].place, f"{under}model_name", "is empty")
     params_node = members["litellm_params"]
-    _require_mapping(params_node, f"{path}.litellm_params", findings)
-    params = read_params(params_node, f"{path}.litellm_params", findings)
+    _require_mapping(params_node, f"{under}litellm_params", findings)
+    params = read_params(params_node, f"{under}litellm_params", findings)
     if "model" not in params and len(findings.problems) == before:
         findings.reject(
-            params_node.place, f"{path}.litellm_params", "`model` is missing", "write `model: provider/name`"
+            params_node.place, f"{under}litellm_params", "`model` is missing", "write `model: provider/name`"
         )
-    info = _read_info(members.get("model_info"), f"{path}.model_info", findings)
+    info = _read_info(members.get("model_info"), f"{under}model_info", findings)
     if len(findings.problems) > before:
         return None
     return ModelEntry(
-        model_name=name,
+        model_name=info.get("team_public_model_name") or name,
         litellm_params=params,
         model_info=info,
         id=str(info.get("id") or entry_id(name, plain(raw.items["litellm_params"]))),
+        team_id=info.get("team_id"),
         origin=node.place,
         places={name: member.place for name, member in params_node.items.items()},
     )

@@ -95,6 +95,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """Answer with this text instead of calling anybody."""
     info: dict[str, Any] = {}
     """`model_info` as configured, for listings."""
+    is_stored: bool = False
+    """It was added over the API."""
 
 
 class ModelGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,8 @@ class ModelGroup(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     deployments: tuple[Deployment, ...]
     access_groups: frozenset[str] = frozenset()
+    team_id: str | None = None
+    """The only team that may call it."""
 
 
 class Wildcard(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +118,13 @@ class Wildcard(msgspec.Struct, frozen=True, kw_only=True):
     """The group for a requested name that matches; None if the name cannot be served after all."""
     examples: tuple[str, ...] = ()
     """Known model names behind the pattern, for listings."""
+
+
+class TeamModels(msgspec.Struct, frozen=True, kw_only=True):
+    """What one team alone may call. For the team it goes before what everybody may."""
+
+    groups: dict[str, ModelGroup] = {}
+    wildcards: tuple[Wildcard, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,5 +186,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Aliases that listings leave out."""
     by_id: dict[str, ModelGroup] = {}
     """One-deployment groups by deployment id."""
+    teams: dict[str, TeamModels] = {}
+    """Models of one team each, by its id."""
     settings: Settings = Settings()
     version: int = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -19,7 +19,7 @@ from tollway.accounting.pricing import upper_bound_nanos
 from tollway.accounting.tokens import input_bound
 from tollway.core.errors import Header, Misconfigured, TollwayError, UnknownModel, UpstreamError
 from tollway.core.principal import Scope
-from tollway.core.snapshot import Deployment, Endpoint, Operation, Origin, Settings, Timeouts, TransportName
+from tollway.core.snapshot import Deployment, Endpoint, ModelGroup, Operation, Origin, Settings, Timeouts, TransportName
 from tollway.core.usage import Usage
 from tollway.dialects.openai.errors import is_error_document, upstream_error
 from tollway.dialects.openai.request import Request, render_request
@@ -72,6 +72,8 @@ class Gateway:
     ) -> None:
         self.router = router
         self._entities = entities
+        self.await_models: Callable[[], Awaitable[None]] | None = None
+        """Awaited before a model is said to be unknown, as long as not all of them are known here."""
         self._transports = transports
         self._counters = counters
         self._seed = limits.SharedSeed(seed)
@@ -83,7 +85,11 @@ class Gateway:
 
         Raises `TollwayError`; `settle_failure` must then be called with it, and after a cancellation `abandon`.
         """
-        deployment = self._choose(call)
+        group = self._find(call)
+        if group is None and self.await_models is not None:
+            await self.await_models()
+            group = self._find(call)
+        deployment = self._choose(call, group)
         if call.end_user or call.controls.tags or (call.group is not None and call.group.access_groups):
             await self._look_up_named(call)
         self._journal.check()
@@ -108,7 +114,8 @@ class Gateway:
         """Settles a call whose client left before any of its answer went out."""
         await self.settle_failure(call, client_gone())
 
-    def _choose(self, call: Call) -> Deployment:
+    def _find(self, call: Call) -> ModelGroup | None:
+        """The group behind the model that is asked for."""
         principal, request = call.principal, call.request
         model = request.model or call.path_model or call.settings.default_model
         if not model:
@@ -117,11 +124,15 @@ class Gateway:
                 param="model",
             )
         call.requested_model = model
+        return self.router.group(access.apply_alias(principal, model), principal.team_id)
+
+    def _choose(self, call: Call, group: ModelGroup | None) -> Deployment:
+        principal, model = call.principal, call.requested_model
         wanted = access.apply_alias(principal, model)
-        group = self.router.group(wanted)
-        access.check_model(principal, wanted, access_groups=group.access_groups if group is not None else frozenset())
         if group is None:
+            access.check_model(principal, wanted)
             raise _unknown_model(call, model)
+        access.check_model(principal, wanted, access_groups=group.access_groups, is_of_team=group.team_id is not None)
         call.group = group
         deployment = call.deployment = self.router.pick(group)
         if call.operation not in deployment.endpoints and call.controls.mock_response is None:

@@ -13,6 +13,10 @@ ALL_MODELS = "all-proxy-models"
 """In a list of models: every model. (`no-default-models` needs no rule: it is the name of none.)"""
 
 
+_OF_TEAM: frozenset[GrantKind] = frozenset({"team", "org"})
+"""Whose lists do not name the models that a team has for itself."""
+
+
 class RouteForbidden(Forbidden):
     """The key may not call this path. On the wire `{"detail": message}`, unlike every other error (contract)."""
 
@@ -51,18 +55,28 @@ def apply_alias(principal: Principal, model: str) -> str:
     return principal.aliases.get(model, model)
 
 
-def allows_model(principal: Principal, model: str, *, access_groups: frozenset[str] = frozenset()) -> bool:
-    """Whether the caller may call `model`, whose deployments belong to `access_groups`."""
-    return principal.is_admin or all(_covers(grant.models, model, access_groups) for grant in principal.grants)
+def allows_model(
+    principal: Principal, model: str, *, access_groups: frozenset[str] = frozenset(), is_of_team: bool = False
+) -> bool:
+    """Whether the caller may call `model`, whose deployments belong to `access_groups`.
+
+    `is_of_team`: it is private to the caller's team, which so needs no word of its own for it.
+    """
+    return principal.is_admin or all(
+        _covers(grant.models, model, access_groups) or (is_of_team and grant.kind in _OF_TEAM)
+        for grant in principal.grants
+    )
 
 
-def check_model(principal: Principal, model: str, *, access_groups: frozenset[str] = frozenset()) -> None:
+def check_model(
+    principal: Principal, model: str, *, access_groups: frozenset[str] = frozenset(), is_of_team: bool = False
+) -> None:
     """Raises `Forbidden` for the first owner who does not allow `model`: key, team, user, project, organization.
 
     The text does not tell whether the model exists, nor what others may use.
     """
     for grant in () if principal.is_admin else principal.grants:
-        if not _covers(grant.models, model, access_groups):
+        if not (_covers(grant.models, model, access_groups) or (is_of_team and grant.kind in _OF_TEAM)):
             raise _denied(model, grant.kind)
 
 

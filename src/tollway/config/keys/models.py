@@ -42,6 +42,15 @@ ENTRY = section(
     ),
 )  # fmt: skip
 
+CREDENTIAL = section(
+    "credential_list[]",
+    (
+        supported("credential_name", TEXT, "T2", "What `litellm_credential_name` says."),
+        supported("credential_values", MAPPING, "T2", "Parameters of a connection, as under `litellm_params`."),
+        supported("credential_info", MAPPING, "T2", "What is known about it; shown in listings.", default={}),
+    ),
+)  # fmt: skip
+
 PRICES = (
     supported("input_cost_per_token", MONEY, "T1", "Dollars per prompt token."),
     supported("output_cost_per_token", MONEY, "T1", "Dollars per answer token."),
@@ -105,6 +114,7 @@ PARAMS = section(
         later("tpm", POSITIVE, "T1", "Tokens per minute this deployment takes.", remedy="shown only; set `tpm_limit` on keys"),
         later("rpm", POSITIVE, "T1", "Calls per minute this deployment takes.", remedy="shown only; set `rpm_limit` on keys"),
         later("max_parallel_requests", POSITIVE, "T1", "Calls at once this deployment takes.", remedy="shown only; set `max_parallel_requests` on keys"),
+        supported("litellm_credential_name", TEXT, "T2", "Named credential that gives what is not given here."),
         supported("weight", WEIGHT, "T1", "Share of the calls among deployments of one name.", default=1),
         supported("order", COUNT, "T1", "Only deployments of the lowest order are used.", default=0),
         supported("mock_response", TEXT, "T1", "Answer with this text instead of calling anybody."),
@@ -121,7 +131,6 @@ PARAMS = section(
         *_later("tags tag_regex", TEXTS, "T2", "Callers this deployment is for."),
         *_later("max_budget", MONEY, "T2", "Budget of this deployment.", "set `max_budget` on keys"),
         *_later("budget_duration", DURATION, "T2", "Period of that budget.", "set `budget_duration` on keys"),
-        *_later("litellm_credential_name", TEXT, "T2", "Named credential to use.", "set `api_key`, or an `os.environ/NAME`"),
         *_later("configurable_clientside_auth_params", LIST, "T2", "What a client may override."),
         *_later("merge_reasoning_content_in_choices", FLAG, "T2", "Show reasoning as content."),
         *_later("prompt_id prompt_variables", ANY, "T2", "Stored prompt to use."),
@@ -151,7 +160,8 @@ INFO = section(
         supported("access_groups", TEXTS, "T1", "Names by which keys may be allowed this model."),
         *PRICES,
         *(accepted(name, ANY, "T1", "Shown in listings.") for name in ("supports_*", "litellm_provider", "tier")),
-        *_later("team_id team_public_model_name", TEXT, "T2", "Team this model is for.", "allow it on that team's keys only"),
+        supported("team_id", TEXT, "T2", "The only team whose keys may call this model."),
+        supported("team_public_model_name", TEXT, "T2", "What that team calls it, where `model_name` is a name of its own."),
         *_later("health_check_* disable_background_health_check", ANY, "T2", "How this deployment is probed."),
         *_later("supported_environments access_windows", ANY, "T3", "When and where this model may be used."),
         *_later("blocked", FLAG, "T2", "Do not use this model.", "remove the entry"),

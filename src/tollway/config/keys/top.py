@@ -19,7 +19,7 @@ TOP = section(
         later("mcp_servers", MAPPING, "T2", "Tool servers."),
         later("mcp_aliases", MAPPING, "T2", "Short names of tool servers."),
         later("mcp_tools", LIST, "T2", "Tools."),
-        later("credential_list", LIST, "T2", "Named credentials.", remedy="set `api_key` in `litellm_params`, or an `os.environ/NAME`"),
+        supported("credential_list", LIST, "T2", "Named credentials: `credential_name`, `credential_values`, `credential_info`."),
         later("vector_store_registry", LIST, "T2", "Vector stores."),
         later("search_tools", LIST, "T2", "Web search services."),
         later("prompts", LIST, "T3", "Stored prompts."),

@@ -1,0 +1,36 @@
+"""`ModelStore` on SQL."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import override
+
+from tollway.db.engine import reading
+from tollway.db.models import credentials, models
+from tollway.ports.models import ModelStore, Stored, StoredCredential, StoredModel
+
+RowT = TypeVar("RowT", StoredModel, StoredCredential)
+
+
+class SqlModelStore(ModelStore):
+    """Models and credentials in the tables of those names."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @override
+    async def load(self) -> Stored:
+        """One consistent view, in the order they were made, which is the order of deployments in a group."""
+        async with reading(self._engine) as connection:
+
+            async def rows(table: Table, kind: type[RowT], key: Any) -> tuple[RowT, ...]:
+                found = await connection.execute(select(table).order_by(table.c.created_at, key))
+                return tuple(kind(**row) for row in found.mappings())
+
+            return Stored(
+                models=await rows(models, StoredModel, models.c.model_id),
+                credentials=await rows(credentials, StoredCredential, credentials.c.credential_name),
+            )
