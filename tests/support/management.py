@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 from fastapi import FastAPI
 from tests.support.clock import FakeClock
 from tests.support.databases import open_database
@@ -17,6 +18,10 @@ from tests.support.records import make_record
 from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
+from tollway.app.serving import Served
+from tollway.config.configuration import Configuration
+from tollway.config.load import load
+from tollway.config.sealing import Sealer
 from tollway.control.api import create_app
 from tollway.control.kit.spending import charge_of
 from tollway.control.services import KeyPolicy, Services
@@ -30,9 +35,11 @@ from tollway.policy.auth import Authenticator, find_credential
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.stores.sql.keys import SqlKeyStore
 from tollway.stores.sql.ledger import SqlLedgerStore
+from tollway.stores.sql.models import SqlModelStore
 from tollway.stores.sql.principals import key_scope
 
 MASTER_KEY = "sk-master-key-of-the-tests"
+SALT_KEY = "sk-salt-key-of-the-tests"
 PRICES = PriceBook.load()
 
 
@@ -79,6 +86,10 @@ class Management:
         """A request with the key `by`."""
         return await self.client.get(path, params=query or None, headers=bearer(by))
 
+    async def send(self, method: str, path: str, body: Any = None, *, by: str = MASTER_KEY) -> httpx.Response:
+        """A request with the key `by`."""
+        return await self.client.request(method, path, json=body, headers=bearer(by))
+
     async def post(self, path: str, body: Any = None, *, by: str = MASTER_KEY, **headers: str) -> httpx.Response:
         """A request with the key `by`; underscores in names of headers stand for hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -115,6 +126,12 @@ class Management:
         return record
 
 
+def _configuration(folder: Path, config: Mapping[str, Any], environ: Mapping[str, str]) -> Configuration:
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(dict(config)))
+    return load(file, environ={"HOME": str(folder), **environ})
+
+
 def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
@@ -142,12 +159,28 @@ async def open_management(
     *,
     key_policy: KeyPolicy | None = None,
     snapshot: Snapshot | None = None,
+    config: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = {},
     inference_routes: Any = (),
 ) -> AsyncIterator[Management]:
-    """A management plane with a new database in `folder`."""
+    """A management plane with a new database in `folder`.
+
+    With `config` it serves what that configuration and the database come to; without, `snapshot` alone.
+    """
     clock = FakeClock()
-    served = snapshot or make_snapshot(make_group("gpt-4o"))
+    fixed = None if config is not None else snapshot or make_snapshot(make_group("gpt-4o"))
     async with open_database("sqlite", folder) as engine:
+        sealer = Sealer(lambda: SALT_KEY)
+        served = Served(
+            _configuration(folder, config or {}, environ),
+            discovered=(),
+            prices=PRICES,
+            master_key=MASTER_KEY,
+            sealer=sealer,
+            load=SqlModelStore(engine).load,
+        )
+        if config is not None:
+            await served.complete()
         journal = FileJournal(folder / "journal")
         keys = SqlKeyStore(engine, clock=clock)
         store = SqlLedgerStore(engine)
@@ -161,6 +194,8 @@ async def open_management(
         async def changed(change: Change) -> None:
             told.append(change.id)
             authenticator.changed(change)
+            if change.kind in ("model", "credential"):
+                await served.refresh()
 
         services = Services(
             engine=engine,
@@ -171,7 +206,10 @@ async def open_management(
             changed=changed,
             clock=clock,
             prices=PRICES,
-            snapshot=lambda: served,
+            snapshot=lambda: fixed or served.snapshot,
+            configuration=lambda: served.configuration,
+            lendable=lambda: served.environ,
+            sealer=sealer,
             key_policy=key_policy or KeyPolicy(),
         )
         app = create_app(services, inference_routes=inference_routes)

@@ -74,6 +74,9 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         clock=time.time,
         prices=runtime.prices,
         snapshot=lambda: runtime.snapshot,
+        configuration=lambda: runtime.configuration,
+        lendable=lambda: runtime.served.environ,
+        sealer=runtime.sealer,
         key_policy=KeyPolicy(defaults=configuration.default_key_params, ceilings=configuration.upperbound_key_params),
     )
     return create_app(services, inference_routes=ROUTES)

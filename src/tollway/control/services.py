@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
+from tollway.config.configuration import Configuration
+from tollway.config.sealing import Sealer
 from tollway.core.changes import Change
 from tollway.core.principal import Principal
 from tollway.core.record import Charge
@@ -63,6 +65,11 @@ class Services:
     prices: PriceBook
     snapshot: Callable[[], Snapshot]
     """The one in force."""
+    configuration: Callable[[], Configuration]
+    """The one in force."""
+    lendable: Callable[[], Mapping[str, str]]
+    """The environment variables that models may refer to."""
+    sealer: Sealer
     key_policy: KeyPolicy = KeyPolicy()
     proxy_budget_nanos: int = 0
     """`litellm_settings.max_budget`; 0: none."""

@@ -87,7 +87,8 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 def _header_text(warnings: list[str]) -> str:
     left_out = len(warnings) - _MAX_NAMED
     named = [*warnings[:_MAX_NAMED], *([f"and {left_out} more"] if left_out > 0 else [])]
-    return ", ".join(named)
+    # Names in them may be the caller's: nothing of it may break out of a header line.
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in ", ".join(named))
 
 
 def _quote(name: str) -> str:

@@ -1,1 +1,1 @@
-"""What is served: `/model/info` and `/model_group/info`, read from the snapshot."""
+"""Models: what is served, and what of it is kept in the database. `/model/*`, `/v2/model/info`, `/model_group/info`."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Table, select
+from sqlalchemy import ColumnElement, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import override
 
 from tollway.db.engine import reading
 from tollway.db.models import credentials, models
 from tollway.ports.models import ModelStore, Stored, StoredCredential, StoredModel
+from tollway.stores.sql.limited import from_row
 
 RowT = TypeVar("RowT", StoredModel, StoredCredential)
 
@@ -26,9 +27,9 @@ class SqlModelStore(ModelStore):
         """One consistent view, in the order they were made, which is the order of deployments in a group."""
         async with reading(self._engine) as connection:
 
-            async def rows(table: Table, kind: type[RowT], key: Any) -> tuple[RowT, ...]:
+            async def rows(table: Table, kind: type[RowT], key: ColumnElement[str]) -> tuple[RowT, ...]:
                 found = await connection.execute(select(table).order_by(table.c.created_at, key))
-                return tuple(kind(**row) for row in found.mappings())
+                return tuple(from_row(kind, row) for row in found)
 
             return Stored(
                 models=await rows(models, StoredModel, models.c.model_id),
