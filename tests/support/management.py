@@ -194,7 +194,7 @@ async def open_management(
         async def changed(change: Change) -> None:
             told.append(change.id)
             authenticator.changed(change)
-            if change.kind in ("model", "credential"):
+            if change.kind in ("model", "credential", "model_access_group"):
                 await served.refresh()
 
         services = Services(

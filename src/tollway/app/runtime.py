@@ -73,5 +73,5 @@ class Runtime:
         """Something was created, changed or deleted: whoever keeps a copy of it forgets it or reads it anew."""
         self.authenticator.changed(change)
         self.entities.changed(change)
-        if change.kind in ("model", "credential"):
+        if change.kind in ("model", "credential", "model_access_group"):
             await self.served.refresh()

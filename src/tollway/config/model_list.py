@@ -10,13 +10,17 @@ import msgspec
 
 from tollway.config.configuration import ModelEntry, entry_id
 from tollway.config.findings import Findings
-from tollway.config.keys import BODY_FIELDS, ENTRY, INFO, PARAMS, Section
+from tollway.config.keys import BODY_FIELDS, CONNECTION, ENTRY, INFO, PARAMS, Section
+from tollway.config.keys.key import section
 from tollway.config.located import REFERENCE, Located, locate, plain, resolve
 from tollway.config.problem import nearest_typo
 from tollway.config.secret import Secret, protect
 
 _HEADERS = frozenset({"headers", "extra_headers"})
 """Parameters whose every text may be a credential, whatever name it goes by."""
+
+_ADDRESS = frozenset({"api_key", "api_base", "base_url", "api_version", "organization"})
+_CONNECTION = section("litellm_params", CONNECTION)
 
 
 def read_models(written: Located, resolved: Located, findings: Findings) -> tuple[ModelEntry, ...]:
@@ -53,6 +57,11 @@ def read_credential(
 ) -> dict[str, Any]:
     """Parameters of a connection, kept under a name of their own."""
     return read_params(resolve(locate(values, place), environ), "credential_values", findings)
+
+
+def connection_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of an entry's parameters that say where and with which credential, as a credential has them."""
+    return {name: value for name, value in params.items() if name in _ADDRESS or _CONNECTION.find(name) is not None}
 
 
 def protect_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,14 @@ from fastapi import APIRouter, FastAPI
 
 from tollway import __version__
 from tollway.control import pages
+from tollway.control.credentials import permissions as credential_permissions
+from tollway.control.credentials import routes as credentials
 from tollway.control.keys import permissions as key_permissions
 from tollway.control.keys import routes as keys
 from tollway.control.kit.errors import install_error_handlers
 from tollway.control.kit.roles import Access, Matrix
+from tollway.control.model_access_groups import permissions as model_access_group_permissions
+from tollway.control.model_access_groups import routes as model_access_groups
 from tollway.control.models import permissions as model_permissions
 from tollway.control.models import routes as models
 from tollway.control.openapi import RouteRow
@@ -32,6 +36,8 @@ RESOURCES = (
     Resource(keys.router, key_permissions.ACCESS),
     Resource(spend.router, spend_permissions.ACCESS),
     Resource(models.router, model_permissions.ACCESS),
+    Resource(credentials.router, credential_permissions.ACCESS),
+    Resource(model_access_groups.router, model_access_group_permissions.ACCESS),
     Resource(pages.router, pages.ACCESS),
 )
 """Everything that is served. A new resource is one line here."""

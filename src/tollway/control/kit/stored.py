@@ -167,16 +167,17 @@ def show_params(services: Services, row: StoredModel) -> dict[str, Any]:
     try:
         shown = masked(protect_params(open_params(row, services.sealer)))
     except CannotOpen:
-        shown = _hidden(row.params)
+        shown = hidden(row.params)
     return dict(shown)
 
 
-def _hidden(value: Any) -> Any:
+def hidden(value: Any) -> Any:
+    """A copy of something stored, fit for an answer: every sealed text masked, without opening any."""
     match value:
         case Mapping():
-            return {name: _hidden(item) for name, item in value.items()}
+            return {name: hidden(item) for name, item in value.items()}
         case list():
-            return [_hidden(item) for item in value]
+            return [hidden(item) for item in value]
         case _:
             return MASK if is_sealed(value) else value
 

@@ -1,0 +1,1 @@
+"""Named credentials that models refer to: `/credentials`."""
