@@ -86,14 +86,16 @@ def model_list(upstream: FaultyUpstream, **params: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def embedded_gateway(folder: Path, config: Mapping[str, Any]) -> AsyncIterator[Embedded]:
+async def embedded_gateway(
+    folder: Path, config: Mapping[str, Any], environ: Mapping[str, str] = {}
+) -> AsyncIterator[Embedded]:
     """Starts the gateway on a free port and stops it as SIGTERM would."""
     config_file = folder / "config.yaml"
     config_file.write_text(yaml.safe_dump(dict(config)))
-    environ = {"TOLLWAY_DATA_DIR": str(folder / "data"), "LITELLM_MASTER_KEY": MASTER_KEY, "HOME": str(folder)}
+    own = {"TOLLWAY_DATA_DIR": str(folder / "data"), "LITELLM_MASTER_KEY": MASTER_KEY, "HOME": str(folder)}
 
     def read() -> Any:
-        return load(config_file, environ=environ)
+        return load(config_file, environ={**own, **environ})
 
     runtime = build(read(), ())
     reloader = Reloader(read, runtime, watches_files=False)
