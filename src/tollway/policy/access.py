@@ -153,6 +153,16 @@ _KEY_ROUTES = (
     "/spend/logs",
     "/spend/logs/v2",
 )
+_MODEL_ROUTES = (
+    "/model/new",
+    "/model/update",
+    "/model/*/update",
+    "/model/delete",
+    "/model/block",
+    "/model/unblock",
+    *_MODEL_INFO_ROUTES,
+    "/v2/model/info",
+)
 
 ROUTE_GROUPS: dict[str, tuple[str, ...]] = {
     "openai_routes": _OPENAI_ROUTES,
@@ -181,7 +191,7 @@ ROUTE_GROUPS: dict[str, tuple[str, ...]] = {
         "/sso/get/ui_settings",
     ),
     "key_management_routes": _KEY_ROUTES,
-    "management_routes": _KEY_ROUTES,
+    "management_routes": (*_KEY_ROUTES, *_MODEL_ROUTES),
     "spend_tracking_routes": (
         "/spend/keys",
         "/spend/users",

@@ -40,6 +40,10 @@ async def answers(management: Management) -> dict[str, Any]:
         "POST /spend/calculate": good(await management.post("/spend/calculate", question)),
         "GET /model_group/info": good(await management.get("/model_group/info")),
     }
+    named = {"model": "openai/gpt-4o", "api_key": "sk-1"}
+    added = good(await management.post("/model/new", {"model_name": "m", "litellm_params": named}))
+    answers["POST /model/new"] = added
+    answers["POST /model/delete"] = good(await management.post("/model/delete", {"id": added["model_id"]}))
     limited = await management.new_key(model_rpm_limit={"gpt-4o": 100}, model_tpm_limit={"gpt-4o": 50000})
     management.clock.advance(1)
     answers["GET /key/list?return_full_object=true"] = good(
