@@ -140,6 +140,17 @@ async def test_with_a_wrong_salt_key_the_model_is_named_and_the_others_are_serve
         assert (await gateway.chat(model="added")).status == 200
 
 
+async def test_while_the_database_is_away_a_model_is_not_called_unknown(
+    tmp_path: Path, upstream: FaultyUpstream
+) -> None:
+    (tmp_path / "no-file").mkdir()
+    environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/no-file"}
+    async with embedded_gateway(tmp_path, model_list(upstream), environ) as gateway:
+        assert [(await gateway.chat(model=name)).status for name in ("m", "added")] == [200, 503]
+        listed = await (await gateway.get("/v1/models")).json()
+        assert [model["id"] for model in listed["data"]] == ["m"]
+
+
 async def test_where_models_are_not_kept_none_is_read(tmp_path: Path, upstream: FaultyUpstream) -> None:
     async with embedded_gateway(tmp_path, EMPTY) as gateway:
         await answer_of(gateway, "/model/new", new_model(upstream))

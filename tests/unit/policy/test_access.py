@@ -122,3 +122,14 @@ def test_routes_of_the_master_key_are_not_limited() -> None:
 def test_presets_of_key_types_are_groups() -> None:
     assert {"llm_api_routes", "management_routes", "info_routes"} <= ROUTE_GROUPS.keys()
     assert all(route.startswith("/") for routes in ROUTE_GROUPS.values() for route in routes)
+
+
+def test_a_teams_own_model_needs_the_keys_word_not_the_teams() -> None:
+    grants = (Grant("team", frozenset({"other"})), Grant("org", frozenset({"other"})))
+    check_model(Principal(key_hash="h", grants=grants), "own", is_of_team=True)
+    assert not allows_model(Principal(key_hash="h", grants=grants), "own")
+    narrow = Principal(key_hash="h", grants=(Grant("key", frozenset({"other"})), *grants))
+    assert not allows_model(narrow, "own", is_of_team=True)
+    with pytest.raises(Forbidden) as refused:
+        check_model(narrow, "own", is_of_team=True)
+    assert refused.value.type == "key_model_access_denied"

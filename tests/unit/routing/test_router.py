@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, Wildcard
+from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, TeamModels, Wildcard
 from tollway.routing.router import Router, matches
 
 
@@ -110,3 +110,52 @@ def test_listings_show_groups_aliases_and_what_is_known_behind_wildcards_once() 
         ),
     )
     assert list(found.names()) == ["one", "uno", "p/x", "q/*"]
+
+
+# ---- models of one team ---------------------------------------------------------------------------------------------
+
+
+def of_team(name: str, team_id: str = "t-1", *deployments: Deployment) -> ModelGroup:
+    return ModelGroup(name=name, deployments=deployments or (deployment(f"{name}-of-{team_id}"),), team_id=team_id)
+
+
+def team_router(*groups: ModelGroup, own: ModelGroup, **more: Any) -> Router:
+    return router(
+        *groups, teams={"t-1": TeamModels(groups={own.name: own})}, by_id={own.deployments[0].id: own}, **more
+    )
+
+
+def test_a_team_has_its_own_model_before_everybodys() -> None:
+    shared, own = group("m"), of_team("m")
+    routing = team_router(shared, own=own)
+    assert routing.group("m", "t-1") is own
+    assert routing.group("m", "t-2") is shared
+    assert routing.group("m") is shared
+
+
+def test_a_teams_model_is_found_by_its_id_by_the_team_alone() -> None:
+    own = of_team("m")
+    routing = team_router(own=own)
+    model_id = own.deployments[0].id
+    assert routing.group(model_id, "t-1") is own
+    assert routing.group(model_id, "t-2") is None
+    assert routing.group(model_id) is None
+
+
+def test_groups_of_one_name_are_weighed_apart() -> None:
+    shared = group("m", deployment("a"), deployment("b"))
+    own = of_team("m", "t-1", deployment("c"), deployment("d"))
+    routing = team_router(shared, own=own)
+    assert {routing.pick(shared).id for _ in range(50)} == {"a", "b"}
+    assert {routing.pick(own).id for _ in range(50)} == {"c", "d"}
+
+
+def test_a_teams_wildcard_yields_to_exact_names_and_goes_before_everybodys() -> None:
+    exact = group("openai/exact")
+    own, shared = of_team("openai/x"), group("openai/x")
+    wildcards = (Wildcard(pattern="openai/*", expand=lambda _: shared),)
+    mine = TeamModels(wildcards=(Wildcard(pattern="openai/*", expand=lambda _: own),))
+    routing = router(exact, teams={"t-1": mine}, wildcards=wildcards)
+    assert routing.group("openai/exact", "t-1") is exact
+    assert routing.group("openai/x", "t-1") is own
+    assert routing.group("openai/x", "t-2") is shared
