@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import bisect
 import hashlib
 import itertools
-import json
 import random
 import sqlite3
 import statistics
@@ -31,12 +31,17 @@ from tests.support.clock import FakeClock  # noqa: E402 - after the path is know
 from tests.support.management import Management, open_management  # noqa: E402
 
 from tollway.core.ids import new_record_id  # noqa: E402
-from tollway.db.migrate import migrate  # noqa: E402
+from tollway.core.record import Charge, Record  # noqa: E402
+from tollway.core.usage import Usage  # noqa: E402
+from tollway.db.ledger import daily_totals, daily_usage, ledger  # noqa: E402
+from tollway.db.upgrade import upgrade  # noqa: E402
 from tollway.db.url import sqlite_url  # noqa: E402
+from tollway.stores.sql.ledger import ledger_row  # noqa: E402
+from tollway.stores.sql.rollups import rollup_rows  # noqa: E402
 
 DEFAULT_ROWS = 10_000_000
 LIMIT_MS = 200
-BATCH = 20_000
+MICROS_PER_DAY = 86_400_000_000
 DAYS, KEYS, USERS, TEAMS, ORGANIZATIONS, CUSTOMERS, MODELS, TAGS = 90, 2_000, 500, 50, 5, 5_000, 20, 100
 APPLICATIONS = 200
 """Keys of applications, whose calls name a customer; the other keys are people's."""
@@ -163,26 +168,30 @@ async def _ask(management: Management, method: str, path: str, query: dict[str, 
 
 
 def make_ledger(home: Path, rows: int) -> None:
-    """A database as a gateway would have written it. Records go in as plain rows, the migrations sum them."""
+    """A database as a gateway would have written it, a day of records at a time."""
     home.mkdir(parents=True, exist_ok=True)
     path = home / "tollway.db"
     path.unlink(missing_ok=True)
     started = time.monotonic()
-    asyncio.run(migrate(sqlite_url(path), to="0002"))
+    asyncio.run(upgrade(sqlite_url(path)))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
-        connection.execute("PRAGMA cache_size=-500000")
+        connection.execute("PRAGMA cache_size=-1000000")
         _insert_entities(connection)
-        names = [row[1] for row in connection.execute("PRAGMA table_info(ledger)")]
-        statement = f"INSERT INTO ledger ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-        records = _records(rows, names)
-        while batch := list(itertools.islice(records, BATCH)):
-            connection.executemany(statement, batch)
+        for _, day in itertools.groupby(_records(rows), key=lambda record: record.started_at // MICROS_PER_DAY):
+            records = list(day)
+            usage, totals = rollup_rows(records)
+            for table, values in (
+                (ledger, map(ledger_row, records)),
+                (daily_usage, usage),
+                (daily_totals, totals),
+            ):
+                names = table.columns.keys()
+                marks = ", ".join("?" * len(names))
+                connection.executemany(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})", values)
             connection.commit()
-    print(f"# {rows:,} records written after {time.monotonic() - started:.0f} s", file=sys.stderr)
-    asyncio.run(migrate(sqlite_url(path)))
     (home / "complete").touch()
-    print(f"# indices and rollups made after {time.monotonic() - started:.0f} s", file=sys.stderr)
+    print(f"# {rows:,} records written in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
 def _insert_entities(connection: sqlite3.Connection) -> None:
@@ -207,56 +216,49 @@ def _insert_entities(connection: sqlite3.Connection) -> None:
         insert("teams", team_id=f"team-{number}", team_alias=f"Team {number}", **more, **documents, **history)
 
 
-def _records(rows: int, names: list[str]) -> Iterator[tuple[Any, ...]]:
+def _records(rows: int) -> Iterator[Record]:
     pick = random.Random(20260114)
-    key_weights = list(itertools.accumulate(1 / (20 + number) for number in range(KEYS)))
-    keys, end = range(KEYS), int(NOW * 1e6)
-    step = DAYS * 86_400_000_000 // rows
-    blank = {name: "" for name in names} | {"is_stream": 0, "is_estimated": 0, "is_priced": 1, "kind": "call"}
-    blank |= {name: 0 for name in names if name.endswith("_tokens")} | {"first_token_at": 0, "overhead_us": 900}
-    blank |= {"call_type": "acompletion", "route": "/v1/chat/completions", "metadata": '{"run":7}'}
+    weights = list(itertools.accumulate(1 / (20 + number) for number in range(KEYS)))
+    step = DAYS * MICROS_PER_DAY // rows
     for number in range(rows):
-        key = pick.choices(keys, cum_weights=key_weights)[0]
+        key = bisect.bisect(weights, pick.random() * weights[-1])
         model = (key * 7 + min(int(pick.expovariate(0.9)), 5)) % MODELS
-        at = end - (rows - number) * step
+        at = int(NOW * 1e6) - (rows - number) * step
         chance = pick.random()
         is_failure, is_limited = chance < 0.02, chance < 0.007
         team = key % TEAMS
-        tags = [f"User-Agent: {AGENTS[key % 5]}", f"tag-{(key + int(chance * 300) % 3) % TAGS}"]
-        yield tuple(
-            (
-                blank
-                | {
-                    "record_id": new_record_id(at // 1000),
-                    "started_at": at,
-                    "ended_at": at + 200_000 + int(chance * 5e6),
-                    "call_id": f"call-{number}",
-                    "response_id": f"answer-{number}",
-                    "is_success": not is_failure,
-                    "status_code": 429 if is_limited else 500 if is_failure else 200,
-                    "error_class": "RateLimitError" if is_limited else "",
-                    "error_message": "upstream said no" if is_failure else "",
-                    "key_hash": HASHES[key],
-                    "key_alias": f"alias-{key}",
-                    "user_id": f"user-{key % USERS}",
-                    "team_id": f"team-{team}",
-                    "organization_id": f"organization-{team % ORGANIZATIONS}",
-                    "end_user": f"customer-{key * 25 + int(chance * 1e6) % 25}" if key < APPLICATIONS else "",
-                    "session_id": f"session-{number // 400}" if number % 20 == 0 else "",
-                    "model": f"model-{model}",
-                    "model_group": f"group-{model}",
-                    "model_id": f"deployment-{model}",
-                    "provider": PROVIDERS[model % len(PROVIDERS)],
-                    "api_base": "https://api.example.com/v1",
-                    "input_tokens": 200 + int(chance * 2000),
-                    "output_tokens": 20 + int(chance * 400),
-                    "cost_nanos": int(chance * 1e8),
-                    "client_ip": "10.0.0.1",
-                    "user_agent": AGENTS[key % 5],
-                    "tags": json.dumps(tags),
-                    "charges": json.dumps([["api_key", HASHES[key], 0]]),
-                }
-            ).values()
+        yield Record(
+            record_id=new_record_id(at // 1000),
+            kind="call",
+            started_at=at,
+            ended_at=at + 200_000 + int(chance * 5e6),
+            call_id=f"call-{number}",
+            response_id=f"answer-{number}",
+            call_type="acompletion",
+            route="/v1/chat/completions",
+            is_success=not is_failure,
+            status_code=429 if is_limited else 500 if is_failure else 200,
+            error_class="RateLimitError" if is_limited else "",
+            error_message="upstream said no" if is_failure else "",
+            key_hash=HASHES[key],
+            key_alias=f"alias-{key}",
+            user_id=f"user-{key % USERS}",
+            team_id=f"team-{team}",
+            organization_id=f"organization-{team % ORGANIZATIONS}",
+            end_user=f"customer-{key * 25 + int(chance * 1e6) % 25}" if key < APPLICATIONS else "",
+            session_id=f"session-{number // 400}" if number % 20 == 0 else "",
+            model=f"model-{model}",
+            model_group=f"group-{model}",
+            model_id=f"deployment-{model}",
+            provider=PROVIDERS[model % len(PROVIDERS)],
+            api_base="https://api.example.com/v1",
+            usage=Usage(input_tokens=200 + int(chance * 2000), output_tokens=20 + int(chance * 400)),
+            cost_nanos=int(chance * 1e8),
+            client_ip="10.0.0.1",
+            user_agent=AGENTS[key % 5],
+            tags=(f"User-Agent: {AGENTS[key % 5]}", f"tag-{(key + int(chance * 300) % 3) % TAGS}"),
+            metadata=b'{"run":7}',
+            charges=(Charge("api_key", HASHES[key], 0),),
         )
 
 

@@ -31,6 +31,7 @@ from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.stores.sql.keys import SqlKeyStore
 from tollway.stores.sql.ledger import SqlLedgerStore
 from tollway.stores.sql.principals import key_scope
+from tollway.stores.sql.spend import SqlSpendReader
 
 MASTER_KEY = "sk-master-key-of-the-tests"
 PRICES = PriceBook.load()
@@ -166,7 +167,7 @@ async def open_management(
             engine=engine,
             keys=keys,
             ledger=ledger,
-            spend=store,
+            spend=SqlSpendReader(engine),
             authenticate=authenticate,
             changed=changed,
             clock=clock,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tollway.stores.sql.entities import SqlEntityStore
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
+    from tollway.stores.sql.spend import SqlSpendReader
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class Opened(msgspec.Struct, frozen=True):
     keys: SqlKeyStore
     entities: SqlEntityStore
     ledger: SqlLedgerStore
+    spend: SqlSpendReader
 
 
 class Database:
@@ -87,16 +89,20 @@ class Database:
         from tollway.stores.sql.entities import SqlEntityStore
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
+        from tollway.stores.sql.spend import SqlSpendReader
 
         engine = open_engine(self.url)
-        return Opened(engine, SqlKeyStore(engine), SqlEntityStore(engine), SqlLedgerStore(engine))
+        return Opened(
+            engine, SqlKeyStore(engine), SqlEntityStore(engine), SqlLedgerStore(engine), SqlSpendReader(engine)
+        )
 
 
 def _import_stores() -> None:
     """In a thread, since it takes long enough to be felt by calls in flight."""
     import tollway.stores.sql.entities
     import tollway.stores.sql.keys
-    import tollway.stores.sql.ledger  # noqa: F401
+    import tollway.stores.sql.ledger
+    import tollway.stores.sql.spend  # noqa: F401
 
 
 class LateKeyStore(KeyStore):

@@ -78,6 +78,7 @@ ledger = Table(
     _text("error_class"),
     _text("error_message"),
     _count("overhead_us"),
+    Column("project_id", Text, nullable=False, server_default=text("''")),
     Column("tags", JsonDocument, nullable=False),
     Column("charges", JsonDocument, nullable=False),
     # JSON as the caller wrote it; as text, because Postgres refuses some valid JSON (escaped NUL) as `jsonb`.
@@ -108,7 +109,7 @@ ROLLED_TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cac
 USAGE_SUMS = ("spend_nanos", "calls", "failures", "rate_limited", *ROLLED_TOKENS, "response_ms", "timed_calls")
 """What rollups add up. Calls and imports only: adjustments are no usage."""
 
-OWNERS = ("user_id", "team_id", "organization_id")
+OWNERS = ("user_id", "team_id", "organization_id", "project_id")
 """Whose a key was when it called; told apart in the rows of keys alone."""
 MODELS = ("model_group", "model", "provider", "call_type")
 

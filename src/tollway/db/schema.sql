@@ -96,6 +96,7 @@ CREATE TABLE daily_totals (
 	user_id TEXT NOT NULL, 
 	team_id TEXT NOT NULL, 
 	organization_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
 	spend_nanos BIGINT NOT NULL, 
 	calls BIGINT NOT NULL, 
 	failures BIGINT NOT NULL, 
@@ -107,7 +108,7 @@ CREATE TABLE daily_totals (
 	output_tokens BIGINT NOT NULL, 
 	response_ms BIGINT NOT NULL, 
 	timed_calls BIGINT NOT NULL, 
-	CONSTRAINT pk_daily_totals PRIMARY KEY (dimension, day, entity, user_id, team_id, organization_id)
+	CONSTRAINT pk_daily_totals PRIMARY KEY (dimension, day, entity, user_id, team_id, organization_id, project_id)
 )
  WITHOUT ROWID
 
@@ -120,6 +121,7 @@ CREATE TABLE daily_usage (
 	user_id TEXT NOT NULL, 
 	team_id TEXT NOT NULL, 
 	organization_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
 	model_group TEXT NOT NULL, 
 	model TEXT NOT NULL, 
 	provider TEXT NOT NULL, 
@@ -135,7 +137,7 @@ CREATE TABLE daily_usage (
 	output_tokens BIGINT NOT NULL, 
 	response_ms BIGINT NOT NULL, 
 	timed_calls BIGINT NOT NULL, 
-	CONSTRAINT pk_daily_usage PRIMARY KEY (dimension, entity, day, user_id, team_id, organization_id, model_group, model, provider, call_type)
+	CONSTRAINT pk_daily_usage PRIMARY KEY (dimension, entity, day, user_id, team_id, organization_id, project_id, model_group, model, provider, call_type)
 )
  WITHOUT ROWID
 
@@ -269,7 +271,7 @@ CREATE TABLE ledger (
 	overhead_us BIGINT NOT NULL, 
 	tags JSON NOT NULL, 
 	charges JSON NOT NULL, 
-	metadata TEXT NOT NULL, 
+	metadata TEXT NOT NULL, project_id TEXT DEFAULT '' NOT NULL, 
 	CONSTRAINT pk_ledger PRIMARY KEY (started_at, record_id)
 );
 

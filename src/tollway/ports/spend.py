@@ -11,11 +11,17 @@ import msgspec
 from tollway.core.record import Charge, Record, RecordKind
 from tollway.core.usage import NO_USAGE, Usage
 
-Dimension = Literal["all", "key", "user", "team", "organization", "end_user", "tag", "deployment"]
-"""Kinds of entities that usage is summed for. `all` has one entity, `""`. Calls of no team count for team `""`, calls
-without a key for key `""`; the other dimensions leave out calls that have no such entity."""
+Dimension = Literal[
+    *("key", "user", "team", "organization", "project", "end_user", "tag", "deployment"),
+    *("all", "any_team", "any_organization", "any_end_user", "any_tag"),
+]
+"""Kinds of entities that usage is summed for. Calls of no team count for team `""`, calls without a key for key `""`;
+the other dimensions leave out calls that have no such entity.
 
-Owner = Literal["user_id", "team_id", "organization_id"]
+Those of the second line have one entity, `""`: every call, and every call that belongs to some team, … counted once.
+"""
+
+Owner = Literal["user_id", "team_id", "organization_id", "project_id"]
 """Whose a key was when it called. Known in the dimension `key`; `""` in all others."""
 
 TotalColumn = Literal["day", "entity"] | Owner

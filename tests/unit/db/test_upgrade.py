@@ -89,7 +89,7 @@ async def test_rollups_made_from_the_ledger_are_those_kept_while_it_was_written(
     assert tuple(spent) == (sum(10**number for number in range(18) if number % 4 != 3), 14)
     await migrate(url)
     assert kept == (await rows_of(engine, daily_usage), await rows_of(engine, daily_totals))
-    assert {row.dimension for row in kept[0]} == set(get_args(Dimension))
+    assert {row.dimension for row in kept[0]} == set(get_args(Dimension)) - {"project"}  # unknown until now
     await engine.dispose()
 
 

@@ -75,7 +75,7 @@ class SqlLedgerStore:
 
     async def _add(self, connection: AsyncConnection, batch: list[Record]) -> None:
         # Sums are added in the order of their keys, so that two workers cannot deadlock each other.
-        await connection.exec_driver_sql(self._add_records, [_row(record) for record in batch])
+        await connection.exec_driver_sql(self._add_records, [ledger_row(record) for record in batch])
         usage, totals = rollup_rows(batch)
         sums = ((self._add_windows, _window_rows(batch)), (self._add_usage, usage), (self._add_totals, totals))
         for statement, rows in sums:
@@ -119,7 +119,8 @@ def _refusals_reported() -> Iterator[None]:
         raise Unstorable(type(error).__name__) from error
 
 
-def _row(record: Record) -> Values:
+def ledger_row(record: Record) -> Values:
+    """The values of a record, in the order of the table's columns."""
     documents = (_json(record.tags), _json(record.charges), record.metadata.decode(errors="replace"))
     return (*_plain_values(record), *documents)
 

@@ -7,7 +7,7 @@ derived from those few sums; only customers and tags are added up record by reco
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 from operator import attrgetter
 from typing import Any
@@ -24,8 +24,7 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _RATE_LIMITED = 429
 _NO_OWNERS = ("",) * len(OWNERS)
 
-_OWNING: Mapping[Dimension, int] = {"user": OWNERS.index("user_id"), "organization": OWNERS.index("organization_id")}
-_TEAM = OWNERS.index("team_id")
+_USER, _TEAM, _ORGANIZATION, _PROJECT = map(OWNERS.index, ("user_id", "team_id", "organization_id", "project_id"))
 _models = attrgetter(*MODELS)
 _owners = attrgetter("key_hash", *OWNERS)
 _token_counts = attrgetter(*(f"usage.{name}" for name in ROLLED_TOKENS))
@@ -42,6 +41,9 @@ def rollup_rows(records: Iterable[Record]) -> tuple[list[Values], list[Values]]:
         by_key[day, _owners(record), record.model_id, models].append(counts)
         if record.end_user:
             usage["end_user", record.end_user, day, _NO_OWNERS, models].append(counts)
+            usage["any_end_user", "", day, _NO_OWNERS, models].append(counts)
+        if record.tags:
+            usage["any_tag", "", day, _NO_OWNERS, models].append(counts)
         for tag in set(record.tags):
             usage["tag", tag, day, _NO_OWNERS, models].append(counts)
     for (day, (key_hash, *owners), model_id, models), sums in _summed(by_key):
@@ -60,9 +62,15 @@ def rollup_rows(records: Iterable[Record]) -> tuple[list[Values], list[Values]]:
 def _dimensions(owners: list[str], model_id: str) -> Iterable[tuple[Dimension, str]]:
     yield "all", ""
     yield "team", owners[_TEAM]
-    for dimension, place in _OWNING.items():
-        if owners[place]:
-            yield dimension, owners[place]
+    if owners[_TEAM]:
+        yield "any_team", ""
+    if owners[_USER]:
+        yield "user", owners[_USER]
+    if owners[_ORGANIZATION]:
+        yield "organization", owners[_ORGANIZATION]
+        yield "any_organization", ""
+    if owners[_PROJECT]:
+        yield "project", owners[_PROJECT]
     if model_id:
         yield "deployment", model_id
 

@@ -18,16 +18,21 @@ depends_on = None
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens")
 OLD_TOKENS = (*TOKENS[:4], "input_audio_tokens", "output_tokens", "reasoning_tokens", "output_audio_tokens")
 SUMS = ("spend_nanos", "calls", "failures", "rate_limited", *TOKENS, "response_ms", "timed_calls")
-OWNERS = ("user_id", "team_id", "organization_id")
+OWNERS = ("user_id", "team_id", "organization_id", "project_id")
 MODELS = ("model_group", "model", "provider", "call_type")
 USAGE_KEY = ("dimension", "entity", "day", *OWNERS, *MODELS)
 TOTALS_KEY = ("dimension", "day", "entity", *OWNERS)
 OLD_KEY = ("day", "key_hash", "model_group", "model", "provider", "user_id", "team_id", "end_user")
 OLD_SUMS = ("spend_nanos", "calls", "failures", *OLD_TOKENS)
 
-# Dimensions that follow from the sums of keys, and the column that names their entity.
-OF_KEYS = {"all": None, "user": "user_id", "team": "team_id", "organization": "organization_id"}
-COUNTS_NONE = ("team",)
+# Dimensions that are sums over others, and the column that names their entity: "" for one entity over all there are.
+DERIVED = (
+    *(("all", "key", ""), ("user", "key", "user_id"), ("team", "key", "team_id")),
+    *(("organization", "key", "organization_id"), ("project", "key", "project_id")),
+    *(("any_team", "team", ""), ("any_organization", "organization", ""), ("any_end_user", "end_user", "")),
+)
+COUNTS_NONE = ("all", "team")
+"""The rest leaves out calls that have no such entity."""
 
 RARE = {"ix_ledger_failures": "NOT is_success", "ix_ledger_adjustments": "kind = 'adjustment'"}
 FILTERED = ("team_id", "organization_id", "end_user", "session_id")
@@ -44,6 +49,7 @@ usage = sa.table("daily_usage", *(sa.column(name) for name in (*USAGE_KEY, *SUMS
 
 
 def upgrade() -> None:
+    op.add_column("ledger", sa.Column("project_id", sa.Text(), nullable=False, server_default=sa.text("''")))
     for name, key in (("daily_usage", USAGE_KEY), ("daily_totals", TOTALS_KEY)):
         op.create_table(
             name,
@@ -70,8 +76,9 @@ def upgrade() -> None:
     _fill("deployment", calls.where(ledger.c.model_id != ""), ledger.c.model_id)
     _fill("end_user", calls.where(ledger.c.end_user != ""), ledger.c.end_user)
     _fill("tag", *_tagged(calls))
-    for dimension, column in OF_KEYS.items():
-        _derive(dimension, column)
+    _fill("any_tag", calls.where(_length(ledger.c.tags) > 0), sa.literal(""))
+    for dimension, source, column in DERIVED:
+        _derive(dimension, source, column)
     _fill_totals()
     _drop_old()
 
@@ -87,14 +94,14 @@ def _fill(dimension: str, calls: Any, entity: Any) -> None:
     _insert(usage, USAGE_KEY, key, _counts(), calls)
 
 
-def _derive(dimension: str, column: str | None) -> None:
-    entity = sa.literal("") if column is None else usage.c[column]
-    of_keys = sa.select(usage).where(usage.c.dimension == "key")
-    if column is not None and dimension not in COUNTS_NONE:
-        of_keys = of_keys.where(entity != "")
+def _derive(dimension: str, source: str, column: str) -> None:
+    entity = usage.c[column] if column else sa.literal("")
+    rows = sa.select(usage).where(usage.c.dimension == source)
+    if dimension not in COUNTS_NONE:
+        rows = rows.where(usage.c[column or "entity"] != "")
     no_owners = [sa.literal("")] * len(OWNERS)
     key = [sa.literal(dimension), entity, usage.c.day, *no_owners, *(usage.c[name] for name in MODELS)]
-    _insert(usage, USAGE_KEY, key, [usage.c[name] for name in SUMS], of_keys)
+    _insert(usage, USAGE_KEY, key, [usage.c[name] for name in SUMS], rows)
 
 
 def _fill_totals() -> None:
@@ -116,6 +123,10 @@ def _tagged(calls: Any) -> tuple[Any, Any]:
     first = sa.select(sa.func.min(again.c.key)).where(again.c.value == tag.c.value).correlate(ledger, tag)
     pairs = calls.select_from(sa.join(ledger, tag, sa.true()))
     return pairs.where(tag.c.key == first.scalar_subquery()), tag.c.value
+
+
+def _length(tags: Any) -> Any:
+    return (sa.func.jsonb_array_length if _is_postgres() else sa.func.json_array_length)(tags)
 
 
 def _each_tag(name: str) -> Any:
@@ -172,3 +183,4 @@ def downgrade() -> None:
         op.drop_index(op.f(f"ix_ledger_{column}_started_at"), table_name="ledger")
     op.drop_table("daily_totals")
     op.drop_table("daily_usage")
+    op.drop_column("ledger", "project_id")
