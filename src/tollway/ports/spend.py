@@ -12,13 +12,24 @@ from tollway.core.record import Charge, Record, RecordKind
 from tollway.core.usage import NO_USAGE, Usage
 
 Dimension = Literal[
-    *("key", "user", "team", "organization", "project", "end_user", "tag", "deployment"),
-    *("all", "any_team", "any_organization", "any_end_user", "any_tag"),
+    "key",
+    "user",
+    "team",
+    "organization",
+    "project",
+    "end_user",
+    "tag",
+    "deployment",
+    "all",
+    "any_team",
+    "any_organization",
+    "any_end_user",
+    "any_tag",
 ]
 """Kinds of entities that usage is summed for. Calls of no team count for team `""`, calls without a key for key `""`;
 the other dimensions leave out calls that have no such entity.
 
-Those of the second line have one entity, `""`: every call, and every call that belongs to some team, … counted once.
+`all` and those that begin with `any` have one entity, `""`: every call; every call of some team, …, counted once.
 """
 
 Owner = Literal["user_id", "team_id", "organization_id", "project_id"]
@@ -42,6 +53,8 @@ class RecordFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Epoch microseconds, inclusive."""
     started_before: int | None = None
     """Epoch microseconds, exclusive."""
+    before: tuple[int, str] | None = None
+    """Start and id of a record: only older ones, to go on where a listing ended."""
     any_id: str | None = None
     """The response's id or the call's."""
     kind: RecordKind | None = None
@@ -123,6 +136,10 @@ class SpendReader(Protocol):
         """Calls and imports of one entity, or of all, in a span of time. Reads an index: meant for less than a day."""
         ...
 
+    async def rank_end_users(self, matching: RecordFilter, *, limit: int) -> tuple[list[tuple[str, int, int]], bool]:
+        """Customers of the newest matching records with calls and nano-dollars, dearest first; False: not of all."""
+        ...
+
     async def sum_usage(
         self,
         days: Days | None,
@@ -130,9 +147,13 @@ class SpendReader(Protocol):
         entities: Sequence[str] = ("",),
         *,
         by: Sequence[UsageColumn] = (),
-        where: Mapping[UsageColumn, str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        models: str | None = None,
     ) -> list[SpendSum]:
-        """Usage of some entities by model, dearest first; days None: ever. Without `by`, one sum over everything."""
+        """Usage of some entities, dearest first; days None: ever. Without `by`, one sum over everything.
+
+        `owners` (for keys): only while they belonged to these. `models`: only this model group or provider's model.
+        """
         ...
 
     async def sum_totals(
@@ -141,11 +162,11 @@ class SpendReader(Protocol):
         dimension: Dimension,
         *,
         by: Sequence[TotalColumn] = ("entity",),
-        where: Mapping[TotalColumn, str] | None = None,
         entities: Sequence[str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
         limit: int | None = None,
     ) -> list[SpendSum]:
-        """Usage of all entities of a dimension, or of those given, dearest first."""
+        """Usage of all entities of a dimension, or of those given, all models together, dearest first."""
         ...
 
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:

@@ -7,11 +7,25 @@ the anchor only, `LOOKED_THROUGH` of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, func, or_, select, text, true, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from tollway.core.ids import made_at_ms
@@ -71,24 +85,50 @@ def select_page(
         sort_by=sort_by,
         is_descending=is_descending or not is_by_time,
         limit=LOOKED_THROUGH if is_searched else offset + limit,
+        columns=_RESIDUAL_COLUMNS if is_searched else (),
     )
     wanted = select(found.c.started_at, found.c.record_id, found.c.sort_value).where(*_residual(rest, found.c))
     keys = wanted.order_by(*_order(found.c, is_descending=is_descending)).limit(limit).offset(offset).subquery("keys")
     is_same = and_(ledger.c.started_at == keys.c.started_at, ledger.c.record_id == keys.c.record_id)
     page = select(ledger).select_from(keys.join(ledger, is_same)).order_by(*_order(keys.c, is_descending=is_descending))
-    looked = _candidates(matching, anchor, sort_by="started_at", is_descending=True, limit=LOOKED_THROUGH)
+    looked = _candidates(
+        matching,
+        anchor,
+        sort_by="started_at",
+        is_descending=True,
+        limit=LOOKED_THROUGH,
+        columns=_RESIDUAL_COLUMNS if is_searched else (),
+    )
     matches = func.count().filter(*(_residual(rest, looked.c) or [true()]))
-    return RecordQueries(page, select(matches, func.count()).select_from(looked))
+    count: Select[Any] = select(matches, func.count()).select_from(looked)
+    return RecordQueries(page, count)
+
+
+def sum_end_users(matching: RecordFilter, *, limit: int) -> RecordQueries:
+    """Customers of the newest records of the anchor, with calls and nano-dollars, dearest first."""
+    found = _candidates(
+        matching,
+        _anchor(matching),
+        sort_by="started_at",
+        is_descending=True,
+        limit=LOOKED_THROUGH,
+        columns=("end_user", "cost_nanos"),
+    )
+    name, nanos = found.c.end_user, func.sum(found.c.cost_nanos)
+    sums = select(name, func.count(), nanos).where(name != "").group_by(name).order_by(nanos.desc(), name)
+    count: Select[Any] = select(func.count(), func.count()).select_from(found)
+    return RecordQueries(sums.limit(limit), count)
 
 
 def count_in_index(matching: RecordFilter) -> Select[Any]:
     """How many records of an anchor a span of time has, adjustments left out. Reads indices alone."""
-    (place,) = _places(matching, _anchor(matching))
-    span = _span(matching)
-    adjusted = text("kind = 'adjustment'")
-    everything = select(func.count()).select_from(ledger).where(*place, *span).scalar_subquery()
-    adjustments = select(func.count()).select_from(ledger).where(adjusted, *place, *span).scalar_subquery()
-    return select(everything - adjustments)
+    span, adjusted = _span(matching), text("kind = 'adjustment'")
+    total: ColumnElement[int] = literal(0)
+    for place in _places(matching, _anchor(matching)):
+        everything = select(func.count()).select_from(ledger).where(*place, *span)
+        adjustments = select(func.count()).select_from(ledger).where(adjusted, *place, *span)
+        total = total + everything.scalar_subquery() - adjustments.scalar_subquery()
+    return select(total)
 
 
 def record_from_row(row: Row[Any]) -> Record:
@@ -117,15 +157,21 @@ def _without(matching: RecordFilter, anchor: str | None) -> RecordFilter:
 
 
 def _candidates(
-    matching: RecordFilter, anchor: str | None, *, sort_by: RecordSort, is_descending: bool, limit: int
+    matching: RecordFilter,
+    anchor: str | None,
+    *,
+    sort_by: RecordSort,
+    is_descending: bool,
+    limit: int,
+    columns: Sequence[str],
 ) -> FromClause:
     """The first records of the anchor in order of time, narrowed to the columns that are needed."""
-    columns = [ledger.c[name] for name in ("started_at", "record_id", *_RESIDUAL_COLUMNS)]
+    needed = [ledger.c[name] for name in ("started_at", "record_id", *columns)]
     by_time = [ledger.c.started_at, ledger.c.record_id]
     order = [column.desc() if is_descending else column.asc() for column in by_time]
     parts = []
     for place in _places(matching, anchor):
-        part = select(*columns, _SORTS[sort_by](ledger.c).label("sort_value")).where(*place, *_span(matching))
+        part = select(*needed, _SORTS[sort_by](ledger.c).label("sort_value")).where(*place, *_span(matching))
         if not matching.with_adjustments:
             part = part.where(ledger.c.kind != "adjustment")
         if matching.kind is not None:
@@ -136,7 +182,7 @@ def _candidates(
     return union_all(*(select(part.subquery()) for part in parts)).subquery("found")
 
 
-def _places(matching: RecordFilter, anchor: str | None) -> list[list[ColumnElement[bool]]]:
+def _places(matching: RecordFilter, anchor: str | None) -> list[list[ColumnElement[bool] | TextClause]]:
     """Conditions of the anchor, each list one range of an index."""
     match anchor:
         case None:
@@ -159,6 +205,9 @@ def _span(matching: RecordFilter) -> list[ColumnElement[bool]]:
         conditions.append(ledger.c.started_at >= matching.started_from)
     if matching.started_before is not None:
         conditions.append(ledger.c.started_at < matching.started_before)
+    if matching.before is not None:
+        conditions.append(ledger.c.started_at <= matching.before[0])
+        conditions.append(tuple_(ledger.c.started_at, ledger.c.record_id) < tuple_(*matching.before))
     return conditions
 
 

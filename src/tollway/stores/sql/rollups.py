@@ -52,10 +52,10 @@ def rollup_rows(records: Iterable[Record]) -> tuple[list[Values], list[Values]]:
             usage[dimension, entity, day, _NO_OWNERS, models].append(sums)
     totals: _Groups = defaultdict(list)
     usage_rows = []
-    for (dimension, entity, days, owners, models), sums in _summed(usage):
-        day = date.fromordinal(_EPOCH_DAY + days).isoformat()
-        usage_rows.append((dimension, entity, day, *owners, *models, *sums))
-        totals[dimension, day, entity, *owners].append(sums)
+    for (dimension, entity, day, owners, models), sums in _summed(usage):
+        date_text = date.fromordinal(_EPOCH_DAY + day).isoformat()
+        usage_rows.append((dimension, entity, date_text, *owners, *models, *sums))
+        totals[dimension, date_text, entity, *owners].append(sums)
     return sorted(usage_rows), sorted((*key, *sums) for key, sums in _summed(totals))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, Table, cast, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, Table, cast, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tollway.core.record import Charge, Record
@@ -15,6 +15,7 @@ from tollway.db.ledger import ROLLED_TOKENS, USAGE_SUMS, daily_totals, daily_usa
 from tollway.ports.spend import (
     Days,
     Dimension,
+    Owner,
     RecordFilter,
     RecordPage,
     RecordSort,
@@ -23,7 +24,7 @@ from tollway.ports.spend import (
     UsageColumn,
 )
 from tollway.stores.sql.ledger import read_window_spend
-from tollway.stores.sql.records import LOOKED_THROUGH, count_in_index, record_from_row, select_page
+from tollway.stores.sql.records import LOOKED_THROUGH, count_in_index, record_from_row, select_page, sum_end_users
 
 
 class SqlSpendReader:
@@ -62,6 +63,14 @@ class SqlSpendReader:
         ((count,),) = await self._rows(count_in_index(matching))
         return int(count)
 
+    async def rank_end_users(self, matching: RecordFilter, *, limit: int) -> tuple[list[tuple[str, int, int]], bool]:
+        """Customers of the newest matching records with calls and nano-dollars, dearest first; False: not of all."""
+        queries = sum_end_users(matching, limit=limit)
+        async with reading(self._engine) as connection:
+            ranked = [(name, calls, int(nanos)) for name, calls, nanos in await connection.execute(queries.page)]
+            _, looked = (await connection.execute(queries.count)).one()
+        return ranked, looked < LOOKED_THROUGH
+
     async def sum_usage(
         self,
         days: Days | None,
@@ -69,11 +78,14 @@ class SqlSpendReader:
         entities: Sequence[str] = ("",),
         *,
         by: Sequence[UsageColumn] = (),
-        where: Mapping[UsageColumn, str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        models: str | None = None,
     ) -> list[SpendSum]:
-        """Usage of some entities by model, dearest first; days None: ever. Without `by`, one sum over everything."""
-        conditions = [*_within(daily_usage, days), daily_usage.c.entity.in_(entities)]
-        return await self._sums(daily_usage, dimension, conditions, by, where)
+        """Usage of some entities, dearest first; days None: ever. Without `by`, one sum over everything."""
+        conditions = _conditions(daily_usage, dimension, days, entities, owners)
+        if models is not None:
+            conditions.append(or_(daily_usage.c.model_group == models, daily_usage.c.model == models))
+        return await self._sums(daily_usage, conditions, by)
 
     async def sum_totals(
         self,
@@ -81,35 +93,25 @@ class SqlSpendReader:
         dimension: Dimension,
         *,
         by: Sequence[TotalColumn] = ("entity",),
-        where: Mapping[TotalColumn, str] | None = None,
         entities: Sequence[str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
         limit: int | None = None,
     ) -> list[SpendSum]:
-        """Usage of all entities of a dimension, or of those given, dearest first."""
-        conditions = _within(daily_totals, days)
-        if entities is not None:
-            conditions.append(daily_totals.c.entity.in_(entities))
-        return await self._sums(daily_totals, dimension, conditions, by, where, limit=limit)
+        """Usage of all entities of a dimension, or of those given, all models together, dearest first."""
+        conditions = _conditions(daily_totals, dimension, days, entities, owners)
+        return await self._sums(daily_totals, conditions, by, limit=limit)
 
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
         """Entities that ever appeared in a call, in order of name."""
         return [entity for (entity,) in await self._rows(select_entities(dimension).limit(limit))]
 
     async def _sums(
-        self,
-        table: Table,
-        dimension: Dimension,
-        conditions: Sequence[ColumnElement[bool]],
-        by: Sequence[str],
-        where: Mapping[Any, str] | None,
-        *,
-        limit: int | None = None,
+        self, table: Table, conditions: Sequence[ColumnElement[bool]], by: Sequence[str], *, limit: int | None = None
     ) -> list[SpendSum]:
         groups = [table.c[name] for name in by]
-        chosen = [table.c[name] == value for name, value in (where or {}).items()]
         # Postgres sums bigint to numeric; the cast keeps integers integers.
         sums = [cast(func.coalesce(func.sum(table.c[name]), 0), BigInteger).label(name) for name in USAGE_SUMS]
-        query = select(*groups, *sums).where(table.c.dimension == dimension, *conditions, *chosen).group_by(*groups)
+        query = select(*groups, *sums).where(*conditions).group_by(*groups)
         if groups:
             query = query.order_by(func.sum(table.c.spend_nanos).desc(), *groups)
         return [_spend_sum(row) for row in await self._rows(query.limit(limit))]
@@ -130,8 +132,19 @@ def select_entities(dimension: Dimension) -> Select[Any]:
     return select(steps.c.entity).where(steps.c.entity.is_not(None)).order_by(literal(1))
 
 
-def _within(table: Table, days: Days | None) -> list[ColumnElement[bool]]:
-    return [] if days is None else [table.c.day.between(days.first.isoformat(), days.last.isoformat())]
+def _conditions(
+    table: Table,
+    dimension: Dimension,
+    days: Days | None,
+    entities: Sequence[str] | None,
+    owners: Mapping[Owner, Sequence[str]] | None,
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [table.c.dimension == dimension]
+    if days is not None:
+        conditions.append(table.c.day.between(days.first.isoformat(), days.last.isoformat()))
+    if entities is not None:
+        conditions.append(table.c.entity.in_(entities))
+    return conditions + [table.c[name].in_(values) for name, values in (owners or {}).items()]
 
 
 def _spend_sum(row: Sequence[Any]) -> SpendSum:
