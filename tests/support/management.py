@@ -37,6 +37,7 @@ from tollway.stores.sql.keys import SqlKeyStore
 from tollway.stores.sql.ledger import SqlLedgerStore
 from tollway.stores.sql.models import SqlModelStore
 from tollway.stores.sql.principals import key_scope
+from tollway.stores.sql.spend import SqlSpendReader
 
 MASTER_KEY = "sk-master-key-of-the-tests"
 SALT_KEY = "sk-salt-key-of-the-tests"
@@ -201,7 +202,7 @@ async def open_management(
             engine=engine,
             keys=keys,
             ledger=ledger,
-            spend=store,
+            spend=SqlSpendReader(engine),
             authenticate=authenticate,
             changed=changed,
             clock=clock,

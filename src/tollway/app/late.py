@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
     from tollway.stores.sql.models import SqlModelStore
+    from tollway.stores.sql.spend import SqlSpendReader
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class Opened(msgspec.Struct, frozen=True):
     entities: SqlEntityStore
     ledger: SqlLedgerStore
     models: SqlModelStore
+    spend: SqlSpendReader
 
 
 class Database:
@@ -91,10 +93,16 @@ class Database:
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
         from tollway.stores.sql.models import SqlModelStore
+        from tollway.stores.sql.spend import SqlSpendReader
 
         engine = open_engine(self.url)
         return Opened(
-            engine, SqlKeyStore(engine), SqlEntityStore(engine), SqlLedgerStore(engine), SqlModelStore(engine)
+            engine=engine,
+            keys=SqlKeyStore(engine),
+            entities=SqlEntityStore(engine),
+            ledger=SqlLedgerStore(engine),
+            models=SqlModelStore(engine),
+            spend=SqlSpendReader(engine),
         )
 
 
@@ -103,7 +111,8 @@ def _import_stores() -> None:
     import tollway.stores.sql.entities
     import tollway.stores.sql.keys
     import tollway.stores.sql.ledger
-    import tollway.stores.sql.models  # noqa: F401
+    import tollway.stores.sql.models
+    import tollway.stores.sql.spend  # noqa: F401
 
 
 class LateKeyStore(KeyStore):

@@ -68,7 +68,7 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         engine=opened.engine,
         keys=opened.keys,
         ledger=runtime.ledger,
-        spend=opened.ledger,
+        spend=opened.spend,
         authenticate=authenticate,
         changed=runtime.changed,
         clock=time.time,

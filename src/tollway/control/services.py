@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -12,7 +12,6 @@ from tollway.config.configuration import Configuration
 from tollway.config.sealing import Sealer
 from tollway.core.changes import Change
 from tollway.core.principal import Principal
-from tollway.core.record import Charge
 from tollway.core.snapshot import Settings, Snapshot
 from tollway.ports.spend import SpendReader
 from tollway.stores.sql.keys import SqlKeyStore
@@ -22,14 +21,6 @@ if TYPE_CHECKING:
 
     from tollway.accounting.ledger import Ledger
     from tollway.accounting.price_book import PriceBook
-
-
-class SpendStore(SpendReader, Protocol):
-    """Reading what was spent."""
-
-    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        """Nano-dollars spent in each of these windows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +46,7 @@ class Services:
     engine: AsyncEngine
     keys: SqlKeyStore
     ledger: Ledger
-    spend: SpendStore
+    spend: SpendReader
     authenticate: Callable[[Mapping[bytes, bytes]], Awaitable[Principal]]
     """Who sent these headers (names in lower case). Raises `Unauthenticated`."""
     changed: Callable[[Change], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""Tables of the ledger: every record, and the two sums that are kept beside them."""
+"""Tables of the ledger: every record, and the sums that are kept beside them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ TOKEN_CLASSES = (
     "reasoning_tokens",
     "output_audio_tokens",
 )
+
+_IS_FAILURE = text("NOT is_success")
+_IS_ADJUSTMENT = text("kind = 'adjustment'")
+
+
+def _index_where_given(name: str) -> Index:
+    is_given = text(f"{name} <> ''")
+    return Index(None, name, "started_at", sqlite_where=is_given, postgresql_where=is_given)
+
 
 ledger = Table(
     "ledger",
@@ -69,13 +78,16 @@ ledger = Table(
     _text("error_class"),
     _text("error_message"),
     _count("overhead_us"),
+    Column("project_id", Text, nullable=False, server_default=text("''")),
     Column("tags", JsonDocument, nullable=False),
     Column("charges", JsonDocument, nullable=False),
     # JSON as the caller wrote it; as text, because Postgres refuses some valid JSON (escaped NUL) as `jsonb`.
     _text("metadata"),
     Index(None, "key_hash", "started_at"),
     # Partial: an index costs every insert, and these say something about few rows only.
-    Index(None, "user_id", "started_at", sqlite_where=text("user_id <> ''"), postgresql_where=text("user_id <> ''")),
+    *(_index_where_given(name) for name in ("user_id", "team_id", "organization_id", "end_user", "session_id")),
+    Index("ix_ledger_failures", "started_at", sqlite_where=_IS_FAILURE, postgresql_where=_IS_FAILURE),
+    Index("ix_ledger_adjustments", "started_at", sqlite_where=_IS_ADJUSTMENT, postgresql_where=_IS_ADJUSTMENT),
     Index(None, "call_id", sqlite_where=text("call_id <> record_id"), postgresql_where=text("call_id <> record_id")),
     Index(None, "response_id"),
 )
@@ -93,19 +105,37 @@ spend_windows = Table(
 )
 """Spend of each entity in each of its budget windows: the sum over `ledger.charges`."""
 
-daily_spend = Table(
-    "daily_spend",
+ROLLED_TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens")
+USAGE_SUMS = ("spend_nanos", "calls", "failures", "rate_limited", *ROLLED_TOKENS, "response_ms", "timed_calls")
+"""What rollups add up. Calls and imports only: adjustments are no usage."""
+
+OWNERS = ("user_id", "team_id", "organization_id", "project_id")
+"""Whose a key was when it called; told apart in the rows of keys alone."""
+MODELS = ("model_group", "model", "provider", "call_type")
+
+
+def _key(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, primary_key=True) for name in names]
+
+
+daily_usage = Table(
+    "daily_usage",
     metadata,
-    Column("day", Text, primary_key=True),  # ISO 8601, UTC
-    *(
-        Column(name, Text, primary_key=True)
-        for name in ("key_hash", "model_group", "model", "provider", "user_id", "team_id", "end_user")
-    ),
-    Column("spend_nanos", Nanos, nullable=False),
-    _count("calls"),
-    _count("failures"),
-    *(_count(name) for name in TOKEN_CLASSES),
-    Index(None, "key_hash", "day"),
+    *_key("dimension", "entity", "day", *OWNERS, *MODELS),
+    *(_count(name) for name in USAGE_SUMS),
     sqlite_with_rowid=False,
 )
-"""Calls and imports by UTC day: what reports and charts read instead of the ledger. Adjustments are no usage."""
+"""Usage by UTC day (ISO 8601) and model, of each entity of each dimension (`ports.spend.Dimension`).
+
+Entity before day: one entity over a range of days is one range of the table. A call counts once in every dimension that
+it belongs to, so the rows of one dimension add up to its part of the ledger, and rows of two must never be added.
+"""
+
+daily_totals = Table(
+    "daily_totals",
+    metadata,
+    *_key("dimension", "day", "entity", *OWNERS),
+    *(_count(name) for name in USAGE_SUMS),
+    sqlite_with_rowid=False,
+)
+"""The same, all models together. Day before entity: all entities over a range of days are one range of the table."""

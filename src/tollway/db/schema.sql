@@ -89,27 +89,55 @@ CREATE TABLE customers (
 	CONSTRAINT pk_customers PRIMARY KEY (customer_id)
 );
 
-CREATE TABLE daily_spend (
+CREATE TABLE daily_totals (
+	dimension TEXT NOT NULL, 
 	day TEXT NOT NULL, 
-	key_hash TEXT NOT NULL, 
-	model_group TEXT NOT NULL, 
-	model TEXT NOT NULL, 
-	provider TEXT NOT NULL, 
+	entity TEXT NOT NULL, 
 	user_id TEXT NOT NULL, 
 	team_id TEXT NOT NULL, 
-	end_user TEXT NOT NULL, 
+	organization_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
 	spend_nanos BIGINT NOT NULL, 
 	calls BIGINT NOT NULL, 
 	failures BIGINT NOT NULL, 
+	rate_limited BIGINT NOT NULL, 
 	input_tokens BIGINT NOT NULL, 
 	cache_read_tokens BIGINT NOT NULL, 
 	cache_write_tokens BIGINT NOT NULL, 
 	cache_write_1h_tokens BIGINT NOT NULL, 
-	input_audio_tokens BIGINT NOT NULL, 
 	output_tokens BIGINT NOT NULL, 
-	reasoning_tokens BIGINT NOT NULL, 
-	output_audio_tokens BIGINT NOT NULL, 
-	CONSTRAINT pk_daily_spend PRIMARY KEY (day, key_hash, model_group, model, provider, user_id, team_id, end_user)
+	response_ms BIGINT NOT NULL, 
+	timed_calls BIGINT NOT NULL, 
+	CONSTRAINT pk_daily_totals PRIMARY KEY (dimension, day, entity, user_id, team_id, organization_id, project_id)
+)
+ WITHOUT ROWID
+
+;
+
+CREATE TABLE daily_usage (
+	dimension TEXT NOT NULL, 
+	entity TEXT NOT NULL, 
+	day TEXT NOT NULL, 
+	user_id TEXT NOT NULL, 
+	team_id TEXT NOT NULL, 
+	organization_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
+	model_group TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	call_type TEXT NOT NULL, 
+	spend_nanos BIGINT NOT NULL, 
+	calls BIGINT NOT NULL, 
+	failures BIGINT NOT NULL, 
+	rate_limited BIGINT NOT NULL, 
+	input_tokens BIGINT NOT NULL, 
+	cache_read_tokens BIGINT NOT NULL, 
+	cache_write_tokens BIGINT NOT NULL, 
+	cache_write_1h_tokens BIGINT NOT NULL, 
+	output_tokens BIGINT NOT NULL, 
+	response_ms BIGINT NOT NULL, 
+	timed_calls BIGINT NOT NULL, 
+	CONSTRAINT pk_daily_usage PRIMARY KEY (dimension, entity, day, user_id, team_id, organization_id, project_id, model_group, model, provider, call_type)
 )
  WITHOUT ROWID
 
@@ -243,7 +271,7 @@ CREATE TABLE ledger (
 	overhead_us BIGINT NOT NULL, 
 	tags JSON NOT NULL, 
 	charges JSON NOT NULL, 
-	metadata TEXT NOT NULL, 
+	metadata TEXT NOT NULL, project_id TEXT DEFAULT '' NOT NULL, 
 	CONSTRAINT pk_ledger PRIMARY KEY (started_at, record_id)
 );
 
@@ -447,8 +475,6 @@ CREATE INDEX ix_audit_log_changed_at_id ON audit_log (changed_at, id);
 
 CREATE INDEX ix_audit_log_object_id_changed_at ON audit_log (object_id, changed_at);
 
-CREATE INDEX ix_daily_spend_key_hash_day ON daily_spend (key_hash, day);
-
 CREATE INDEX ix_deleted_keys_deleted_at ON deleted_keys (deleted_at);
 
 CREATE INDEX ix_deleted_keys_key_hash ON deleted_keys (key_hash);
@@ -457,11 +483,23 @@ CREATE INDEX ix_deleted_teams_team_id ON deleted_teams (team_id);
 
 CREATE INDEX ix_invitations_user_id ON invitations (user_id);
 
+CREATE INDEX ix_ledger_adjustments ON ledger (started_at) WHERE kind = 'adjustment';
+
 CREATE INDEX ix_ledger_call_id ON ledger (call_id) WHERE call_id <> record_id;
+
+CREATE INDEX ix_ledger_end_user_started_at ON ledger (end_user, started_at) WHERE end_user <> '';
+
+CREATE INDEX ix_ledger_failures ON ledger (started_at) WHERE NOT is_success;
 
 CREATE INDEX ix_ledger_key_hash_started_at ON ledger (key_hash, started_at);
 
+CREATE INDEX ix_ledger_organization_id_started_at ON ledger (organization_id, started_at) WHERE organization_id <> '';
+
 CREATE INDEX ix_ledger_response_id ON ledger (response_id);
+
+CREATE INDEX ix_ledger_session_id_started_at ON ledger (session_id, started_at) WHERE session_id <> '';
+
+CREATE INDEX ix_ledger_team_id_started_at ON ledger (team_id, started_at) WHERE team_id <> '';
 
 CREATE INDEX ix_ledger_user_id_started_at ON ledger (user_id, started_at) WHERE user_id <> '';
 
@@ -503,4 +541,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0002');
+INSERT INTO alembic_version (version_num) VALUES ('0003');

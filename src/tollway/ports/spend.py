@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Literal, Protocol
 
 import msgspec
 
-from tollway.core.record import Record, RecordKind
+from tollway.core.record import Charge, Record, RecordKind
 from tollway.core.usage import NO_USAGE, Usage
 
-SpendColumn = Literal["key_hash", "model_group", "model", "provider", "user_id", "team_id", "end_user"]
-"""What daily sums can be grouped and filtered by."""
+Dimension = Literal[
+    "key",
+    "user",
+    "team",
+    "organization",
+    "project",
+    "end_user",
+    "tag",
+    "deployment",
+    "all",
+    "any_team",
+    "any_organization",
+    "any_end_user",
+    "any_tag",
+]
+"""Kinds of entities that usage is summed for. Calls of no team count for team `""`, calls without a key for key `""`;
+the other dimensions leave out calls that have no such entity.
+
+`all` and those that begin with `any` have one entity, `""`: every call; every call of some team, …, counted once.
+"""
+
+Owner = Literal["user_id", "team_id", "organization_id", "project_id"]
+"""Whose a key was when it called. Known in the dimension `key`; `""` in all others."""
+
+TotalColumn = Literal["day", "entity"] | Owner
+UsageColumn = TotalColumn | Literal["model_group", "model", "provider", "call_type"]
+
+
+class Days(msgspec.Struct, frozen=True):
+    """UTC days, both included."""
+
+    first: date
+    last: date
 
 
 class RecordFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,63 +53,122 @@ class RecordFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Epoch microseconds, inclusive."""
     started_before: int | None = None
     """Epoch microseconds, exclusive."""
+    before: tuple[int, str] | None = None
+    """Start and id of a record: only older ones, to go on where a listing ended."""
     any_id: str | None = None
     """The response's id or the call's."""
     kind: RecordKind | None = None
-    key_hash: str | None = None
-    key_alias: str | None = None
+    with_adjustments: bool = True
+    key_hashes: tuple[str, ...] | None = None
+    """Any of these."""
     user_id: str | None = None
     team_id: str | None = None
     organization_id: str | None = None
     end_user: str | None = None
+    session_id: str | None = None
+    is_success: bool | None = None
     model: str | None = None
     model_group: str | None = None
     model_id: str | None = None
     provider: str | None = None
-    session_id: str | None = None
     error_class: str | None = None
+    error_text: str | None = None
+    """Part of the error's message, in any case."""
     status_code: int | None = None
-    is_success: bool | None = None
     min_cost_nanos: int | None = None
     max_cost_nanos: int | None = None
+
+
+RecordSort = Literal["started_at", "ended_at", "cost_nanos", "total_tokens", "duration", "model", "time_to_first_token"]
+
+
+class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the records that match."""
+
+    records: list[Record]
+    total: int
+    """How many match, as far as was looked."""
+    is_complete: bool
+    """False: more may match among older records that were not looked at, because no index finds them."""
 
 
 class SpendSum(msgspec.Struct, frozen=True, kw_only=True):
     """Calls and imports, summed. Manual adjustments are no usage and are not in here."""
 
-    day: date | None = None
-    """UTC; None where days were added up."""
     group: tuple[str, ...] = ()
     """Values of the columns that were asked for, in their order."""
     spend_nanos: int = 0
     calls: int = 0
     failures: int = 0
+    rate_limited: int = 0
+    """Failures with status 429."""
     usage: Usage = NO_USAGE
+    """Prompt, cache and answer; audio and reasoning are not summed apart."""
+    response_ms: int = 0
+    """How long the timed calls took, together."""
+    timed_calls: int = 0
 
 
 class SpendReader(Protocol):
     """The ledger as reports see it. Every method raises `StoreUnavailable` when the database cannot answer."""
 
+    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
+        """Nano-dollars spent in each of these windows."""
+        ...
+
     async def list_records(self, matching: RecordFilter, *, limit: int, offset: int = 0) -> list[Record]:
         """Newest first."""
         ...
 
-    async def count_records(self, matching: RecordFilter) -> int:
-        """How many there are."""
+    async def page_records(
+        self,
+        matching: RecordFilter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort_by: RecordSort = "started_at",
+        is_descending: bool = True,
+    ) -> RecordPage:
+        """A page in any order. What no index finds is looked for among the newest records only."""
         ...
 
-    async def sum_by_day(
-        self, first: date, last: date, *, by: Sequence[SpendColumn] = (), where: dict[SpendColumn, str] | None = None
+    async def count_calls(self, matching: RecordFilter) -> int:
+        """Calls and imports of one entity, or of all, in a span of time. Reads an index: meant for less than a day."""
+        ...
+
+    async def rank_end_users(self, matching: RecordFilter, *, limit: int) -> tuple[list[tuple[str, int, int]], bool]:
+        """Customers of the newest matching records with calls and nano-dollars, dearest first; False: not of all."""
+        ...
+
+    async def sum_usage(
+        self,
+        days: Days | None,
+        dimension: Dimension = "all",
+        entities: Sequence[str] = ("",),
+        *,
+        by: Sequence[UsageColumn] = (),
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        models: str | None = None,
     ) -> list[SpendSum]:
-        """Sums per UTC day and group, in order of day; both days included; days without calls are left out."""
+        """Usage of some entities, dearest first; days None: ever. Without `by`, one sum over everything.
+
+        `owners` (for keys): only while they belonged to these. `models`: only this model group or provider's model.
+        """
         ...
 
-    async def sum_by(
-        self, first: date, last: date, *, by: Sequence[SpendColumn], where: dict[SpendColumn, str] | None = None
+    async def sum_totals(
+        self,
+        days: Days,
+        dimension: Dimension,
+        *,
+        by: Sequence[TotalColumn] = ("entity",),
+        entities: Sequence[str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        limit: int | None = None,
     ) -> list[SpendSum]:
-        """Sums per group over all the days, dearest first."""
+        """Usage of all entities of a dimension, or of those given, all models together, dearest first."""
         ...
 
-    async def total(self, first: date, last: date, *, where: dict[SpendColumn, str] | None = None) -> SpendSum:
-        """One sum over all the days."""
+    async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
+        """Entities that ever appeared in a call, in order of name."""
         ...

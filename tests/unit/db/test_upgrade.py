@@ -7,15 +7,24 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from scripts import generate_schema
+from sqlalchemy import Row, Table, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.databases import DATABASES, empty_database
+from tests.support.records import NOON, make_record
 
 from tollway.core.errors import Misconfigured, StoreUnavailable
+from tollway.core.usage import Usage
+from tollway.db.engine import open_engine, reading
+from tollway.db.ledger import daily_totals, daily_usage
 from tollway.db.migrate import differences, migrate, newest_revision, take_back
 from tollway.db.upgrade import current_revision, head_revision, upgrade
 from tollway.db.url import sqlite_url
+from tollway.ports.spend import Dimension
+from tollway.stores.sql.ledger import SqlLedgerStore
 
 
 def tables(path: Path) -> set[str]:
@@ -45,6 +54,48 @@ async def test_every_migration_can_be_taken_back(database: str, tmp_path: Path) 
     assert await current_revision(url) is None
     await migrate(url)
     assert await differences(url) == []
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_rollups_made_from_the_ledger_are_those_kept_while_it_was_written(database: str, tmp_path: Path) -> None:
+    url = empty_database(database, tmp_path)
+    await migrate(url)
+    engine = open_engine(url)
+    await SqlLedgerStore(engine).insert(
+        [
+            make_record(
+                NOON + number * 7 * 3_600_000_000,
+                kind=("call", "call", "import", "adjustment")[number % 4],
+                key_hash=f"key-{number % 3}" if number % 5 else "",
+                user_id="ada" if number % 2 else "",
+                team_id="red" if number % 3 else "",
+                organization_id="acme" if number % 4 else "",
+                end_user=f"customer-{number % 2}" if number % 3 else "",
+                model_id=f"deployment-{number % 2}",
+                is_success=number % 6 != 0,
+                status_code=429 if number % 12 == 0 else 500 if number % 6 == 0 else 200,
+                tags=("a", "a", f"b'{number % 2}") if number % 2 else (),
+                usage=Usage(input_tokens=number, cache_write_1h_tokens=2, output_tokens=3),
+                ended_at=NOON + number * 7 * 3_600_000_000 + number * 1_999_999,
+                cost_nanos=10**number,
+            )
+            for number in range(18)
+        ]
+    )
+    kept = await rows_of(engine, daily_usage), await rows_of(engine, daily_totals)
+    await take_back(url, to="0002")
+    async with reading(engine) as connection:
+        (spent,) = await connection.execute(text("SELECT sum(spend_nanos), sum(calls) FROM daily_spend"))
+    assert tuple(spent) == (sum(10**number for number in range(18) if number % 4 != 3), 14)
+    await migrate(url)
+    assert kept == (await rows_of(engine, daily_usage), await rows_of(engine, daily_totals))
+    assert {row.dimension for row in kept[0]} == set(get_args(Dimension)) - {"project"}  # unknown until now
+    await engine.dispose()
+
+
+async def rows_of(engine: AsyncEngine, table: Table) -> list[Row[Any]]:
+    async with reading(engine) as connection:
+        return list(await connection.execute(select(table).order_by(*table.primary_key)))
 
 
 def test_the_revision_known_at_start_is_alembics_newest() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from tollway.control.keys.rendering import KeySpend
 from tollway.control.kit.budgets import BudgetRows, render_budget
@@ -16,8 +16,6 @@ from tollway.ports.spend import RecordFilter
 from tollway.stores.sql.principals import key_scope
 from tollway.stores.sql.rows import Budget
 from tollway.stores.sql.virtual_key import VirtualKey
-
-_ALL_DAYS = (date(2000, 1, 1), date(9999, 12, 31))
 
 
 async def spend_by_key(context: Context, keys: Sequence[VirtualKey]) -> dict[str, KeySpend]:
@@ -65,20 +63,15 @@ def ids_of(key: VirtualKey) -> dict[str, str]:
 
 
 async def _totals(services: Services, keys: Sequence[VirtualKey]) -> dict[str, int]:
-    first, last = _ALL_DAYS
-    if len(keys) == 1:
-        (key,) = keys
-        sums = [
-            await services.spend.total(first, last, where={"key_hash": key_hash})
-            for key_hash in await _hashes(services, key)
-        ]
-        return {key.key_hash: sum(one.spend_nanos for one in sums)}
-    by_hash = {one.group[0]: one.spend_nanos for one in await services.spend.sum_by(first, last, by=("key_hash",))}
-    return {key.key_hash: sum(by_hash.get(name, 0) for name in await _hashes(services, key)) for key in keys}
+    hashes = {key.key_hash: await _hashes(services, key) for key in keys}
+    every = [name for names in hashes.values() for name in names]
+    sums = await services.spend.sum_usage(None, "key", every, by=("entity",))
+    by_hash = {one.group[0]: one.spend_nanos for one in sums}
+    return {key_hash: sum(by_hash.get(name, 0) for name in names) for key_hash, names in hashes.items()}
 
 
 async def _last_call(services: Services, key: VirtualKey) -> datetime | None:
-    calls = RecordFilter(kind="call", key_hash=key.key_hash)
+    calls = RecordFilter(kind="call", key_hashes=(key.key_hash,))
     return next(
         (
             datetime.fromtimestamp(record.ended_at / 1e6, UTC)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from tollway.control.spend.dates import every_day
+from tollway.control.spend.logs import DailySums
 from tollway.core.money import dollars_from_nanos
 from tollway.core.record import Record
 from tollway.core.usage import Usage
-from tollway.ports.spend import SpendSum
+from tollway.ports.spend import Days
 
 
 def render_record(record: Record) -> dict[str, Any]:
@@ -57,34 +58,19 @@ def render_record(record: Record) -> dict[str, Any]:
     }
 
 
-def render_days(sums: Iterable[SpendSum], first: date, last: date) -> list[dict[str, Any]]:
-    """Spend per day, user, model and key, days without calls included. Groups are (key hash, model, user)."""
-    days: dict[date, dict[str, Any]] = {first + timedelta(days=offset): {} for offset in range((last - first).days + 1)}
-    for one in sums:
-        if one.day is None:
-            continue
-        key_hash, model, user = one.group
-        day = days[one.day]
-        for path in (("spend",), ("users", user), ("models", model), (key_hash,)):
-            _add(day, path, one.spend_nanos)
-    return [
-        {"startTime": day.isoformat(), "spend": 0.0, "users": {}, "models": {}, **_dollars(nanos)}
-        for day, nanos in days.items()
-    ]
-
-
-def _add(day: dict[str, Any], path: tuple[str, ...], nanos: int) -> None:
-    *outer, name = path
-    place = day
-    for step in outer:
-        place = place.setdefault(step, {})
-    place[name] = place.get(name, 0) + nanos
-
-
-def _dollars(nanos: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: _dollars(value) if isinstance(value, dict) else dollars_from_nanos(value) for name, value in nanos.items()
+def render_days(sums: DailySums, days: Days) -> list[dict[str, Any]]:
+    """Spend per day, user, model and key, days without calls included."""
+    rows: dict[str, dict[str, Any]] = {
+        day: {"startTime": day, "spend": 0.0, "users": {}, "models": {}} for day in every_day(days)
     }
+    for one in sums.totals:
+        rows[one.group[0]]["spend"] = dollars_from_nanos(one.spend_nanos)
+    for name, some in (("users", sums.users), ("models", sums.models)):
+        for one in some:
+            rows[one.group[0]][name][one.group[1]] = dollars_from_nanos(one.spend_nanos)
+    for one in sums.keys:
+        rows[one.group[0]][one.group[1]] = dollars_from_nanos(one.spend_nanos)
+    return list(rows.values())
 
 
 def _metadata(record: Record) -> dict[str, Any]:

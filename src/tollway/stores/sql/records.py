@@ -1,0 +1,247 @@
+"""Queries for ledger records, built so that none of them reads more of the ledger than it may.
+
+An index finds records by one field, in order of time. So a filter has one *anchor*: the most selective of its fields
+that has an index. Whatever else it asks for, and any order but that of time, is looked for among the newest records of
+the anchor only, `LOOKED_THROUGH` of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from tollway.core.ids import made_at_ms
+from tollway.core.record import Charge, Record
+from tollway.core.usage import Usage
+from tollway.db.ledger import TOKEN_CLASSES, ledger
+from tollway.ports.spend import RecordFilter, RecordSort
+
+LOOKED_THROUGH = 20_000
+"""How many records of an anchor are tested against the rest of a filter."""
+
+_Columns = ReadOnlyColumnCollection[str, Any]
+
+_ANCHORS = ("session_id", "end_user", "key_hashes", "user_id", "team_id", "is_success", "organization_id")
+"""Fields with an index, the most selective first."""
+_EQUALITIES = (
+    *("user_id", "team_id", "organization_id", "end_user", "session_id", "is_success", "model", "model_group"),
+    *("model_id", "provider", "error_class", "status_code"),
+)
+_RESIDUAL_COLUMNS = (*_EQUALITIES, "key_hash", "cost_nanos", "error_message")
+
+_SORTS: Mapping[RecordSort, Callable[[_Columns], ColumnElement[Any]]] = {
+    "started_at": lambda columns: columns.started_at,
+    "ended_at": lambda columns: columns.ended_at,
+    "cost_nanos": lambda columns: columns.cost_nanos,
+    "total_tokens": lambda columns: columns.input_tokens + columns.output_tokens,
+    "duration": lambda columns: columns.ended_at - columns.started_at,
+    "model": lambda columns: columns.model,
+    "time_to_first_token": lambda columns: func.nullif(columns.first_token_at, 0) - columns.started_at,
+}
+
+
+class RecordQueries(msgspec.Struct, frozen=True):
+    """A page of records, and how many there are."""
+
+    page: Select[Any]
+    count: Select[Any]
+    """How many match, and among how many was looked; `LOOKED_THROUGH` of these means that there are more."""
+
+
+def select_page(
+    matching: RecordFilter,
+    *,
+    limit: int,
+    offset: int = 0,
+    sort_by: RecordSort = "started_at",
+    is_descending: bool = True,
+) -> RecordQueries:
+    """The page after `offset` records, in any order."""
+    anchor = _anchor(matching)
+    is_by_time = sort_by == "started_at"
+    rest = _without(matching, anchor)
+    is_searched = bool(_residual(rest, ledger.c)) or not is_by_time
+    found = _candidates(
+        matching,
+        anchor,
+        sort_by=sort_by,
+        is_descending=is_descending or not is_by_time,
+        limit=LOOKED_THROUGH if is_searched else offset + limit,
+        columns=_RESIDUAL_COLUMNS if is_searched else (),
+    )
+    wanted = select(found.c.started_at, found.c.record_id, found.c.sort_value).where(*_residual(rest, found.c))
+    keys = wanted.order_by(*_order(found.c, is_descending=is_descending)).limit(limit).offset(offset).subquery("keys")
+    is_same = and_(ledger.c.started_at == keys.c.started_at, ledger.c.record_id == keys.c.record_id)
+    page = select(ledger).select_from(keys.join(ledger, is_same)).order_by(*_order(keys.c, is_descending=is_descending))
+    looked = _candidates(
+        matching,
+        anchor,
+        sort_by="started_at",
+        is_descending=True,
+        limit=LOOKED_THROUGH,
+        columns=_RESIDUAL_COLUMNS if is_searched else (),
+    )
+    matches = func.count().filter(*(_residual(rest, looked.c) or [true()]))
+    count: Select[Any] = select(matches, func.count()).select_from(looked)
+    return RecordQueries(page, count)
+
+
+def sum_end_users(matching: RecordFilter, *, limit: int) -> RecordQueries:
+    """Customers of the newest records of the anchor, with calls and nano-dollars, dearest first."""
+    found = _candidates(
+        matching,
+        _anchor(matching),
+        sort_by="started_at",
+        is_descending=True,
+        limit=LOOKED_THROUGH,
+        columns=("end_user", "cost_nanos"),
+    )
+    name, nanos = found.c.end_user, func.sum(found.c.cost_nanos)
+    sums = select(name, func.count(), nanos).where(name != "").group_by(name).order_by(nanos.desc(), name)
+    count: Select[Any] = select(func.count(), func.count()).select_from(found)
+    return RecordQueries(sums.limit(limit), count)
+
+
+def count_in_index(matching: RecordFilter) -> Select[Any]:
+    """How many records of an anchor a span of time has, adjustments left out. Reads indices alone."""
+    span, adjusted = _span(matching), text("kind = 'adjustment'")
+    total: ColumnElement[int] = literal(0)
+    for place in _places(matching, _anchor(matching)):
+        everything = select(func.count()).select_from(ledger).where(*place, *span)
+        adjustments = select(func.count()).select_from(ledger).where(adjusted, *place, *span)
+        total = total + everything.scalar_subquery() - adjustments.scalar_subquery()
+    return select(total)
+
+
+def record_from_row(row: Row[Any]) -> Record:
+    """The record in a row of the ledger."""
+    values = dict(row._mapping)
+    usage = Usage(**{name: values.pop(name) for name in (*TOKEN_CLASSES, "is_estimated")})
+    values["tags"] = tuple(values["tags"])
+    values["charges"] = msgspec.convert(values["charges"], tuple[Charge, ...])
+    values["metadata"] = values["metadata"].encode()
+    return Record(usage=usage, **values)
+
+
+def _anchor(matching: RecordFilter) -> str | None:
+    if matching.any_id is not None:
+        return "any_id"
+    for name in _ANCHORS:
+        value = getattr(matching, name)
+        # Nearly all calls succeed and `""` is most records' value: an index of these would say nothing.
+        if value is False or (value and value is not True):
+            return name
+    return None
+
+
+def _without(matching: RecordFilter, anchor: str | None) -> RecordFilter:
+    return matching if anchor is None else msgspec.structs.replace(matching, **{anchor: None})
+
+
+def _candidates(
+    matching: RecordFilter,
+    anchor: str | None,
+    *,
+    sort_by: RecordSort,
+    is_descending: bool,
+    limit: int,
+    columns: Sequence[str],
+) -> FromClause:
+    """The first records of the anchor in order of time, narrowed to the columns that are needed."""
+    needed = [ledger.c[name] for name in ("started_at", "record_id", *columns)]
+    by_time = [ledger.c.started_at, ledger.c.record_id]
+    order = [column.desc() if is_descending else column.asc() for column in by_time]
+    parts = []
+    for place in _places(matching, anchor):
+        part = select(*needed, _SORTS[sort_by](ledger.c).label("sort_value")).where(*place, *_span(matching))
+        if not matching.with_adjustments:
+            part = part.where(ledger.c.kind != "adjustment")
+        if matching.kind is not None:
+            part = part.where(ledger.c.kind == matching.kind)
+        parts.append(part.order_by(*order).limit(limit))
+    if len(parts) == 1:
+        return parts[0].subquery("found")
+    return union_all(*(select(part.subquery()) for part in parts)).subquery("found")
+
+
+def _places(matching: RecordFilter, anchor: str | None) -> list[list[ColumnElement[bool] | TextClause]]:
+    """Conditions of the anchor, each list one range of an index."""
+    match anchor:
+        case None:
+            return [[]]
+        case "any_id":
+            assert matching.any_id is not None
+            return [[_has_id(matching.any_id)]]
+        case "is_success":
+            return [[text("NOT is_success")]]
+        case "key_hashes":
+            return [[ledger.c.key_hash == key_hash] for key_hash in matching.key_hashes or ()]
+        case name:
+            # The second follows from the first, but the partial index wants it said.
+            return [[ledger.c[name] == getattr(matching, name), text(f"ledger.{name} <> ''")]]
+
+
+def _span(matching: RecordFilter) -> list[ColumnElement[bool]]:
+    conditions = []
+    if matching.started_from is not None:
+        conditions.append(ledger.c.started_at >= matching.started_from)
+    if matching.started_before is not None:
+        conditions.append(ledger.c.started_at < matching.started_before)
+    if matching.before is not None:
+        conditions.append(ledger.c.started_at <= matching.before[0])
+        conditions.append(tuple_(ledger.c.started_at, ledger.c.record_id) < tuple_(*matching.before))
+    return conditions
+
+
+def _residual(matching: RecordFilter, columns: _Columns) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [
+        columns[name] == value for name in _EQUALITIES if (value := getattr(matching, name)) is not None
+    ]
+    if matching.key_hashes is not None:
+        conditions.append(columns.key_hash.in_(matching.key_hashes))
+    if matching.min_cost_nanos is not None:
+        conditions.append(columns.cost_nanos >= matching.min_cost_nanos)
+    if matching.max_cost_nanos is not None:
+        conditions.append(columns.cost_nanos <= matching.max_cost_nanos)
+    if matching.error_text is not None:
+        conditions.append(columns.error_message.icontains(matching.error_text, autoescape=True))
+    return conditions
+
+
+def _order(columns: _Columns, *, is_descending: bool) -> list[ColumnElement[Any]]:
+    values = [columns.sort_value, columns.started_at, columns.record_id]
+    if is_descending:
+        return [values[0].desc().nulls_last(), *(value.desc() for value in values[1:])]
+    return [values[0].asc().nulls_last(), *(value.asc() for value in values[1:])]
+
+
+def _has_id(wanted: str) -> ColumnElement[bool]:
+    """The record, call or response of that id; each of the three is found through an index of its own."""
+    columns = ledger.c
+    alternatives = [
+        columns.response_id == wanted,
+        and_(columns.call_id == wanted, columns.call_id != columns.record_id),
+    ]
+    milliseconds = made_at_ms(wanted)
+    if milliseconds is not None:  # a record's id says when it was made, and that is how the ledger is sorted
+        made = columns.started_at.between(milliseconds * 1000, milliseconds * 1000 + 999)
+        alternatives.append(and_(made, columns.record_id == wanted))
+    return or_(*alternatives)

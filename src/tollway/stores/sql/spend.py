@@ -1,0 +1,154 @@
+"""`ports.spend.SpendReader` on SQLite or Postgres: records, and sums over the daily rollups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, Table, cast, func, literal, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tollway.core.record import Charge, Record
+from tollway.core.usage import Usage
+from tollway.db.engine import reading
+from tollway.db.ledger import ROLLED_TOKENS, USAGE_SUMS, daily_totals, daily_usage
+from tollway.ports.spend import (
+    Days,
+    Dimension,
+    Owner,
+    RecordFilter,
+    RecordPage,
+    RecordSort,
+    SpendSum,
+    TotalColumn,
+    UsageColumn,
+)
+from tollway.stores.sql.ledger import read_window_spend
+from tollway.stores.sql.records import LOOKED_THROUGH, count_in_index, record_from_row, select_page, sum_end_users
+
+
+class SqlSpendReader:
+    """Answers from one engine. Every method raises `StoreUnavailable` when the database cannot answer."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
+        """Nano-dollars spent in each of these windows."""
+        return await read_window_spend(self._engine, charges)
+
+    async def list_records(self, matching: RecordFilter, *, limit: int, offset: int = 0) -> list[Record]:
+        """Newest first."""
+        queries = select_page(matching, limit=limit, offset=offset)
+        return [record_from_row(row) for row in await self._rows(queries.page)]
+
+    async def page_records(
+        self,
+        matching: RecordFilter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort_by: RecordSort = "started_at",
+        is_descending: bool = True,
+    ) -> RecordPage:
+        """A page in any order. What no index finds is looked for among the newest records only."""
+        queries = select_page(matching, limit=limit, offset=offset, sort_by=sort_by, is_descending=is_descending)
+        async with reading(self._engine) as connection:
+            records = [record_from_row(row) for row in await connection.execute(queries.page)]
+            total, looked = (await connection.execute(queries.count)).one()
+        return RecordPage(records=records, total=total, is_complete=looked < LOOKED_THROUGH)
+
+    async def count_calls(self, matching: RecordFilter) -> int:
+        """Calls and imports of one entity, or of all, in a span of time. Reads an index: meant for less than a day."""
+        ((count,),) = await self._rows(count_in_index(matching))
+        return int(count)
+
+    async def rank_end_users(self, matching: RecordFilter, *, limit: int) -> tuple[list[tuple[str, int, int]], bool]:
+        """Customers of the newest matching records with calls and nano-dollars, dearest first; False: not of all."""
+        queries = sum_end_users(matching, limit=limit)
+        async with reading(self._engine) as connection:
+            ranked = [(name, calls, int(nanos)) for name, calls, nanos in await connection.execute(queries.page)]
+            _, looked = (await connection.execute(queries.count)).one()
+        return ranked, looked < LOOKED_THROUGH
+
+    async def sum_usage(
+        self,
+        days: Days | None,
+        dimension: Dimension = "all",
+        entities: Sequence[str] = ("",),
+        *,
+        by: Sequence[UsageColumn] = (),
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        models: str | None = None,
+    ) -> list[SpendSum]:
+        """Usage of some entities, dearest first; days None: ever. Without `by`, one sum over everything."""
+        conditions = _conditions(daily_usage, dimension, days, entities, owners)
+        if models is not None:
+            conditions.append(or_(daily_usage.c.model_group == models, daily_usage.c.model == models))
+        return await self._sums(daily_usage, conditions, by)
+
+    async def sum_totals(
+        self,
+        days: Days,
+        dimension: Dimension,
+        *,
+        by: Sequence[TotalColumn] = ("entity",),
+        entities: Sequence[str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        limit: int | None = None,
+    ) -> list[SpendSum]:
+        """Usage of all entities of a dimension, or of those given, all models together, dearest first."""
+        conditions = _conditions(daily_totals, dimension, days, entities, owners)
+        return await self._sums(daily_totals, conditions, by, limit=limit)
+
+    async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
+        """Entities that ever appeared in a call, in order of name."""
+        return [entity for (entity,) in await self._rows(select_entities(dimension).limit(limit))]
+
+    async def _sums(
+        self, table: Table, conditions: Sequence[ColumnElement[bool]], by: Sequence[str], *, limit: int | None = None
+    ) -> list[SpendSum]:
+        groups = [table.c[name] for name in by]
+        # Postgres sums bigint to numeric; the cast keeps integers integers.
+        sums = [cast(func.coalesce(func.sum(table.c[name]), 0), BigInteger).label(name) for name in USAGE_SUMS]
+        query = select(*groups, *sums).where(*conditions).group_by(*groups)
+        if groups:
+            query = query.order_by(func.sum(table.c.spend_nanos).desc(), *groups)
+        return [_spend_sum(row) for row in await self._rows(query.limit(limit))]
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        async with reading(self._engine) as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+            return rows
+
+
+def select_entities(dimension: Dimension) -> Select[Any]:
+    """Distinct entities, one step in the index for each: rows between them are not read."""
+    usage = daily_usage
+    first = select(func.min(usage.c.entity).label("entity")).where(usage.c.dimension == dimension)
+    found = first.cte("found", recursive=True)
+    following = select(func.min(usage.c.entity)).where(usage.c.dimension == dimension, usage.c.entity > found.c.entity)
+    steps = found.union_all(select(following.correlate(found).scalar_subquery()).where(found.c.entity.is_not(None)))
+    return select(steps.c.entity).where(steps.c.entity.is_not(None)).order_by(literal(1))
+
+
+def _conditions(
+    table: Table,
+    dimension: Dimension,
+    days: Days | None,
+    entities: Sequence[str] | None,
+    owners: Mapping[Owner, Sequence[str]] | None,
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [table.c.dimension == dimension]
+    if days is not None:
+        conditions.append(table.c.day.between(days.first.isoformat(), days.last.isoformat()))
+    if entities is not None:
+        conditions.append(table.c.entity.in_(entities))
+    return conditions + [table.c[name].in_(values) for name, values in (owners or {}).items()]
+
+
+def _spend_sum(row: Sequence[Any]) -> SpendSum:
+    split = len(row) - len(USAGE_SUMS)
+    sums = dict(zip(USAGE_SUMS, row[split:], strict=True))
+    usage = Usage(**{name: sums.pop(name) for name in ROLLED_TOKENS})
+    return SpendSum(group=tuple(row[:split]), usage=usage, **sums)
