@@ -40,6 +40,7 @@ from tollway.db.engine import reading, writing
 from tollway.db.ledger import TOKEN_CLASSES, daily_spend, ledger, spend_windows
 from tollway.ports.ledger import Unstorable
 from tollway.ports.spend import RecordFilter, SpendColumn, SpendSum
+from tollway.stores.sql.customers import add_served
 
 _USAGE_COLUMNS = (*TOKEN_CLASSES, "is_estimated")
 _DOCUMENTS = ("tags", "charges", "metadata")
@@ -109,6 +110,7 @@ class SqlLedgerStore:
         for statement, rows in ((self._add_windows, _window_rows(batch)), (self._add_days, _day_rows(batch))):
             if rows:
                 await connection.exec_driver_sql(statement, rows)
+        await add_served(connection, batch)
 
     async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
         """Nano-dollars spent in each of these windows."""
