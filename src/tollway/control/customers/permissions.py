@@ -17,9 +17,8 @@ _ROWS: dict[tuple[str, str], Access] = {
     ("POST", "unblock"): write(ADMIN, user_ids=ADMIN),
 }
 
-PREFIXES = ("/customer", "/end_user")
-"""Two names for the same thing."""
-
 ACCESS: Matrix = {
-    (method, f"{prefix}/{name}"): access for prefix in PREFIXES for (method, name), access in _ROWS.items()
+    (method, f"/{prefix}/{name}"): access
+    for prefix in ("customer", "end_user")
+    for (method, name), access in _ROWS.items()
 }

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from tollway.control.customers.permissions import PREFIXES
 from tollway.control.customers.rendering import render_customer
 from tollway.control.customers.schemas import (
     CustomerCreate,
@@ -23,7 +22,7 @@ from tollway.control.kit.context import ContextDep
 from tollway.control.kit.guard import GuardedRoute
 from tollway.control.kit.pagination import Page
 
-_routes = APIRouter(route_class=GuardedRoute, tags=["customers"])
+router = APIRouter(route_class=GuardedRoute, tags=["customers"])
 
 
 def _customer_service(context: ContextDep) -> CustomerService:
@@ -33,7 +32,8 @@ def _customer_service(context: ContextDep) -> CustomerService:
 Customers = Annotated[CustomerService, Depends(_customer_service)]
 
 
-@_routes.post("/new")
+@router.post("/customer/new")
+@router.post("/end_user/new")
 async def create_customer(
     body: CustomerCreate, response: Response, customers: Customers, context: ContextDep
 ) -> CustomerOut:
@@ -43,13 +43,15 @@ async def create_customer(
     return render_customer(context, made)
 
 
-@_routes.get("/info")
+@router.get("/customer/info")
+@router.get("/end_user/info")
 async def show_customer(end_user_id: str, customers: Customers, context: ContextDep) -> CustomerOut:
     """A customer, with the linked budget and what was spent in its current window."""
     return render_customer(context, await customers.find(end_user_id))
 
 
-@_routes.post("/update")
+@router.post("/customer/update")
+@router.post("/end_user/update")
 async def update_customer(
     body: CustomerUpdate, response: Response, customers: Customers, context: ContextDep
 ) -> CustomerOut:
@@ -59,7 +61,8 @@ async def update_customer(
     return render_customer(context, changed)
 
 
-@_routes.post("/delete")
+@router.post("/customer/delete")
+@router.post("/end_user/delete")
 async def delete_customers(body: CustomerNames, response: Response, customers: Customers) -> CustomersDeleted:
     """Delete customers: all of them, or none if one does not exist. Their calls stay in the ledger."""
     deleted = await customers.delete(body.user_ids)
@@ -68,7 +71,8 @@ async def delete_customers(body: CustomerNames, response: Response, customers: C
     return CustomersDeleted(deleted_customers=len(deleted), message=message)
 
 
-@_routes.get("/list")
+@router.get("/customer/list")
+@router.get("/end_user/list")
 async def list_customers(
     response: Response,
     customers: Customers,
@@ -84,7 +88,8 @@ async def list_customers(
     return [render_customer(context, one) for one in found]
 
 
-@_routes.post("/block")
+@router.post("/customer/block")
+@router.post("/end_user/block")
 async def block_customers(
     body: CustomerNames, response: Response, customers: Customers, context: ContextDep
 ) -> CustomersBlocked:
@@ -94,15 +99,11 @@ async def block_customers(
     return CustomersBlocked(blocked_users=[render_customer(context, one) for one in blocked])
 
 
-@_routes.post("/unblock")
+@router.post("/customer/unblock")
+@router.post("/end_user/unblock")
 async def unblock_customers(body: CustomerNames, response: Response, customers: Customers) -> CustomersUnblocked:
     """Serve these customers again. The answer names everybody who is still blocked."""
     remaining, known = await customers.unblock(body.user_ids)
     missing = len(set(body.user_ids)) - known
     warn(response, body, *([f"{missing} of the customers were not found"] if missing else []))
     return CustomersUnblocked(blocked_users=remaining)
-
-
-router = APIRouter()
-for _prefix in PREFIXES:
-    router.include_router(_routes, prefix=_prefix)
