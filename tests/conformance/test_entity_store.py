@@ -44,7 +44,7 @@ def store(engine: AsyncEngine, clock: FakeClock) -> EntityStore:
 
 async def keep(engine: AsyncEngine, table: Table, **values: Any) -> None:
     """One row."""
-    documents = {"models": [], "options": {}, "model_max_budget": {}, "allowed_models": []}
+    documents: dict[str, Any] = {"models": [], "options": {}, "model_max_budget": {}, "allowed_models": []}
     row = {name: value for name, value in documents.items() if name in table.c}
     async with writing(engine) as connection:
         await connection.execute(insert(table).values(row | {"created_at": NOW, "updated_at": NOW} | values))

@@ -280,7 +280,7 @@ async def test_an_access_group_adds_its_models_to_a_keys(gateway: Embedded) -> N
 async def test_an_access_group_adds_its_models_to_a_teams(gateway: Embedded) -> None:
     now = datetime.now(UTC)
     row: dict[str, Any] = {"team_id": "red", "models": ["other"], "created_at": now, "updated_at": now}
-    documents = {"model_aliases": {}, "member_permissions": [], "metadata": {}, "options": {}}
+    documents: dict[str, Any] = {"model_aliases": {}, "member_permissions": [], "metadata": {}, "options": {}}
     async with writing((await gateway.runtime.database.opened()).engine) as connection:
         await connection.execute(insert(teams).values(row | documents))
     key = await gateway.create_key(team_id="red")

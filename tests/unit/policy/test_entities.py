@@ -162,8 +162,7 @@ async def test_a_change_during_a_look_up_is_not_missed(entities: Entities, store
     store.add("end_user", "ada")
     store.gate = asyncio.Event()
     early = asyncio.create_task(entities.find_end_user("ada"))
-    while not store.asked:
-        await asyncio.sleep(0)
+    await asyncio.wait([early], timeout=0.01)
     store.add("end_user", "ada", is_blocked=True)
     entities.changed(Change("customer", "ada"))
     store.gate.set()
