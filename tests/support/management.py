@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import yaml
 from fastapi import FastAPI
+from sqlalchemy import select
 from tests.support.clock import FakeClock
 from tests.support.databases import open_database
 from tests.support.records import make_record
@@ -31,6 +32,8 @@ from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import Principal
 from tollway.core.record import Record
 from tollway.core.snapshot import Deployment, ModelGroup, Settings, Snapshot
+from tollway.db.audit import audit_log
+from tollway.db.engine import reading
 from tollway.policy.auth import Authenticator, find_credential
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.stores.sql.keys import SqlKeyStore
@@ -97,6 +100,12 @@ class Management:
         if body is None:
             return await self.client.post(path, headers=bearer(by) | named)
         return await self.client.post(path, json=body, headers=bearer(by) | named)
+
+    async def audited(self, object_id: str) -> set[tuple[str, str]]:
+        """Action and table of every change of this."""
+        query = select(audit_log.c.action, audit_log.c.resource).where(audit_log.c.object_id == object_id)
+        async with reading(self.services.engine) as connection:
+            return {(action, table) for action, table in await connection.execute(query)}
 
     async def new_key(self, **fields: Any) -> dict[str, Any]:
         """What `/key/generate` answers."""

@@ -9,8 +9,12 @@ from fastapi import APIRouter, FastAPI
 
 from tollway import __version__
 from tollway.control import pages
+from tollway.control.access_groups import permissions as access_group_permissions
+from tollway.control.access_groups import routes as access_groups
 from tollway.control.credentials import permissions as credential_permissions
 from tollway.control.credentials import routes as credentials
+from tollway.control.customers import permissions as customer_permissions
+from tollway.control.customers import routes as customers
 from tollway.control.keys import permissions as key_permissions
 from tollway.control.keys import routes as keys
 from tollway.control.kit.errors import install_error_handlers
@@ -23,6 +27,8 @@ from tollway.control.openapi import RouteRow
 from tollway.control.services import Services
 from tollway.control.spend import permissions as spend_permissions
 from tollway.control.spend import routes as spend
+from tollway.control.tags import permissions as tag_permissions
+from tollway.control.tags import routes as tags
 
 
 class Resource(NamedTuple):
@@ -38,6 +44,9 @@ RESOURCES = (
     Resource(models.router, model_permissions.ACCESS),
     Resource(credentials.router, credential_permissions.ACCESS),
     Resource(model_access_groups.router, model_access_group_permissions.ACCESS),
+    Resource(customers.router, customer_permissions.ACCESS),
+    Resource(tags.router, tag_permissions.ACCESS),
+    Resource(access_groups.router, access_group_permissions.ACCESS),
     Resource(pages.router, pages.ACCESS),
 )
 """Everything that is served. A new resource is one line here."""

@@ -141,4 +141,11 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     models: frozenset[str] = frozenset()
     """Empty: all."""
     default_model: str | None = None
+    """Used where a call names none."""
     is_blocked: bool = False
+    is_known: bool = True
+    """False: an end user that is in no table yet."""
+    budget_id: str | None = None
+    """The budget its limits come from, whether that exists or not: a change of it makes this entity out of date."""
+    valid_until: float | None = None
+    """Epoch seconds at which something in here changes by itself (a temporary budget ends); None: never."""

@@ -159,6 +159,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     proxy_budget_duration: str | None = None
     end_user_budget_id: str | None = None
     """Budget of end users who have none of their own."""
+    end_user_budget_nanos: int = 0
+    """The same as an amount, where neither they nor their default budget has one; 0: none."""
+    refuses_unknown_end_users: bool = False
     ignores_end_users: bool = False
     """True: end users are neither metered nor limited."""
 

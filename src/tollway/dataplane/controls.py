@@ -79,6 +79,11 @@ _FORBIDDEN = frozenset(
 _FORBIDDEN_PREFIXES = ("aws_", "vertex_", "azure_ad_", "langfuse_")
 _NO_CONTROLS = Controls()
 
+_MAX_NAME_BYTES = 1_000
+"""Names of end users and tags are keys of indexes."""
+_MAX_TAGS = 100
+"""Each may have a budget to look up and to charge."""
+
 _COMMON = frozenset(
     {
         "model", "messages", "prompt", "input", "stream", "stream_options", "temperature", "top_p", "n", "stop", "seed",
@@ -118,7 +123,7 @@ def read_controls(fields: Fields, headers: Headers, principal: Principal, settin
     session = headers.get(b"x-litellm-session-id") or headers.get(b"x-litellm-trace-id")
     timeout = headers.get(b"x-litellm-timeout")
     if not owned and tag_header is None and session is None and timeout is None:
-        end_user = named_user or _text(fields, "safety_identifier")
+        end_user = _short(named_user or _text(fields, "safety_identifier"), "user")
         return Controls(tags=tags, end_user=end_user) if end_user or tags else _NO_CONTROLS
     values = {name: fields.pop(name) for name in owned}
     if fields.get("store") == _TRUE and "metadata" in values:
@@ -137,7 +142,7 @@ def read_controls(fields: Fields, headers: Headers, principal: Principal, settin
     )
     return Controls(
         tags=_merge_tags(tags, values.get("tags"), metadata.get("tags"), tag_header),
-        end_user=named_user or _metadata_user(values, metadata) or _text(fields, "safety_identifier"),
+        end_user=_short(named_user or _metadata_user(values, metadata) or _text(fields, "safety_identifier"), "user"),
         session_id=session_id or trace_id,
         trace_id=trace_id,
         metadata=bytes(metadata_raw) if metadata_raw is not None else b"",
@@ -181,7 +186,15 @@ def _merge_tags(
         merged |= dict.fromkeys(tag for tag in of_metadata if isinstance(tag, str))
     if header is not None:
         merged |= dict.fromkeys(tag.strip() for tag in _latin(header).split(",") if tag.strip())
-    return tuple(merged)
+    if len(merged) > _MAX_TAGS:
+        raise InvalidRequest(f"A call can have at most {_MAX_TAGS} tags, its key's included.", param="tags")
+    return tuple(_short(tag, "tags") for tag in merged)
+
+
+def _short(name: str, param: str) -> str:
+    if len(name) * 4 > _MAX_NAME_BYTES and len(name.encode(errors="replace")) > _MAX_NAME_BYTES:
+        raise InvalidRequest(f"'{param}' must not be longer than {_MAX_NAME_BYTES} bytes.", param=param)
+    return name
 
 
 def _timeout(header: bytes | None, values: dict[str, msgspec.Raw]) -> float | None:

@@ -7,10 +7,9 @@ import time
 import msgspec
 
 from tollway.core.ids import new_record_id
-from tollway.core.principal import Principal, Scope
+from tollway.core.principal import Entity, Principal, Scope
 from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
 from tollway.dialects.openai.request import Request
-from tollway.policy.entities import Named
 from tollway.ports.counters import Settled, Ticket
 
 Headers = dict[bytes, bytes]
@@ -44,13 +43,14 @@ class Call:
         "call_id",
         "client_ip",
         "controls",
+        "customer",
         "deployment",
         "first_token",
         "group",
         "headers",
         "is_client_gone",
         "is_settled",
-        "named",
+        "limited",
         "operation",
         "path",
         "path_model",
@@ -100,8 +100,10 @@ class Call:
         self.requested_model = ""
         self.group: ModelGroup | None = None
         self.deployment: Deployment | None = None
-        self.named: Named | None = None
-        """The end user, tags and access groups of this call; None: it names none."""
+        self.customer: Entity | None = None
+        """The end user; None: the call names none."""
+        self.limited: tuple[Entity, ...] = ()
+        """Tags and access groups of this call that have limits."""
         self.scopes: tuple[Scope, ...] = ()
         self.ticket: Ticket | None = None
         self.upstream_body = b""

@@ -85,13 +85,15 @@ class Gateway:
 
         Raises `TollwayError`; `settle_failure` must then be called with it, and after a cancellation `abandon`.
         """
+        if call.end_user:
+            await self._meet_customer(call)
         group = self._find(call)
         if group is None and self.await_models is not None:
             await self.await_models()
             group = self._find(call)
         deployment = self._choose(call, group)
-        if call.end_user or call.controls.tags or (call.group is not None and call.group.access_groups):
-            await self._look_up_named(call)
+        if call.controls.tags or (call.group is not None and call.group.access_groups):
+            await self._look_up_limited(call)
         self._journal.check()
         await self._admit(call, deployment)
         response = await self._attempt(call, deployment)
@@ -117,7 +119,7 @@ class Gateway:
     def _find(self, call: Call) -> ModelGroup | None:
         """The group behind the model that is asked for."""
         principal, request = call.principal, call.request
-        model = request.model or call.path_model or call.settings.default_model
+        model = request.model or call.path_model or _default_model(call)
         if not model:
             raise UnknownModel(
                 "litellm.BadRequestError: You passed in model=None. There are no healthy deployments for this model",
@@ -129,10 +131,13 @@ class Gateway:
     def _choose(self, call: Call, group: ModelGroup | None) -> Deployment:
         principal, model = call.principal, call.requested_model
         wanted = access.apply_alias(principal, model)
+        groups, is_of_team = (
+            (frozenset[str](), False) if group is None else (group.access_groups, group.team_id is not None)
+        )
+        access.check_model(principal, wanted, access_groups=groups, is_of_team=is_of_team)
+        access.check_customer(call.customer, wanted, access_groups=groups)
         if group is None:
-            access.check_model(principal, wanted)
             raise _unknown_model(call, model)
-        access.check_model(principal, wanted, access_groups=group.access_groups, is_of_team=group.team_id is not None)
         call.group = group
         deployment = call.deployment = self.router.pick(group)
         if call.operation not in deployment.endpoints and call.controls.mock_response is None:
@@ -144,17 +149,21 @@ class Gateway:
             )
         return deployment
 
-    async def _look_up_named(self, call: Call) -> None:
-        """Finds the entities that this call alone names, and checks what they allow."""
-        group, principal = call.group, call.principal
-        assert group is not None
-        call.named = await self._entities.find(
-            end_user=call.end_user,
-            default_budget_id=principal.end_user_budget_id or call.settings.end_user_budget_id,
-            tags=call.controls.tags,
-            access_groups=group.access_groups,
+    async def _meet_customer(self, call: Call) -> None:
+        """Finds the end user, if they may call."""
+        settings = call.settings
+        call.customer = await self._entities.find_end_user(
+            call.end_user,
+            default_budget_id=call.principal.end_user_budget_id or settings.end_user_budget_id,
+            default_budget_nanos=settings.end_user_budget_nanos,
+            must_be_known=settings.refuses_unknown_end_users,
         )
-        access.check_customer(call.named.end_user, group.name, access_groups=group.access_groups)
+
+    async def _look_up_limited(self, call: Call) -> None:
+        """Finds the tags and access groups of this call that have limits."""
+        group = call.group
+        assert group is not None
+        call.limited = await self._entities.find_limited(tags=call.controls.tags, access_groups=group.access_groups)
 
     async def _admit(self, call: Call, deployment: Deployment) -> None:
         """Reserves an upper bound of what the call can use in every scope it touches."""
@@ -321,20 +330,25 @@ def client_gone() -> TollwayError:
 def _scopes(call: Call) -> tuple[Scope, ...]:
     """Every entity whose limits the call touches: what its key belongs to, what it names, and their limits for this
     model."""
-    principal, named = call.principal, call.named
+    principal, customer = call.principal, call.customer
     proxy = call.settings.proxy_scope
-    if not principal.model_scopes and named is None and proxy is None:
+    if not principal.model_scopes and customer is None and not call.limited and proxy is None:
         return principal.scopes
     model = call.group.name if call.group is not None else ""
     scopes = [*principal.scopes, *principal.model_scopes.get(model, ())]
-    if named is not None:
-        scopes += [entity.scope for entity in named.others]
-        if named.end_user is not None:
-            scopes.append(named.end_user.scope)
-            scopes += [scope for name, scope in named.end_user.model_scopes.items() if name == model]
+    scopes += [entity.scope for entity in call.limited]
+    if customer is not None:
+        scopes.append(customer.scope)
+        if model in customer.model_scopes:
+            scopes.append(customer.model_scopes[model])
     if proxy is not None and not principal.is_admin:
         scopes.append(proxy)
     return tuple(scopes)
+
+
+def _default_model(call: Call) -> str | None:
+    of_customer = call.customer.default_model if call.customer is not None else None
+    return of_customer or call.settings.default_model
 
 
 def _output_bound(request: Request, deployment: Deployment, settings: Settings) -> int:

@@ -124,10 +124,10 @@ class Authenticator:
         self._clock = clock
         self._ttl_s = ttl_s
         self._grace_s = grace_s
-        self._principals: RecentlyUsed[_Cached] = RecentlyUsed(
+        self._principals: RecentlyUsed[str, _Cached] = RecentlyUsed(
             size, dependencies=lambda cached: cached.principal.depends_on
         )
-        self._unknown: RecentlyUsed[float] = RecentlyUsed(_UNKNOWN_KEYS)
+        self._unknown: RecentlyUsed[str, float] = RecentlyUsed(_UNKNOWN_KEYS)
         self._flights: SingleFlight[tuple[str, int], Principal | None] = SingleFlight()
         self._version = 0
 

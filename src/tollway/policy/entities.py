@@ -7,36 +7,30 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from tollway.core.changes import Change, ChangeKind
-from tollway.core.errors import Forbidden, StoreUnavailable
-from tollway.core.principal import Entity
+from tollway.core.errors import Forbidden, InvalidRequest, StoreUnavailable
+from tollway.core.principal import Dependency, Entity
 from tollway.policy.recently_used import RecentlyUsed
 from tollway.policy.single_flight import SingleFlight
 from tollway.ports.entities import EntityKind, EntityStore
 
 _RETRY_STORE_S = 1.0
 
+_Key = tuple[EntityKind, str, str | None]
+"""Kind and id, and for an end user the budget of those who have none of their own."""
 
-_FORGOTTEN: dict[ChangeKind, EntityKind | None] = {
-    "customer": "end_user",
+_CHANGED_AS: dict[EntityKind, ChangeKind] = {
+    "end_user": "customer",
     "tag": "tag",
     "model_access_group": "model_access_group",
-    "budget": None,
 }
-"""Which entities a change makes out of date; None: nobody knows, so all."""
+"""What a change of such an entity is called."""
+_RELEVANT = frozenset({*_CHANGED_AS.values(), "budget"})
 
 
 class _Cached(msgspec.Struct):
     entity: Entity | None
     fresh_until: float
-    names: tuple[EntityKind, str]
-
-
-class Named(msgspec.Struct, frozen=True):
-    """The entities of one call."""
-
-    end_user: Entity | None = None
-    others: tuple[Entity, ...] = ()
-    """Tags and access groups that have limits."""
+    depends_on: tuple[Dependency, ...]
 
 
 class Entities:
@@ -52,65 +46,78 @@ class Entities:
         self._store = store
         self._clock = clock
         self._ttl_s = ttl_s
-        self._size = size
-        self._cached = self._nothing()
-        self._flights: SingleFlight[tuple[str, int], Entity | None] = SingleFlight()
+        self._cached: RecentlyUsed[_Key, _Cached] = RecentlyUsed(size, dependencies=lambda cached: cached.depends_on)
+        self._flights: SingleFlight[tuple[_Key, int], Entity | None] = SingleFlight()
         self._version = 0
 
-    async def find(
+    async def find_end_user(
         self,
+        id: str,
         *,
-        end_user: str,
-        default_budget_id: str | None,
-        tags: Iterable[str] = (),
-        access_groups: Iterable[str] = (),
-    ) -> Named:
-        """What a call names. Raises `Forbidden` for a blocked end user, and `StoreUnavailable`."""
-        person = await self._find("end_user", end_user, default_budget_id) if end_user else None
-        if person is not None and person.is_blocked:
+        default_budget_id: str | None = None,
+        default_budget_nanos: int = 0,
+        must_be_known: bool = False,
+    ) -> Entity:
+        """An end user who may call; one without a budget has the default (0: none).
+
+        Raises `Forbidden` for a blocked one, `InvalidRequest` for one in no table if `must_be_known`, and
+        `StoreUnavailable`.
+        """
+        found = await self._find("end_user", id, default_budget_id)
+        assert found is not None  # the store finds every end user
+        if found.is_blocked:
             raise Forbidden(
-                f"The end user '{end_user}' is blocked from making LLM calls. Unblock with `/customer/unblock`.",
+                f"The end user '{id}' is blocked from making LLM calls. Unblock with `/customer/unblock`.",
                 param="user",
             )
-        others = [await self._find("tag", tag) for tag in tags]
-        others += [await self._find("model_access_group", group) for group in access_groups]
-        return Named(person, tuple(entity for entity in others if entity is not None))
+        if must_be_known and not found.is_known:
+            raise InvalidRequest(
+                f"The end user '{id}' is not known, and this gateway serves known ones only "
+                "(validate_end_user_id_in_db). Make it with POST /customer/new.",
+                param="user",
+            )
+        if default_budget_nanos and found.scope.budget_nanos is None:
+            scope = msgspec.structs.replace(found.scope, budget_nanos=default_budget_nanos)
+            return msgspec.structs.replace(found, scope=scope)
+        return found
+
+    async def find_limited(self, *, tags: Iterable[str], access_groups: Iterable[str]) -> tuple[Entity, ...]:
+        """Those among these tags and model access groups that have limits. Raises `StoreUnavailable`."""
+        found = [await self._find("tag", tag) for tag in tags]
+        found += [await self._find("model_access_group", group) for group in access_groups]
+        return tuple(entity for entity in found if entity is not None)
 
     def changed(self, change: Change) -> None:
-        """Forgets what a change may have made out of date."""
-        if change.kind not in _FORGOTTEN:
-            return
-        self._version += 1
-        kind = _FORGOTTEN[change.kind]
-        if kind is None:
-            self._cached = self._nothing()
-        else:
-            self._cached.drop_dependents((kind, change.id))
+        """Forgets what a change may have made out of date, loads under way included."""
+        if change.kind in _RELEVANT:
+            self._version += 1
+            self._cached.drop_dependents((change.kind, change.id))
 
     async def _find(self, kind: EntityKind, id: str, default_budget_id: str | None = None) -> Entity | None:
-        key = f"{kind}:{default_budget_id or ''}:{id}"
+        key = (kind, id, default_budget_id)
         cached = self._cached.get(key)
         now = self._clock()
         if cached is not None and now < cached.fresh_until:
             return cached.entity
         version = self._version
         try:
-            return await self._flights.fetch(
-                (key, version), lambda: self._load(kind, id, default_budget_id, key, version)
-            )
+            return await self._flights.fetch((key, version), lambda: self._load(key, version))
         except StoreUnavailable:
             if cached is None:
                 raise
             cached.fresh_until = now + _RETRY_STORE_S
             return cached.entity
 
-    async def _load(
-        self, kind: EntityKind, id: str, default_budget_id: str | None, key: str, version: int
-    ) -> Entity | None:
-        entity = await self._store.find_entity(kind, id, default_budget_id=default_budget_id)
+    async def _load(self, key: _Key, version: int) -> Entity | None:
+        """Asks the store and keeps the answer, unless something changed meanwhile: it may be the old one."""
+        kind, name, default_budget_id = key
+        entity = await self._store.find_entity(kind, name, default_budget_id=default_budget_id)
         if version == self._version:
-            self._cached.put(key, _Cached(entity, self._clock() + self._ttl_s, (kind, id)))
+            fresh_until = self._clock() + self._ttl_s
+            depends_on: tuple[Dependency, ...] = ((_CHANGED_AS[kind], name),)
+            if entity is not None and entity.budget_id is not None:
+                depends_on += (("budget", entity.budget_id),)
+            if entity is not None and entity.valid_until is not None:
+                fresh_until = min(fresh_until, entity.valid_until)
+            self._cached.put(key, _Cached(entity, fresh_until, depends_on))
         return entity
-
-    def _nothing(self) -> RecentlyUsed[_Cached]:
-        return RecentlyUsed(self._size, dependencies=lambda cached: (cached.names,))

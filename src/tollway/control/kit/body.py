@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from math import isfinite
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
@@ -17,6 +17,12 @@ _MAX_LENGTH = 60
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MAX_TEXT = 1_000
+_MAX_LONG_TEXT = 100_000
+_MAX_DOCUMENT = 1_000_000
+_MAX_DEPTH = 100
+"""Deeper than any document that somebody wrote; what goes through it recursively has to come back."""
+_MAX_INTEGER = 2**63 - 1
 
 
 def _none_if_empty(value: Any) -> Any:
@@ -34,18 +40,19 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="allow", protected_namespaces=(), hide_input_in_errors=True)
 
+    long_texts: ClassVar[frozenset[str]] = frozenset({"description"})
+    """Fields that hold more than a name: up to 100,000 characters. Other texts are names, of up to 1,000."""
+
     @model_validator(mode="before")
     @classmethod
     def _check_content(cls, sent: Any) -> Any:
         """Refuses what JSON lets through and databases do not: it could be taken, but never given back."""
         if isinstance(sent, dict):
-            # A field's own check has better words for a number it cannot take.
-            values = [value for value in sent.values() if not isinstance(value, float)]
-            for leaf in _leaves([*sent, *values]):
-                if isinstance(leaf, str) and _UNSTORABLE.search(leaf):
-                    raise ValueError("text must not contain NUL or half of a surrogate pair")
-                if isinstance(leaf, float) and not isfinite(leaf):
-                    raise ValueError("numbers must be finite")
+            for name, value in sent.items():
+                _check_text(name)
+                # A field's own check has better words for a number it cannot take.
+                if not isinstance(value, int | float):
+                    _check_value(name, value, _MAX_LONG_TEXT if name in cls.long_texts else _MAX_TEXT)
         return sent
 
     def changes(self) -> dict[str, Any]:
@@ -60,23 +67,55 @@ class Body(BaseModel):
 
 def warn(response: Response, body: Body, *more: str) -> None:
     """Names fields without effect in a header of the answer."""
-    warnings = [*body.warnings(), *more]
+    say(response, [*body.warnings(), *more])
+
+
+def say(response: Response, warnings: list[str]) -> None:
+    """Puts these into the header of the answer that says what else a caller should know."""
     if warnings:
         response.headers[WARNING_HEADER] = _header_text(warnings)
 
 
-def _leaves(values: list[Any]) -> Iterator[Any]:
-    """Texts, numbers and names in a JSON document, however deep."""
-    unseen = list(values)
-    while unseen:
-        value = unseen.pop()
-        if isinstance(value, dict):
-            unseen += value
-            unseen += value.values()
-        elif isinstance(value, list):
-            unseen += value
-        else:
-            yield value
+def _check_value(name: str, value: Any, max_text: int) -> None:
+    texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    if any(isinstance(text, str) and len(text) > max_text for text in texts):
+        raise ValueError(f"{_quote(name)} must not be longer than {max_text} characters")
+    size = 0
+    for leaf in _leaves(value):
+        size += 1
+        if isinstance(leaf, str):
+            size += len(leaf)
+            _check_text(leaf)
+        elif isinstance(leaf, float) and not isfinite(leaf):
+            raise ValueError("numbers must be finite")
+        elif isinstance(leaf, int) and abs(leaf) > _MAX_INTEGER:
+            raise ValueError("integers must fit into 64 bits")
+    if size > _MAX_DOCUMENT:
+        raise ValueError(f"{_quote(name)} must not be larger than {_MAX_DOCUMENT} characters")
+
+
+def _check_text(text: str) -> None:
+    if _UNSTORABLE.search(text):
+        raise ValueError("text must not contain NUL or half of a surrogate pair")
+
+
+def _leaves(document: Any) -> Iterator[Any]:
+    """Texts, numbers and names in a JSON document. Raises `ValueError` for one that is too deep."""
+    level = [document]
+    for _ in range(_MAX_DEPTH):
+        deeper: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                deeper += value
+                deeper += value.values()
+            elif isinstance(value, list):
+                deeper += value
+            else:
+                yield value
+        if not deeper:
+            return
+        level = deeper
+    raise ValueError(f"documents must not be more than {_MAX_DEPTH} levels deep")
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import msgspec
+from pydantic import model_validator
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollway.control.kit.body import Body, Dollars, Name
-from tollway.control.kit.context import Context
+from tollway.control.kit.context import Context, Unit
 from tollway.control.kit.limits import LIMIT_FIELDS, check_limits, dollars, limit_values, render_limits
 from tollway.control.kit.rows import Rows
 from tollway.control.kit.spending import resets_at
 from tollway.core.errors import NotFound
 from tollway.core.money import nanos_from_dollars
 from tollway.db.budgets import budgets
+from tollway.db.tables import metadata
 from tollway.stores.sql.rows import Budget
 
 _DOCUMENTS = {"model_max_budget": dict, "allowed_models": list}
+
+BUDGET_TABLE = "LiteLLM_BudgetTable"
+"""What the audit log calls it."""
 
 BUDGET_FIELDS = (
     *LIMIT_FIELDS,
@@ -45,6 +51,20 @@ class BudgetFields(Body):
     """Budgets of single models: `{"gpt-4o": {"max_budget": 5, "budget_duration": "1d"}}`."""
 
 
+class LinkedBudgetFields(BudgetFields):
+    """The same inside what a budget belongs to: fields for a budget of its own, or the id of one that exists."""
+
+    budget_id: Name = None
+    """A budget made with `/budget/new`, instead of these fields."""
+
+    @model_validator(mode="after")
+    def _check_one_budget(self) -> Self:
+        own = [name for name in BUDGET_FIELDS if name in self.model_fields_set and getattr(self, name) is not None]
+        if self.budget_id is not None and own:
+            raise ValueError(f"send either budget_id or {own[0]}, not both: budget_id names a budget with limits")
+        return self
+
+
 class BudgetRows(Rows[Budget]):
     """The table `budgets`."""
 
@@ -68,6 +88,54 @@ class BudgetRows(Rows[Budget]):
         if not wanted:
             return {}
         return {one.budget_id: one for one in await self.all(budgets.c.budget_id.in_(wanted))}
+
+    async def links(self, budget_id: str) -> int:
+        """How many things link to this budget."""
+        counts = [select(func.count()).where(column == budget_id).scalar_subquery() for column in _LINKS]
+        return sum((await self.connection.execute(select(*counts))).one())
+
+
+_LINKS = [
+    column
+    for table in metadata.tables.values()
+    for column in table.columns
+    if column.name in ("budget_id", "member_budget_id") and table is not budgets
+]
+"""Every column that names a budget."""
+
+
+async def link_budget(unit: Unit, linked: str | None, changes: Mapping[str, Any]) -> str | None:
+    """The id of the budget that something with the budget `linked` has after these changes of its own fields.
+
+    `budget_id` names another one, or null none. Fields of a budget change the one that is linked; one that others link
+    to as well is left to them, and a copy of it is changed. Raises `NotFound` and `InvalidRequest`.
+    """
+    rows = BudgetRows(unit.connection)
+    if "budget_id" in changes:
+        budget_id: str | None = changes["budget_id"] or None
+        return (await rows.named(budget_id)).budget_id if budget_id else None
+    fields = budget_changes(changes)
+    current = await rows.find(linked) if linked else None
+    if current is None:
+        if all(value is None for value in fields.values()):
+            return linked
+        return await _make_budget(unit, new_budget(unit.context, fields))
+    if not fields:
+        return linked
+    changed = amend_budget(unit.context, current, fields)
+    is_default = current.budget_id == unit.context.services.settings.end_user_budget_id
+    if is_default or await rows.links(current.budget_id) > 1:
+        return await _make_budget(unit, msgspec.structs.replace(changed, budget_id=str(uuid.uuid4())))
+    await rows.replace(changed)
+    unit.audit("updated", BUDGET_TABLE, changed.budget_id, before=current, after=changed)
+    unit.tell("budget", changed.budget_id)
+    return changed.budget_id
+
+
+async def _make_budget(unit: Unit, budget: Budget) -> str:
+    await BudgetRows(unit.connection).insert(budget)
+    unit.audit("created", BUDGET_TABLE, budget.budget_id, after=budget)
+    return budget.budget_id
 
 
 def new_budget(context: Context, changes: Mapping[str, Any], *, budget_id: str | None = None) -> Budget:

@@ -29,10 +29,14 @@ def install_error_handlers(app: FastAPI) -> None:
 def render_error(error: TollwayError) -> JSONResponse:
     """`{"error": {"message", "type", "param", "code"}}`; `code` is text."""
     if isinstance(error, RouteForbidden):
-        return JSONResponse({"detail": error.message}, status_code=error.status)
+        return render_detail(error)
     body = {"message": error.message, "type": error.type, "param": error.param, "code": str(error.status)}
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in error.headers}
-    return JSONResponse({"error": body}, status_code=error.status, headers=headers)
+    return JSONResponse({"error": body}, status_code=error.status, headers=_headers(error))
+
+
+def render_detail(error: TollwayError) -> JSONResponse:
+    """`{"detail": message}`."""
+    return JSONResponse({"detail": error.message}, status_code=error.status, headers=_headers(error))
 
 
 def render_invalid(error: RequestValidationError) -> JSONResponse:
@@ -45,3 +49,7 @@ def reject_missing(field: str) -> NoReturn:
     """Refuses a body without a field that only now turns out to be needed, just as if it were declared so."""
     problem: dict[str, Any] = {"type": "missing", "loc": ("body", field), "msg": "Field required"}
     raise RequestValidationError([problem])
+
+
+def _headers(error: TollwayError) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in error.headers}

@@ -17,27 +17,31 @@ from starlette.exceptions import HTTPException
 from typing_extensions import override
 
 from tollway.control.kit.actor import load_actor
-from tollway.control.kit.errors import UNEXPECTED
+from tollway.control.kit.errors import UNEXPECTED, render_detail
 from tollway.control.kit.roles import Matrix, check_entry
 from tollway.control.services import Services
-from tollway.core.errors import Forbidden, GatewayFault, TollwayError
+from tollway.core.errors import ClientError, Forbidden, GatewayFault, InvalidRequest, TollwayError
 from tollway.policy.access import check_route
 
 log = logging.getLogger(__name__)
+
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class GuardedRoute(APIRoute):
     """A route that authenticates and authorises before anything else happens."""
 
     @override
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         """FastAPI's handler behind the door."""
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
             try:
                 await self._admit(request)
-                return await handle(request)
+                _check_address(request)
+                return await self._answer(handle, request)
             except GatewayFault as error:
                 log.warning("%s %s: %s", request.method, self.path, error.message, exc_info=error.__cause__)
                 raise
@@ -48,6 +52,9 @@ class GuardedRoute(APIRoute):
                 return JSONResponse(UNEXPECTED, status_code=500)
 
         return guarded
+
+    async def _answer(self, handle: Handler, request: Request) -> Response:
+        return await handle(request)
 
     async def _admit(self, request: Request) -> None:
         matrix: Matrix = request.app.state.matrix
@@ -63,3 +70,21 @@ class GuardedRoute(APIRoute):
         check_route(principal, request.url.path)
         request.state.actor = actor
         request.state.access = access
+
+
+class DetailRoute(GuardedRoute):
+    """A route whose own errors are `{"detail": message}`, as the contract has them for tags and access groups."""
+
+    @override
+    async def _answer(self, handle: Handler, request: Request) -> Response:
+        try:
+            return await handle(request)
+        except ClientError as error:
+            return render_detail(error)
+
+
+def _check_address(request: Request) -> None:
+    """Databases take no NUL; in a body it is `kit.body` that looks for it."""
+    named = [*request.path_params.values(), *(text for pair in request.query_params.multi_items() for text in pair)]
+    if any("\0" in text for text in named):
+        raise InvalidRequest("The path and the query must not contain NUL.", type="bad_request_error")

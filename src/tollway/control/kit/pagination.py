@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_MAX_OFFSET = 2**63 - 1
+"""Databases count no further."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -15,7 +18,7 @@ class Page:
     @property
     def offset(self) -> int:
         """Entries before this page."""
-        return (self.number - 1) * self.size
+        return min((self.number - 1) * self.size, _MAX_OFFSET)
 
     def pages(self, total: int) -> int:
         """How many pages `total` entries fill."""

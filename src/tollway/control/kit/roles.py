@@ -34,6 +34,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     """Who may enter; None: everybody, without a key."""
     fields: Mapping[str, Roles] = {}
     """For each field of the body, who may set it. Roles are capacities: what the caller is *to the object* named."""
+    refusal: str = (
+        "Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams."
+        " Route={path}. Your role={role}. Your user_id={user_id}"
+    )
+    """What others are told."""
 
 
 Matrix = Mapping[tuple[str, str], Access]
@@ -43,9 +48,9 @@ PUBLIC = Access(roles=None)
 NO_ROW = Access(roles=frozenset())
 
 
-def read(roles: Roles) -> Access:
-    """A route without a body."""
-    return Access(roles=roles)
+def read(roles: Roles, *, refusal: str | None = None) -> Access:
+    """A route without a body. `refusal`: what callers with other roles are told."""
+    return Access(roles=roles) if refusal is None else Access(roles=roles, refusal=refusal)
 
 
 def write(roles: Roles, **fields: Roles) -> Access:
@@ -65,11 +70,7 @@ def check_entry(held: Roles, access: Access, *, path: str, role: Role, user_id: 
     """
     if access.roles is None or held & access.roles:
         return
-    raise Unauthenticated(
-        "Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams."
-        f" Route={path}. Your role={role}. Your user_id={user_id}",
-        param="None",
-    )
+    raise Unauthenticated(access.refusal.format(path=path, role=role, user_id=user_id), param="None")
 
 
 def check_fields(capacity: Role, access: Access, sent: Iterable[str]) -> None:

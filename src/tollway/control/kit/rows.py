@@ -7,9 +7,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollway.control.kit.pagination import Page
+from tollway.core.errors import ClientError
 from tollway.stores.sql.limited import from_row
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -58,6 +60,13 @@ class Rows(Generic[S]):
     async def insert(self, row: S) -> None:
         """Adds a row. Raises SQLAlchemy's `IntegrityError` if its key, or something else unique, is taken."""
         await self.connection.execute(insert(self.table).values(**self._values(row)))
+
+    async def add(self, row: S, *, taken: ClientError) -> None:
+        """Adds a row. Raises `taken` if its key, or something else unique, is."""
+        try:
+            await self.insert(row)
+        except IntegrityError as error:
+            raise taken from error
 
     async def replace(self, row: S) -> None:
         """Writes all of a row over the one with its primary key."""

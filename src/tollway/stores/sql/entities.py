@@ -44,13 +44,14 @@ class SqlEntityStore:
 
     async def _end_user(self, connection: AsyncConnection, id: str, default_budget_id: str | None) -> Entity:
         row = await _one(connection, Customer, customers, customers.c.customer_id == id)
-        budget = await _budget(connection, (row.budget_id if row else None) or default_budget_id)
+        budget_id = (row.budget_id if row else None) or default_budget_id
+        budget = await _budget(connection, budget_id)
+        entity = self._entity(customer_scope(id, budget), budget_id, budget)
         per_model = model_scopes("model_per_end_user", id, budgets=budget.model_max_budget if budget else None)
-        scope = self._scope(customer_scope(id, budget), budget)
         if row is None:
-            return Entity(scope=scope, model_scopes=per_model)
-        return Entity(
-            scope=scope,
+            return msgspec.structs.replace(entity, model_scopes=per_model, is_known=False)
+        return msgspec.structs.replace(
+            entity,
             model_scopes=per_model,
             models=frozenset(row.models),
             default_model=row.default_model,
@@ -62,15 +63,18 @@ class SqlEntityStore:
         if row is None:
             return None
         budget = await _budget(connection, row.budget_id)
-        return Entity(scope=self._scope(tag_scope(id, budget), budget))
+        return self._entity(tag_scope(id, budget), row.budget_id, budget)
 
     async def _group(self, connection: AsyncConnection, id: str) -> Entity | None:
         query = select(model_access_group_budgets.c.budget_id).where(model_access_group_budgets.c.name == id)
-        budget = await _budget(connection, (await connection.execute(query)).scalar())
-        return Entity(scope=self._scope(group_scope(id, budget), budget)) if budget else None
+        budget_id = (await connection.execute(query)).scalar()
+        budget = await _budget(connection, budget_id)
+        return self._entity(group_scope(id, budget), budget_id, budget) if budget else None
 
-    def _scope(self, scope: Scope, budget: Budget | None) -> Scope:
-        return raised(scope, budget, self._clock())
+    def _entity(self, scope: Scope, budget_id: str | None, budget: Budget | None) -> Entity:
+        now = self._clock()
+        ends = budget.temp_budget_expiry.timestamp() if budget and budget.temp_budget_expiry else 0.0
+        return Entity(scope=raised(scope, budget, now), budget_id=budget_id, valid_until=ends if ends > now else None)
 
 
 def customer_scope(id: str, budget: Budget | None) -> Scope:

@@ -22,6 +22,7 @@ from tollway.core.record import Charge, Record
 from tollway.db.engine import reading, writing
 from tollway.db.ledger import TOKEN_CLASSES, USAGE_SUMS, daily_totals, daily_usage, ledger, spend_windows
 from tollway.ports.ledger import Unstorable
+from tollway.stores.sql.customers import add_served
 from tollway.stores.sql.rollups import Values, rollup_rows
 
 _USAGE_COLUMNS = (*TOKEN_CLASSES, "is_estimated")
@@ -81,6 +82,7 @@ class SqlLedgerStore:
         for statement, rows in sums:
             if rows:
                 await connection.exec_driver_sql(statement, rows)
+        await add_served(connection, batch)
 
     async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
         """Nano-dollars spent in each of these windows. Raises `StoreUnavailable`."""

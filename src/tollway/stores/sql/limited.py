@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 import msgspec
 from sqlalchemy import Row
@@ -63,7 +63,8 @@ def scope_of(
 ) -> Scope:
     """The scope of an entity with these limits, and where it has none of a sort, those of `otherwise`.
 
-    Budget, soft budget and period go together: half of one budget and half of another would be neither.
+    Budget and period go together: half of one budget and half of another would be neither. A soft budget is a mark on
+    whichever budget holds.
     """
     own, linked = limited or NO_LIMITS, otherwise or NO_LIMITS
     money = own if own.max_budget_nanos is not None or own.budget_duration is not None else linked
@@ -96,17 +97,19 @@ def raised(scope: Scope, budget: Raisable | None, now: float) -> Scope:
 
 
 def window_scopes(kind: ScopeKind, id: str, limits: object, *, label: str = "") -> list[Scope]:
-    """Further budgets of an entity over other periods: `budget_limits` of the wire contract."""
+    """Further budgets of an entity over other periods: `budget_limits` of the wire contract.
+
+    Of several over the same period the smallest holds: a period has one counter, and a call is charged to it once.
+    """
+    smallest: dict[str, int] = {}
+    for one in _objects(limits):
+        duration, dollars = one.get("budget_duration"), one.get("max_budget")
+        if isinstance(duration, str) and _is_number(dollars):
+            nanos = nanos_from_dollars(dollars)
+            smallest[duration] = min(nanos, smallest.get(duration, nanos))
     return [
-        Scope(
-            kind=kind,
-            id=f"{id}:{one['budget_duration']}",
-            label=label or kind,
-            budget_nanos=nanos_from_dollars(one["max_budget"]),
-            budget_duration=one["budget_duration"],
-        )
-        for one in _objects(limits)
-        if isinstance(one.get("budget_duration"), str) and _is_number(one.get("max_budget"))
+        Scope(kind=kind, id=f"{id}:{duration}", label=label or kind, budget_nanos=nanos, budget_duration=duration)
+        for duration, nanos in smallest.items()
     ]
 
 
@@ -173,7 +176,7 @@ def _model_budget(value: Any) -> Limited:
     )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

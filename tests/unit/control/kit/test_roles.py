@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import get_args, get_type_hints
 
@@ -26,7 +27,7 @@ def registered(app: FastAPI) -> set[tuple[str, str]]:
 
 
 def path_of(pattern: str) -> str:
-    return pattern.replace("{key}", "0" * 64)
+    return re.sub(r"\{\w+\}", "0" * 64, pattern)
 
 
 MATRIX = role_matrix()
@@ -63,7 +64,7 @@ def test_no_customer_and_no_viewer_changes_anything() -> None:
     looking = frozenset({Role.PROXY_ADMIN_VIEWER, Role.INTERNAL_USER_VIEWER, Role.CUSTOMER})
     asks = {
         *(("POST", "/spend/calculate"), ("POST", "/v2/key/info"), ("POST", "/cost/estimate")),
-        ("POST", "/global/spend/end_users"),
+        *(("POST", "/global/spend/end_users"), ("POST", "/tag/info")),
     }
     for row, access in MATRIX.items():
         for name, roles in access.fields.items():

@@ -1,0 +1,75 @@
+"""Bodies of `/v1/access_group`, under the wire contract's names."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
+
+from tollway.control.kit.body import Body
+
+GroupName = Annotated[str, Field(min_length=1)]
+
+
+class GroupFields(Body):
+    """What can be said about an access group, when it is made and later: absent leaves a field alone."""
+
+    description: str | None = None
+    access_model_names: list[str] | None = None
+    """Models that its teams and keys may use besides their own."""
+    access_mcp_server_ids: list[str] | None = None
+    access_agent_ids: list[str] | None = None
+    assigned_team_ids: list[str] | None = None
+    assigned_key_ids: list[str] | None = None
+    """Keys, in the clear or by their hashes."""
+
+    @override
+    def warnings(self) -> list[str]:
+        """Also fields that are only kept."""
+        idle = [name for name in ("access_mcp_server_ids", "access_agent_ids") if getattr(self, name)]
+        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
+
+
+class GroupCreate(GroupFields):
+    """`POST /v1/access_group`."""
+
+    access_group_name: GroupName
+
+
+class GroupUpdate(GroupFields):
+    """`PUT /v1/access_group/{id}`."""
+
+    access_group_name: GroupName | None = None
+
+
+class Named(BaseModel):
+    """Something by its id, with its name if it has one."""
+
+    id: str
+    name: str | None
+
+
+class GroupOut(BaseModel):
+    """An access group."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    access_group_id: str
+    access_group_name: str
+    description: str | None
+    access_model_names: list[str]
+    access_mcp_server_ids: list[str]
+    access_agent_ids: list[str]
+    assigned_team_ids: list[str]
+    assigned_key_ids: list[str]
+    """Hashes."""
+    access_mcp_servers: list[Named]
+    access_agents: list[Named]
+    assigned_teams: list[Named]
+    assigned_keys: list[Named]
+    created_at: datetime
+    created_by: str | None
+    updated_at: datetime
+    updated_by: str | None

@@ -1,0 +1,1 @@
+"""Customers, the end users of callers: `/customer/*` and `/end_user/*`."""

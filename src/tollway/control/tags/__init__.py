@@ -1,0 +1,1 @@
+"""Tags of calls, and their budgets: `/tag/*`."""

@@ -1,0 +1,89 @@
+"""Bodies of `/tag/*`, under the wire contract's names."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
+
+from tollway.control.kit.body import Body
+from tollway.control.kit.budgets import LinkedBudgetFields
+
+TagName = Annotated[str, Field(min_length=1)]
+
+
+class TagWrite(LinkedBudgetFields):
+    """`POST /tag/new`, and `POST /tag/update`: absent leaves a field alone, null clears it."""
+
+    name: TagName
+    description: str | None = None
+    models: list[str] | None = None
+    """Ids of the deployments that calls with this tag are meant for."""
+
+    @override
+    def warnings(self) -> list[str]:
+        """Also fields that are only kept."""
+        idle = [name for name in ("models", "tpd_limit") if getattr(self, name)]
+        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
+
+
+class TagNames(Body):
+    """`POST /tag/info`."""
+
+    names: Annotated[list[TagName], Field(min_length=1, max_length=1_000)]
+
+
+class TagDelete(Body):
+    """`POST /tag/delete`."""
+
+    name: TagName
+
+
+class TagShown(BaseModel):
+    """A tag. One that was merely seen in calls has no models."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    name: str
+    description: str | None
+    models: list[str] | None
+    model_info: dict[str, str] | None
+    """Public names of the models, by id."""
+    created_at: datetime | None
+    updated_at: datetime | None
+    created_by: str | None
+
+
+class TagDetails(TagShown):
+    """A tag with its budget and what was spent in the budget's current window."""
+
+    spend: float
+    budget_id: str | None
+    litellm_budget_table: dict[str, Any] | None
+
+
+class TagSaved(BaseModel):
+    """`POST /tag/new`, `POST /tag/update`."""
+
+    message: str
+    tag: TagShown
+
+
+class TagDeleted(BaseModel):
+    """`POST /tag/delete`."""
+
+    message: str
+
+
+class TagSeen(BaseModel):
+    """One of `GET /tag/distinct`."""
+
+    tag: str
+
+
+class TagsSeen(BaseModel):
+    """`GET /tag/distinct`: tags that were used in calls."""
+
+    results: list[TagSeen]
