@@ -74,5 +74,6 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         prices=runtime.prices,
         snapshot=lambda: runtime.snapshot,
         key_policy=KeyPolicy(defaults=configuration.default_key_params, ceilings=configuration.upperbound_key_params),
+        stores_audit_log=configuration.stores_audit_log,
     )
     return create_app(services, inference_routes=ROUTES)

@@ -113,6 +113,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[Alias, ...]
     default_key_params: Mapping[str, Any]
     upperbound_key_params: Mapping[str, Any]
+    stores_audit_log: bool
     callbacks: Mapping[str, Sequence[str]]
     """As written, by key (`success_callback`, …)."""
     environ: Environment

@@ -76,6 +76,7 @@ def load(
         aliases=_aliases(origins, root, findings),
         default_key_params=_key_params("default_key_generate_params", origins, findings),
         upperbound_key_params=_key_params("upperbound_key_generate_params", origins, findings),
+        stores_audit_log=origins["litellm_settings.store_audit_logs"].value,
         callbacks=_callbacks(root),
         environ=everywhere,
         added_environment=added,
