@@ -23,7 +23,7 @@ from tollway.control.services import KeyPolicy, Services
 from tollway.core.changes import Change
 from tollway.core.ids import hash_key
 from tollway.core.money import nanos_from_dollars
-from tollway.core.principal import Principal
+from tollway.core.principal import Principal, Scope
 from tollway.core.record import Record
 from tollway.core.snapshot import Deployment, ModelGroup, Settings, Snapshot
 from tollway.policy.auth import Authenticator, find_credential
@@ -86,6 +86,10 @@ class Management:
             return await self.client.post(path, headers=bearer(by) | named)
         return await self.client.post(path, json=body, headers=bearer(by) | named)
 
+    async def send(self, method: str, path: str, body: Any, *, by: str = MASTER_KEY) -> httpx.Response:
+        """The same with any method."""
+        return await self.client.request(method, path, json=body, headers=bearer(by))
+
     async def new_key(self, **fields: Any) -> dict[str, Any]:
         """What `/key/generate` answers."""
         made: dict[str, Any] = good(await self.post("/key/generate", fields))
@@ -110,6 +114,16 @@ class Management:
                 "charges": (charge_of(self.services, key_scope(stored)),),
             }
             | fields,
+        )
+        await self.journal.append(record)
+        return record
+
+    async def spend_in(self, *scopes: Scope, dollars: float = 1) -> Record:
+        """A call that touches these scopes, settled now."""
+        record = make_record(
+            int(self.clock() * 1e6),
+            cost_nanos=nanos_from_dollars(dollars),
+            charges=tuple(charge_of(self.services, scope) for scope in scopes),
         )
         await self.journal.append(record)
         return record
@@ -143,6 +157,7 @@ async def open_management(
     key_policy: KeyPolicy | None = None,
     snapshot: Snapshot | None = None,
     inference_routes: Any = (),
+    stores_audit_log: bool = True,
 ) -> AsyncIterator[Management]:
     """A management plane with a new database in `folder`."""
     clock = FakeClock()
@@ -173,6 +188,7 @@ async def open_management(
             prices=PRICES,
             snapshot=lambda: served,
             key_policy=key_policy or KeyPolicy(),
+            stores_audit_log=stores_audit_log,
         )
         app = create_app(services, inference_routes=inference_routes)
         transport = httpx.ASGITransport(app)

@@ -65,7 +65,6 @@ class AuditRepository:
         self, query: AuditQuery, page: Page, *, sort_by: SortColumn, is_descending: bool
     ) -> tuple[list[AuditRow], int]:
         """A page of the changes that match, and how many there are."""
-        # Ids are made in the order of time, so they settle the order of what one request wrote.
         columns = (_SORT_COLUMNS[sort_by], audit_log.c.id)
         order = [column.desc() if is_descending else column.asc() for column in columns]
         return await self._rows.page(*_conditions(query), page=page, order=order)

@@ -10,6 +10,7 @@ import msgspec
 
 from tollway.control.kit.budget_links import add_budget, settle_budget
 from tollway.control.kit.context import Context, changing
+from tollway.control.kit.limits import check_limits
 from tollway.control.kit.metadata import merge_metadata, with_fields_in_metadata
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.spending import carry_spend, spent_nanos
@@ -121,6 +122,7 @@ class OrganizationService:
         return await self._with_spend([self._as_visible(one) for one in shown]), total
 
     def _amend(self, organization: Organization, changes: Mapping[str, Any], budget_id: str | None) -> Organization:
+        check_limits(changes, now=self._context.now_s)
         values: dict[str, Any] = {"budget_id": budget_id}
         if "organization_alias" in changes:
             values["organization_alias"] = changes["organization_alias"]

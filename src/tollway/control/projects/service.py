@@ -134,8 +134,7 @@ class ProjectService:
         if team is None and team_id is not None:
             raise _no_team(team_id)
         self._context.check_fields(capacity, dict.fromkeys(with_fields_in_metadata(changes, _IN_METADATA)))
-        limits = {name: changes[name] for name in ("model_rpm_limit", "model_tpm_limit") if name in changes}
-        check_limits(limits, now=self._context.now_s)
+        check_limits(changes, now=self._context.now_s)
 
     def _require(self, team: Team | None) -> Role:
         return self._actor.require_over(
