@@ -29,7 +29,7 @@ from tollway.control.services import KeyPolicy, Services
 from tollway.core.changes import Change
 from tollway.core.ids import hash_key
 from tollway.core.money import nanos_from_dollars
-from tollway.core.principal import Principal
+from tollway.core.principal import Principal, Scope
 from tollway.core.record import Record
 from tollway.core.snapshot import Deployment, ModelGroup, Settings, Snapshot
 from tollway.db.audit import audit_log
@@ -135,6 +135,16 @@ class Management:
         await self.journal.append(record)
         return record
 
+    async def spend_in(self, *scopes: Scope, dollars: float = 1) -> Record:
+        """A call that touches these scopes, settled now."""
+        record = make_record(
+            int(self.clock() * 1e6),
+            cost_nanos=nanos_from_dollars(dollars),
+            charges=tuple(charge_of(self.services, scope) for scope in scopes),
+        )
+        await self.journal.append(record)
+        return record
+
 
 def _configuration(folder: Path, config: Mapping[str, Any], environ: Mapping[str, str]) -> Configuration:
     file = folder / "config.yaml"
@@ -172,6 +182,7 @@ async def open_management(
     config: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] = {},
     inference_routes: Any = (),
+    stores_audit_log: bool = True,
 ) -> AsyncIterator[Management]:
     """A management plane with a new database in `folder`.
 
@@ -221,6 +232,7 @@ async def open_management(
             lendable=lambda: served.environ,
             sealer=sealer,
             key_policy=key_policy or KeyPolicy(),
+            stores_audit_log=stores_audit_log,
         )
         app = create_app(services, inference_routes=inference_routes)
         transport = httpx.ASGITransport(app)

@@ -78,5 +78,6 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         lendable=lambda: runtime.served.environ,
         sealer=runtime.sealer,
         key_policy=KeyPolicy(defaults=configuration.default_key_params, ceilings=configuration.upperbound_key_params),
+        stores_audit_log=configuration.stores_audit_log,
     )
     return create_app(services, inference_routes=ROUTES)

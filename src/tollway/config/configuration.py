@@ -136,6 +136,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """By name."""
     default_key_params: Mapping[str, Any]
     upperbound_key_params: Mapping[str, Any]
+    stores_audit_log: bool
     callbacks: Mapping[str, Sequence[str]]
     """As written, by key (`success_callback`, …)."""
     environ: Environment

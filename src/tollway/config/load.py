@@ -78,6 +78,7 @@ def load(
         credentials=_credentials(root.items.get("credential_list"), findings),
         default_key_params=_key_params("default_key_generate_params", origins, findings),
         upperbound_key_params=_key_params("upperbound_key_generate_params", origins, findings),
+        stores_audit_log=origins["litellm_settings.store_audit_logs"].value,
         callbacks=_callbacks(root),
         environ=everywhere,
         added_environment=added,

@@ -11,6 +11,10 @@ from tollway import __version__
 from tollway.control import pages
 from tollway.control.access_groups import permissions as access_group_permissions
 from tollway.control.access_groups import routes as access_groups
+from tollway.control.audit import permissions as audit_permissions
+from tollway.control.audit import routes as audit
+from tollway.control.budgets import permissions as budget_permissions
+from tollway.control.budgets import routes as budgets
 from tollway.control.credentials import permissions as credential_permissions
 from tollway.control.credentials import routes as credentials
 from tollway.control.customers import permissions as customer_permissions
@@ -24,6 +28,10 @@ from tollway.control.model_access_groups import routes as model_access_groups
 from tollway.control.models import permissions as model_permissions
 from tollway.control.models import routes as models
 from tollway.control.openapi import RouteRow
+from tollway.control.organizations import permissions as organization_permissions
+from tollway.control.organizations import routes as organizations
+from tollway.control.projects import permissions as project_permissions
+from tollway.control.projects import routes as projects
 from tollway.control.services import Services
 from tollway.control.spend import permissions as spend_permissions
 from tollway.control.spend import routes as spend
@@ -40,6 +48,10 @@ class Resource(NamedTuple):
 
 RESOURCES = (
     Resource(keys.router, key_permissions.ACCESS),
+    Resource(organizations.router, organization_permissions.ACCESS),
+    Resource(projects.router, project_permissions.ACCESS),
+    Resource(budgets.router, budget_permissions.ACCESS),
+    Resource(audit.router, audit_permissions.ACCESS),
     Resource(spend.router, spend_permissions.ACCESS),
     Resource(models.router, model_permissions.ACCESS),
     Resource(credentials.router, credential_permissions.ACCESS),

@@ -62,6 +62,8 @@ class Services:
     """The environment variables that models may refer to."""
     sealer: Sealer
     key_policy: KeyPolicy = KeyPolicy()
+    stores_audit_log: bool = True
+    """Whether changes leave a row in the audit log."""
     proxy_budget_nanos: int = 0
     """`litellm_settings.max_budget`; 0: none."""
 

@@ -16,6 +16,7 @@ ScopeKind = Literal[
     "team_window",
     "team_member",
     "organization",
+    "organization_member",
     "project",
     "end_user",
     "tag",

@@ -131,9 +131,8 @@ class Gateway:
     def _choose(self, call: Call, group: ModelGroup | None) -> Deployment:
         principal, model = call.principal, call.requested_model
         wanted = access.apply_alias(principal, model)
-        groups, is_of_team = (
-            (frozenset[str](), False) if group is None else (group.access_groups, group.team_id is not None)
-        )
+        groups: frozenset[str] = group.access_groups if group is not None else frozenset()
+        is_of_team = group is not None and group.team_id is not None
         access.check_model(principal, wanted, access_groups=groups, is_of_team=is_of_team)
         access.check_customer(call.customer, wanted, access_groups=groups)
         if group is None:

@@ -100,6 +100,7 @@ _OVER_BUDGET: dict[ScopeKind, tuple[str, str]] = {
     "team_window": (_WINDOW, "Team={label}"),
     "team_member": (_COST, "TeamMember={id}"),
     "organization": (_COST, "Organization={id}"),
+    "organization_member": (_COST, "OrganizationMember={id}"),
     "project": (_COST, "Project={id}"),
     "end_user": (_SPEND, "End User={id}"),
     "tag": (_COST, "Tag={id}"),

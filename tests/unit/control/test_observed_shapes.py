@@ -52,6 +52,13 @@ async def answers(management: Management) -> dict[str, Any]:
     await management.spend((await management.new_key())["key"], 5)
     for path in ("/spend/keys", "/global/spend", "/global/spend/keys", "/global/spend/models"):
         answers[f"GET {path}"] = good(await management.get(path))
+    for path, body in (
+        ("/budget/new", {"budget_id": "b", "max_budget": 3}),
+        ("/budget/info", {"budgets": ["b"]}),
+        ("/budget/update", {"budget_id": "b", "max_budget": 4}),
+        ("/budget/delete", {"id": "b"}),
+    ):
+        answers[f"POST {path}"] = good(await management.post(path, body))
     answers["POST /key/delete"] = good(await management.post("/key/delete", {"keys": [plain]}))
     return answers
 

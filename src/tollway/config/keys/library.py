@@ -60,7 +60,7 @@ _REPORTING = (
     later("standard_logging_payload_excluded_fields", TEXTS, "T2", "Fields left out of reports."),
     later("global_disable_no_log_param", FLAG, "T2", "Clients cannot opt out of reporting."),
     later("allow_dynamic_callback_disabling", FLAG, "T2", "Clients can switch callbacks off.", default=True),
-    later("store_audit_logs", FLAG, "T2", "Keep a record of management changes."),
+    supported("store_audit_logs", FLAG, "T2", "Keep a record of who changed what.", default=True, environment=("LITELLM_STORE_AUDIT_LOGS",)),
     later("langfuse_default_tags", TEXTS, "T2", "Tags of every trace."),
     later("langsmith_batch_size", POSITIVE, "T2", "Traces per delivery."),
     later("s3_callback_params", MAPPING, "T2", "Bucket for reports."),

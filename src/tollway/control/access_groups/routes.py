@@ -43,7 +43,7 @@ async def list_groups(
     """Access groups in order of name. A header says so if there are more than one answer holds."""
     found, total = await groups.list_page(Page(page, page_size))
     if total > len(found):
-        say(response, [f"{len(found)} of {total} access groups; ask for others with page and page_size"])
+        say(response, f"{len(found)} of {total} access groups; ask for others with page and page_size")
     return [render_group(one) for one in found]
 
 

@@ -84,7 +84,7 @@ async def list_customers(
     """Customers in order of id. A header says so if there are more than one answer holds."""
     found, total = await customers.list_page(Page(page, page_size))
     if total > len(found):
-        say(response, [f"{len(found)} of {total} customers; ask for others with page and page_size"])
+        say(response, f"{len(found)} of {total} customers; ask for others with page and page_size")
     return [render_customer(context, one) for one in found]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tollway.control.kit.limits import DURATIONS, check_duration, check_limits, limit_values
+from tollway.control.kit.metadata import merge_metadata
 from tollway.control.services import KeyPolicy
 from tollway.core.errors import InvalidRequest
 from tollway.core.windows import expires_at
@@ -157,22 +158,15 @@ def _expiry(duration: str | None, now: float) -> datetime | None:
 
 
 def _merge_metadata(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """New `metadata` replaces the caller's own entries; reserved ones stay until their field is changed."""
-    own = dict(stored)
-    if "metadata" in changes:
-        own = {**_pick(stored, RESERVED_METADATA), **(changes["metadata"] or {})}
-    fields = _pick(changes, RESERVED_METADATA)
-    if isinstance(fields.get("temp_budget_expiry"), datetime):
-        fields["temp_budget_expiry"] = fields["temp_budget_expiry"].isoformat()
-    return _without_null({**own, **fields}, names=fields)
+    expiry = changes.get("temp_budget_expiry")
+    if isinstance(expiry, datetime):
+        changes = {**changes, "temp_budget_expiry": expiry.isoformat()}
+    return merge_metadata(stored, changes, RESERVED_METADATA)
 
 
 def _pick(values: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def _without_null(values: Mapping[str, Any], *, names: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Without the entries that are null; with `names`, only those among them."""
-    return {
-        name: value for name, value in values.items() if value is not None or (names is not None and name not in names)
-    }
+def _without_null(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -213,6 +213,9 @@ class KeyService:
         _check_reset("the current spend of", before, wanted, reset_to)
         if key.max_budget_nanos is not None:
             _check_reset("max_budget", key.max_budget_nanos, wanted, reset_to)
+        async with changing(self._context) as unit:
+            spends = {"spend": dollars_from_nanos(before)}, {"spend": dollars_from_nanos(wanted)}
+            unit.audit("updated", RESOURCE, key.key_hash, before=spends[0], after=spends[1])
         await set_key_spend(self._context, key, wanted)
         return Spent(key, await self._spend(key)), dollars_from_nanos(before)
 

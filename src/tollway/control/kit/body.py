@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from typing import Annotated, Any, ClassVar
@@ -67,10 +67,10 @@ class Body(BaseModel):
 
 def warn(response: Response, body: Body, *more: str) -> None:
     """Names fields without effect in a header of the answer."""
-    say(response, [*body.warnings(), *more])
+    say(response, *body.warnings(), *more)
 
 
-def say(response: Response, warnings: list[str]) -> None:
+def say(response: Response, *warnings: str) -> None:
     """Puts these into the header of the answer that says what else a caller should know."""
     if warnings:
         response.headers[WARNING_HEADER] = _header_text(warnings)
@@ -123,7 +123,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"unknown field {_quote(name)} was ignored" + (f"; did you mean '{nearest[0]}'?" if nearest else "")
 
 
-def _header_text(warnings: list[str]) -> str:
+def _header_text(warnings: Sequence[str]) -> str:
     left_out = len(warnings) - _MAX_NAMED
     named = [*warnings[:_MAX_NAMED], *([f"and {left_out} more"] if left_out > 0 else [])]
     # Names in them may be the caller's: nothing of it may break out of a header line.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollway.control.kit.body import Body, Dollars, Name
 from tollway.control.kit.context import Context, Unit
-from tollway.control.kit.limits import LIMIT_FIELDS, check_limits, dollars, limit_values, render_limits
+from tollway.control.kit.limits import LIMIT_FIELDS, MONEY_COLUMNS, check_limits, dollars, limit_values, render_limits
 from tollway.control.kit.rows import Rows
 from tollway.control.kit.spending import resets_at
 from tollway.core.errors import NotFound
@@ -152,18 +153,24 @@ def new_budget(context: Context, changes: Mapping[str, Any], *, budget_id: str |
 
 def amend_budget(context: Context, budget: Budget, changes: Mapping[str, Any]) -> Budget:
     """The budget with these fields changed; null clears one. Raises `InvalidRequest`."""
-    check_limits(changes, now=context.now_s)
+    both = {name: changes.get(name, dollars(getattr(budget, column))) for name, column in MONEY_COLUMNS.items()}
+    check_limits({**both, **changes}, now=context.now_s)
     values = limit_values(changes)
     for name, empty in _DOCUMENTS.items():
         if name in changes:
             values[name] = changes[name] if changes[name] is not None else empty()
-    for name in ("tpd_limit", "temp_budget_expiry"):
-        if name in changes:
-            values[name] = changes[name]
+    if "tpd_limit" in changes:
+        values["tpd_limit"] = changes["tpd_limit"]
+    if "temp_budget_expiry" in changes:
+        values["temp_budget_expiry"] = _in_utc(changes["temp_budget_expiry"])
     if "temp_budget_increase" in changes:
         increase = changes["temp_budget_increase"]
         values["temp_budget_increase_nanos"] = None if increase is None else nanos_from_dollars(increase)
     return msgspec.structs.replace(budget, **values, updated_at=context.now, updated_by=context.actor.name)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def budget_changes(changes: Mapping[str, Any]) -> dict[str, Any]:

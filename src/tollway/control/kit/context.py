@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import Depends, Header, Request
 from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollway.config.secret import masked, protect
@@ -18,6 +19,7 @@ from tollway.control.kit.actor import Actor
 from tollway.control.kit.roles import NO_ROW, Access, check_fields
 from tollway.control.services import Services
 from tollway.core.changes import Change, ChangeKind
+from tollway.core.errors import Conflict
 from tollway.core.ids import new_record_id
 from tollway.core.principal import Role
 from tollway.db.audit import audit_log
@@ -56,6 +58,8 @@ class Unit:
     context: Context
     connection: AsyncConnection
     changes: list[Change] = field(default_factory=list)
+    afterwards: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What follows the commit: records in the ledger, which nobody may see of something that is rolled back."""
     _entries: list[dict[str, Any]] = field(default_factory=list)
 
     def tell(self, kind: ChangeKind, id: str) -> None:
@@ -94,19 +98,24 @@ class Unit:
 
     async def write_audit(self) -> None:
         """Writes what was noted, in the transaction of the changes themselves."""
-        if self._entries:
+        if self._entries and self.context.services.stores_audit_log:
             await self.connection.execute(insert(audit_log), self._entries)
 
 
 @asynccontextmanager
 async def changing(context: Context) -> AsyncIterator[Unit]:
     """A transaction for all that a request changes: committed at the end, nothing of it if the block raises."""
-    async with writing(context.services.engine) as connection:
-        unit = Unit(context, connection)
-        yield unit
-        await unit.write_audit()
+    try:
+        async with writing(context.services.engine) as connection:
+            unit = Unit(context, connection)
+            yield unit
+            await unit.write_audit()
+    except IntegrityError as error:
+        raise Conflict("Something of this name was made at the same moment. Look at it, and try again.") from error
     for change in unit.changes:
         await context.services.changed(change)
+    for follow in unit.afterwards:
+        await follow()
 
 
 def _document(value: msgspec.Struct | Mapping[str, Any] | None) -> Any:

@@ -101,6 +101,14 @@ async def set_spend(
 
 async def carry_spend(context: Context, before: Scope, after: Scope, **ids: str) -> None:
     """Takes what was spent along into the window of a changed `budget_duration`."""
-    if before.budget_duration != after.budget_duration:
-        (spent,) = await spent_nanos(context.services, [before])
-        await set_spend(context, after, spent, **ids)
+    await carry_spends(context, [(before, after)], **ids)
+
+
+async def carry_spends(context: Context, changes: Sequence[tuple[Scope, Scope]], **ids: str) -> None:
+    """The same for many entities: each as it was, and as it is."""
+    changed = [(before, after) for before, after in changes if before.budget_duration != after.budget_duration]
+    spent = await spent_nanos(context.services, [before for before, _ in changed])
+    present = await spent_nanos(context.services, [after for _, after in changed])
+    for (_, after), nanos, already in zip(changed, spent, present, strict=True):
+        if nanos != already:
+            await set_spend(context, after, nanos, **ids)

@@ -69,7 +69,7 @@ async def list_tags(
     """Tags, and for administrators their budgets and what else was seen in calls between two UTC days."""
     found, total = await tags.list_all()
     if total > len(found):
-        say(response, [f"{len(found)} of {total} tags; ask for others by name with POST /tag/info"])
+        say(response, f"{len(found)} of {total} tags; ask for others by name with POST /tag/info")
     if not context.actor.sees_everything:
         return [render_tag(one.tag, tags.model_names(one.tag)) for one in found]
     known = {one.tag.name for one in found}

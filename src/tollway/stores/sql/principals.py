@@ -18,7 +18,7 @@ from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import Dependency, Grant, GrantKind, Principal, Role, Scope
 from tollway.db.access_groups import access_group_members, access_groups
 from tollway.db.budgets import budgets
-from tollway.db.organizations import organizations
+from tollway.db.organizations import organization_members, organizations
 from tollway.db.projects import projects
 from tollway.db.teams import team_members, teams
 from tollway.db.users import users
@@ -31,7 +31,7 @@ from tollway.stores.sql.limited import (
     window_scopes,
     with_increase,
 )
-from tollway.stores.sql.rows import Budget, Organization, Project, Team, TeamMember, User
+from tollway.stores.sql.rows import Budget, Organization, OrganizationMember, Project, Team, TeamMember, User
 from tollway.stores.sql.virtual_key import VirtualKey
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -48,6 +48,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     member: TeamMember | None = None
     """The key's user in the key's team."""
     organization: Organization | None = None
+    organization_member: OrganizationMember | None = None
+    """The key's user in that organization."""
     project: Project | None = None
     budgets: Mapping[str, Budget] = {}
     """Budgets that any of these link to, by id."""
@@ -71,12 +73,20 @@ async def load_surroundings(connection: AsyncConnection, key: VirtualKey) -> Sur
         member = await rows.first(TeamMember, team_members, is_member)
     organization_id = key.organization_id or (team.organization_id if team else None)
     organization = await rows.one(Organization, organizations, organizations.c.organization_id, organization_id)
+    organization_member = None
+    if key.user_id and organization:
+        belongs = and_(
+            organization_members.c.organization_id == organization.organization_id,
+            organization_members.c.user_id == key.user_id,
+        )
+        organization_member = await rows.first(OrganizationMember, organization_members, belongs)
     project = await rows.one(Project, projects, projects.c.project_id, key.project_id)
     linked = (
         key.budget_id,
         member.budget_id if member else None,
         team.member_budget_id if team else None,
         organization.budget_id if organization else None,
+        organization_member.budget_id if organization_member else None,
         project.budget_id if project else None,
     )
     key_groups, team_groups = await rows.access_groups(key.spend_id, team.team_id if team else None)
@@ -85,6 +95,7 @@ async def load_surroundings(connection: AsyncConnection, key: VirtualKey) -> Sur
         team=team,
         member=member,
         organization=organization,
+        organization_member=organization_member,
         project=project,
         budgets={one.budget_id: one for one in await rows.all(Budget, budgets, budgets.c.budget_id, linked)},
         key_groups=key_groups,
@@ -182,6 +193,11 @@ def organization_scope(organization: Organization, budget: Budget | None) -> Sco
     return scope_of("organization", organization.organization_id, budget, label=label)
 
 
+def organization_member_scope(member: OrganizationMember, budget: Budget | None) -> Scope:
+    """A member's limits inside an organization, and the name of their counters."""
+    return scope_of("organization_member", f"{member.organization_id}:{member.user_id}", budget)
+
+
 def project_scope(project: Project, budget: Budget | None) -> Scope:
     """A project's limits, and the name of their counters."""
     return scope_of("project", project.project_id, budget, label=project.project_alias or "")
@@ -249,6 +265,9 @@ def _scopes(key: VirtualKey, around: Surroundings, now: float) -> tuple[Scope, .
     if organization is not None:
         budget = around.budget(organization.budget_id)
         scopes.append(raised(organization_scope(organization, budget), budget, now))
+    if around.organization_member is not None:
+        budget = around.budget(around.organization_member.budget_id)
+        scopes.append(raised(organization_member_scope(around.organization_member, budget), budget, now))
     if project is not None:
         budget = around.budget(project.budget_id)
         scopes.append(raised(project_scope(project, budget), budget, now))

@@ -1,0 +1,130 @@
+"""Bodies of `/budget/*`, under the wire contract's names."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
+
+from tollway.control.kit.body import Body, Name
+from tollway.control.kit.budgets import BudgetFields
+
+
+class BudgetBody(BudgetFields):
+    """What can be said about a budget on its own."""
+
+    allowed_models: list[str] | None = None
+    """Where the budget is a team member's: the models they may use."""
+    temp_budget_increase: float | None = None
+    """Added to `max_budget` until `temp_budget_expiry`."""
+    temp_budget_expiry: datetime | None = None
+    budget_reset_at: datetime | None = None
+    """Taken from existing clients; the reset follows from `budget_duration`."""
+
+    @override
+    def warnings(self) -> list[str]:
+        """Also fields without effect."""
+        warnings = super().warnings()
+        if self.budget_reset_at is not None:
+            warnings.append("'budget_reset_at' was ignored: it follows from 'budget_duration'")
+        if self.tpd_limit is not None:
+            warnings.append("'tpd_limit' is stored, and not enforced in this release")
+        return warnings
+
+
+class BudgetCreate(BudgetBody):
+    """`POST /budget/new`."""
+
+    budget_id: Name = None
+    """A name of one's own; without one it gets a UUID."""
+
+
+class BudgetUpdate(BudgetBody):
+    """`POST /budget/update`: absent leaves a field alone, null clears it."""
+
+    budget_id: str
+
+
+class BudgetQuestion(Body):
+    """`POST /budget/info`."""
+
+    budgets: list[str] = Field(max_length=1000)
+
+
+class BudgetName(Body):
+    """`POST /budget/delete`."""
+
+    id: str
+
+
+class BudgetRow(BaseModel):
+    """A budget. What links to it is not listed: those fields are always null."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    budget_id: str
+    max_budget: float | None
+    soft_budget: float | None
+    max_parallel_requests: int | None
+    tpm_limit: int | None
+    rpm_limit: int | None
+    tpd_limit: int | None
+    model_max_budget: dict[str, Any] | None
+    allowed_models: list[str]
+    budget_duration: str | None
+    budget_reset_at: datetime | None
+    temp_budget_increase: float | None
+    temp_budget_expiry: datetime | None
+    created_at: datetime
+    created_by: str | None
+    updated_at: datetime
+    updated_by: str | None
+    end_users: None = None
+    keys: None = None
+    model_access_groups: None = None
+    organization: None = None
+    organization_membership: None = None
+    projects: None = None
+    tags: None = None
+    team_membership: None = None
+
+
+class BudgetSetting(BaseModel):
+    """One line of `GET /budget/settings`."""
+
+    field_name: str
+    field_type: str
+    field_description: str
+    field_value: Any
+    stored_in_db: bool | None
+    field_default_value: Any = None
+    premium_field: bool = False
+
+
+class BudgetQuery(BaseModel):
+    """The query of `GET /management/v1/budgets`; unlike elsewhere, others are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page: int = Field(1, ge=1, le=1_000_000)
+    page_size: int = Field(50, ge=1, le=100)
+    search: str | None = None
+    """Part of an id."""
+
+
+class PageFacts(BaseModel):
+    """Where in a listing a page is."""
+
+    page: int
+    page_size: int
+    total: int
+    total_pages: int
+
+
+class BudgetPage(BaseModel):
+    """`GET /management/v1/budgets`."""
+
+    data: list[BudgetRow]
+    meta: PageFacts
