@@ -11,6 +11,7 @@ from tollway import __version__
 from tollway.control import pages
 from tollway.control.keys import permissions as key_permissions
 from tollway.control.keys import routes as keys
+from tollway.control.keys.desk import Keys
 from tollway.control.kit.errors import install_error_handlers
 from tollway.control.kit.roles import Access, Matrix
 from tollway.control.models import permissions as model_permissions
@@ -19,6 +20,9 @@ from tollway.control.openapi import RouteRow
 from tollway.control.services import Services
 from tollway.control.spend import permissions as spend_permissions
 from tollway.control.spend import routes as spend
+from tollway.control.teams import member_routes as team_members
+from tollway.control.teams import permissions as team_permissions
+from tollway.control.teams import routes as teams
 
 
 class Resource(NamedTuple):
@@ -30,6 +34,8 @@ class Resource(NamedTuple):
 
 RESOURCES = (
     Resource(keys.router, key_permissions.ACCESS),
+    Resource(teams.router, team_permissions.ACCESS),
+    Resource(team_members.router, {}),
     Resource(spend.router, spend_permissions.ACCESS),
     Resource(models.router, model_permissions.ACCESS),
     Resource(pages.router, pages.ACCESS),
@@ -63,6 +69,7 @@ def create_app(services: Services, *, inference_routes: Sequence[RouteRow] = ())
     )
     app.state.services = services
     app.state.matrix = role_matrix()
+    app.state.key_desk = Keys()
     app.state.inference_routes = inference_routes
     install_error_handlers(app)
     for resource in RESOURCES:

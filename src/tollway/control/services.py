@@ -47,6 +47,20 @@ class KeyPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TeamPolicy:
+    """How teams are made here, from the configuration. Fields under their names on the wire."""
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """`default_team_params`: fills what the request leaves empty."""
+    adds_administrators: bool = True
+    """A proxy admin who makes a team becomes an admin of it."""
+    available_teams: Sequence[str] = ()
+    """Teams that users may join by themselves."""
+    metadata_fields: Sequence[Mapping[str, str]] = ()
+    """`team_metadata_schema`: entries (`key`, `label`) that forms ask for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Built once, by `app`; nothing here is looked up anywhere else."""
 
@@ -64,6 +78,7 @@ class Services:
     snapshot: Callable[[], Snapshot]
     """The one in force."""
     key_policy: KeyPolicy = KeyPolicy()
+    team_policy: TeamPolicy = TeamPolicy()
     proxy_budget_nanos: int = 0
     """`litellm_settings.max_budget`; 0: none."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tollway.control.kit.documents import merge_metadata, merge_options
 from tollway.control.kit.limits import DURATIONS, check_duration, check_limits, limit_values
 from tollway.control.services import KeyPolicy
 from tollway.core.errors import InvalidRequest
@@ -97,8 +98,8 @@ def amend(key: VirtualKey, changes: Mapping[str, Any], *, now: float) -> Virtual
     values |= limit_values(changes)
     if "duration" in changes:
         values["expires_at"] = _expiry(changes["duration"], now)
-    values["metadata"] = _merge_metadata(key.metadata, changes)
-    values["options"] = _without_null({**key.options, **_pick(changes, OPTIONS)})
+    values["metadata"] = merge_metadata(key.metadata, changes, RESERVED_METADATA)
+    values["options"] = merge_options(key.options, changes, OPTIONS)
     return msgspec.structs.replace(key, **values)
 
 
@@ -154,25 +155,3 @@ def _expiry(duration: str | None, now: float) -> datetime | None:
     if duration is None or duration == "-1":
         return None
     return datetime.fromtimestamp(expires_at(duration, now), UTC)
-
-
-def _merge_metadata(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """New `metadata` replaces the caller's own entries; reserved ones stay until their field is changed."""
-    own = dict(stored)
-    if "metadata" in changes:
-        own = {**_pick(stored, RESERVED_METADATA), **(changes["metadata"] or {})}
-    fields = _pick(changes, RESERVED_METADATA)
-    if isinstance(fields.get("temp_budget_expiry"), datetime):
-        fields["temp_budget_expiry"] = fields["temp_budget_expiry"].isoformat()
-    return _without_null({**own, **fields}, names=fields)
-
-
-def _pick(values: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name in names}
-
-
-def _without_null(values: Mapping[str, Any], *, names: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Without the entries that are null; with `names`, only those among them."""
-    return {
-        name: value for name, value in values.items() if value is not None or (names is not None and name not in names)
-    }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from sqlalchemy import exists, not_, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollway.control.kit.body import Body, Dollars, Name
@@ -17,6 +18,7 @@ from tollway.control.kit.spending import resets_at
 from tollway.core.errors import NotFound
 from tollway.core.money import nanos_from_dollars
 from tollway.db.budgets import budgets
+from tollway.db.tables import metadata
 from tollway.stores.sql.rows import Budget
 
 _DOCUMENTS = {"model_max_budget": dict, "allowed_models": list}
@@ -68,6 +70,25 @@ class BudgetRows(Rows[Budget]):
         if not wanted:
             return {}
         return {one.budget_id: one for one in await self.all(budgets.c.budget_id.in_(wanted))}
+
+    async def delete_unlinked(self, ids: Iterable[str | None]) -> None:
+        """Removes those of these budgets that nothing links to any more: what they belonged to is gone."""
+        wanted = {one for one in ids if one}
+        if not wanted:
+            return
+        linked = [exists().where(column == budgets.c.budget_id) for column in _LINKS]
+        await self.delete(budgets.c.budget_id.in_(wanted), not_(or_(*linked)))
+
+
+_LINKS = [
+    column
+    for table in metadata.tables.values()
+    for column in table.columns
+    if column.name in ("budget_id", "member_budget_id")
+    and table is not budgets
+    and not table.name.startswith("deleted_")
+]
+"""Every column of the living that names a budget."""
 
 
 def new_budget(context: Context, changes: Mapping[str, Any], *, budget_id: str | None = None) -> Budget:
