@@ -19,7 +19,7 @@ from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
 from tollway.control.api import create_app
 from tollway.control.kit.spending import charge_of
-from tollway.control.services import KeyPolicy, Services
+from tollway.control.services import KeyPolicy, Services, TeamPolicy
 from tollway.core.changes import Change
 from tollway.core.ids import hash_key
 from tollway.core.money import nanos_from_dollars
@@ -86,6 +86,15 @@ class Management:
             return await self.client.post(path, headers=bearer(by) | named)
         return await self.client.post(path, json=body, headers=bearer(by) | named)
 
+    async def patch(self, path: str, body: Any, *, by: str = MASTER_KEY) -> httpx.Response:
+        """A request with the key `by`."""
+        return await self.client.patch(path, json=body, headers=bearer(by))
+
+    async def new_team(self, **fields: Any) -> dict[str, Any]:
+        """What `/team/new` answers."""
+        made: dict[str, Any] = good(await self.post("/team/new", fields))
+        return made
+
     async def new_key(self, **fields: Any) -> dict[str, Any]:
         """What `/key/generate` answers."""
         made: dict[str, Any] = good(await self.post("/key/generate", fields))
@@ -141,6 +150,7 @@ async def open_management(
     folder: Path,
     *,
     key_policy: KeyPolicy | None = None,
+    team_policy: TeamPolicy | None = None,
     snapshot: Snapshot | None = None,
     inference_routes: Any = (),
 ) -> AsyncIterator[Management]:
@@ -173,6 +183,7 @@ async def open_management(
             prices=PRICES,
             snapshot=lambda: served,
             key_policy=key_policy or KeyPolicy(),
+            team_policy=team_policy or TeamPolicy(),
         )
         app = create_app(services, inference_routes=inference_routes)
         transport = httpx.ASGITransport(app)

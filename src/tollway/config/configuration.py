@@ -113,6 +113,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[Alias, ...]
     default_key_params: Mapping[str, Any]
     upperbound_key_params: Mapping[str, Any]
+    default_team_params: Mapping[str, Any]
+    team_metadata_fields: Sequence[Mapping[str, str]]
+    """Entries of `team_metadata_schema`, each with `key` and `label`."""
     callbacks: Mapping[str, Sequence[str]]
     """As written, by key (`success_callback`, …)."""
     environ: Environment

@@ -12,7 +12,7 @@ from tollway.control.kit.context import Context
 from tollway.control.kit.keys import KeyDesk
 from tollway.control.kit.pagination import Page
 from tollway.control.teams.rendering import TeamView
-from tollway.control.teams.repository import DeletedTeam, SortColumn, TeamQuery, TeamRepository, Visible
+from tollway.control.teams.repository import SortColumn, TeamQuery, TeamRepository, Visible
 from tollway.control.teams.spending import (
     Membership,
     MemberSpend,
@@ -119,13 +119,16 @@ class TeamReader:
     ) -> tuple[list[Counted], int]:
         """A page of the teams that the caller sees, and how many there are. `sort_by` None: by spend."""
         query = msgspec.structs.replace(query, visible=self._visible())
-        if sort_by is None:
-            found, total = await self._dearest(query, page, is_descending=is_descending)
-        else:
-            async with reading(self._services.engine) as connection:
-                found, total = await TeamRepository(connection).list_page(
-                    query, page, sort_by=sort_by, is_descending=is_descending
+        # Spend that is still in the journal counts too, and what counts has to be in the database to be sorted by.
+        await self._services.ledger.flush()
+        async with reading(self._services.engine) as connection:
+            teams = TeamRepository(connection)
+            if sort_by is None:
+                found, total = await teams.list_by_spend(
+                    query, page, services=self._services, is_descending=is_descending
                 )
+            else:
+                found, total = await teams.list_page(query, page, sort_by=sort_by, is_descending=is_descending)
         return await self._counted(found), total
 
     async def available(self) -> list[TeamView]:
@@ -217,13 +220,6 @@ class TeamReader:
             TeamContents(view, keys_by_team[view.team.team_id], members_by_team[view.team.team_id])
             for view in await self._with_spend(views)
         ]
-
-    async def _dearest(self, query: TeamQuery, page: Page, *, is_descending: bool) -> tuple[list[DeletedTeam], int]:
-        async with reading(self._services.engine) as connection:
-            found = await TeamRepository(connection).list_all(query)
-        spent = await nanos_by_team(self._services, found)
-        found.sort(key=lambda team: spent[team.team_id], reverse=is_descending)
-        return found[page.offset : page.offset + page.size], len(found)
 
     async def _counted(self, found: Sequence[Team]) -> list[Counted]:
         ids = [team.team_id for team in found]

@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tollway.control.kit.budgets import BudgetRows
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.rows import Rows
+from tollway.control.kit.spending import current_spend
+from tollway.control.services import Services
 from tollway.core.errors import Conflict, InvalidRequest, NotFound
 from tollway.db.access_groups import access_group_members, access_groups
 from tollway.db.keys import virtual_keys
@@ -111,10 +113,16 @@ class TeamRepository(Rows[Team]):
         order = column.desc().nulls_last() if is_descending else column.asc().nulls_last()
         return await rows.page(*conditions, page=page, order=[order])
 
-    async def list_all(self, query: TeamQuery) -> list[DeletedTeam]:
-        """Every team that matches."""
+    async def list_by_spend(
+        self, query: TeamQuery, page: Page, *, services: Services, is_descending: bool
+    ) -> tuple[list[DeletedTeam], int]:
+        """The same, by what they have spent in their budget window."""
         rows, conditions = self._matching(query)
-        return await rows.all(*conditions)
+        columns = rows.table.c
+        periods = select(columns.budget_duration).where(columns.budget_duration.is_not(None)).distinct()
+        durations = list((await self.connection.execute(periods)).scalars())
+        spent = current_spend(services, "team", columns.team_id, columns.budget_duration, durations)
+        return await rows.page(*conditions, page=page, order=[spent.desc() if is_descending else spent.asc()])
 
     async def members_of(self, team_ids: Iterable[str]) -> dict[str, list[TeamMember]]:
         """Who is in these teams, by team, in the order of joining."""
@@ -252,7 +260,8 @@ class TeamRepository(Rows[Team]):
     async def _count(self, table: Table, team_ids: Iterable[str]) -> dict[str, int]:
         column = table.c.team_id
         query = select(column, func.count()).where(column.in_(list(team_ids))).group_by(column)
-        return dict((await self.connection.execute(query)).tuples().all())
+        rows = await self.connection.execute(query)
+        return {row[0]: row[1] for row in rows}
 
     def _matching(self, query: TeamQuery) -> tuple[Rows[DeletedTeam], list[ColumnElement[bool]]]:
         table = deleted_teams if query.is_deleted else teams

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import get_args, get_type_hints
 
@@ -26,7 +27,7 @@ def registered(app: FastAPI) -> set[tuple[str, str]]:
 
 
 def path_of(pattern: str) -> str:
-    return pattern.replace("{key}", "0" * 64)
+    return re.sub(r"\{\w+\}", "0" * 64, pattern)
 
 
 MATRIX = role_matrix()
@@ -98,8 +99,8 @@ async def test_a_virtual_key_is_no_administrator(method: str, path: str, managem
 @pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles == ANY_KEY])
 async def test_a_virtual_key_may_look_at_itself(method: str, path: str, management: Management) -> None:
     key = (await management.new_key())["key"]
-    response = await management.client.request(method, path, headers=bearer(key), json={})
-    assert response.status_code in (200, 400)
+    response = await management.client.request(method, path_of(path), headers=bearer(key), json={})
+    assert response.status_code in (200, 400, 404, 422)
 
 
 @pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles is None])
