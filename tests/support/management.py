@@ -25,7 +25,7 @@ from tollway.config.load import load
 from tollway.config.sealing import Sealer
 from tollway.control.api import create_app
 from tollway.control.kit.spending import charge_of
-from tollway.control.services import KeyPolicy, Services
+from tollway.control.services import KeyPolicy, Services, TeamPolicy
 from tollway.core.changes import Change
 from tollway.core.ids import hash_key
 from tollway.core.money import nanos_from_dollars
@@ -107,6 +107,15 @@ class Management:
         async with reading(self.services.engine) as connection:
             return {(action, table) for action, table in await connection.execute(query)}
 
+    async def patch(self, path: str, body: Any, *, by: str = MASTER_KEY) -> httpx.Response:
+        """A request with the key `by`."""
+        return await self.send("PATCH", path, body, by=by)
+
+    async def new_team(self, **fields: Any) -> dict[str, Any]:
+        """What `/team/new` answers."""
+        made: dict[str, Any] = good(await self.post("/team/new", fields))
+        return made
+
     async def new_key(self, **fields: Any) -> dict[str, Any]:
         """What `/key/generate` answers."""
         made: dict[str, Any] = good(await self.post("/key/generate", fields))
@@ -178,6 +187,7 @@ async def open_management(
     folder: Path,
     *,
     key_policy: KeyPolicy | None = None,
+    team_policy: TeamPolicy | None = None,
     snapshot: Snapshot | None = None,
     config: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] = {},
@@ -233,6 +243,7 @@ async def open_management(
             sealer=sealer,
             key_policy=key_policy or KeyPolicy(),
             stores_audit_log=stores_audit_log,
+            team_policy=team_policy or TeamPolicy(),
         )
         app = create_app(services, inference_routes=inference_routes)
         transport = httpx.ASGITransport(app)

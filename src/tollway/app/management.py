@@ -57,13 +57,14 @@ class LateManagement:
 
 def _make_app(runtime: Runtime, opened: Opened) -> App:
     from tollway.control.api import create_app
-    from tollway.control.services import KeyPolicy, Services
+    from tollway.control.services import KeyPolicy, Services, TeamPolicy
 
     async def authenticate(headers: Mapping[bytes, bytes]) -> Principal:
         credential = find_credential(headers, key_header=runtime.snapshot.settings.key_header)
         return await runtime.authenticator.authenticate(credential)
 
     configuration = runtime.configuration
+    keeps_administrators_out = configuration.origins["general_settings.disable_auto_add_proxy_admin_to_teams"].value
     services = Services(
         engine=opened.engine,
         keys=opened.keys,
@@ -79,5 +80,10 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         sealer=runtime.sealer,
         key_policy=KeyPolicy(defaults=configuration.default_key_params, ceilings=configuration.upperbound_key_params),
         stores_audit_log=configuration.stores_audit_log,
+        team_policy=TeamPolicy(
+            defaults=configuration.default_team_params,
+            adds_administrators=not keeps_administrators_out,
+            metadata_fields=configuration.team_metadata_fields,
+        ),
     )
     return create_app(services, inference_routes=ROUTES)

@@ -137,6 +137,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     default_key_params: Mapping[str, Any]
     upperbound_key_params: Mapping[str, Any]
     stores_audit_log: bool
+    default_team_params: Mapping[str, Any]
+    team_metadata_fields: Sequence[Mapping[str, str]]
+    """Entries of `team_metadata_schema`, each with `key` and `label`."""
     callbacks: Mapping[str, Sequence[str]]
     """As written, by key (`success_callback`, …)."""
     environ: Environment

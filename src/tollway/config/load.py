@@ -17,7 +17,17 @@ from tollway.config.configuration import (
     entry_id,
 )
 from tollway.config.findings import Findings
-from tollway.config.keys import CREDENTIAL, ENVIRONMENT_PREFIX, KEY_PARAMS, LIBRARY, ROUTER, SETTINGS, TOP
+from tollway.config.keys import (
+    CREDENTIAL,
+    ENVIRONMENT_PREFIX,
+    KEY_PARAMS,
+    LIBRARY,
+    ROUTER,
+    SETTINGS,
+    TEAM_PARAMS,
+    TOP,
+    Section,
+)
 from tollway.config.kinds import TEXT
 from tollway.config.located import REFERENCE, Document, Located, plain, resolve, unset_references
 from tollway.config.model_list import read_models, read_params
@@ -76,8 +86,10 @@ def load(
         has_model_list="model_list" in document.root.items,
         aliases=_aliases(origins, root, findings),
         credentials=_credentials(root.items.get("credential_list"), findings),
-        default_key_params=_key_params("default_key_generate_params", origins, findings),
-        upperbound_key_params=_key_params("upperbound_key_generate_params", origins, findings),
+        default_key_params=_params("default_key_generate_params", KEY_PARAMS, origins, findings),
+        upperbound_key_params=_params("upperbound_key_generate_params", KEY_PARAMS, origins, findings),
+        default_team_params=_params("default_team_params", TEAM_PARAMS, origins, findings),
+        team_metadata_fields=_team_metadata_fields(origins, findings),
         stores_audit_log=origins["litellm_settings.store_audit_logs"].value,
         callbacks=_callbacks(root),
         environ=everywhere,
@@ -205,17 +217,30 @@ def _quick_model(flags: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
     return (ModelEntry(model_name=name, litellm_params=params, id=entry_id(name, params), origin="flag --model"),)
 
 
-def _key_params(name: str, origins: Mapping[str, Sourced], findings: Findings) -> dict[str, Any]:
-    """Budgets and limits of new keys: a mistyped one would be no limit at all."""
+def _params(name: str, known: Section, origins: Mapping[str, Sourced], findings: Findings) -> dict[str, Any]:
+    """Budgets and limits of new keys and teams: a mistyped one would be no limit at all."""
     setting = origins[f"{LIBRARY.name}.{name}"]
     params = {}
     for field, value in setting.value.items():
-        key, path = KEY_PARAMS.find(field), f"{LIBRARY.name}.{name}.{field}"
+        key, path = known.find(field), f"{LIBRARY.name}.{name}.{field}"
         if key is None:
-            findings.report_unknown(setting.origin, path, field, KEY_PARAMS.by_name)
+            findings.report_unknown(setting.origin, path, field, known.by_name)
         elif value is not None:
             params[field] = findings.read(key.kind, value, place=setting.origin, path=path)
     return params
+
+
+def _team_metadata_fields(origins: Mapping[str, Sourced], findings: Findings) -> tuple[Mapping[str, str], ...]:
+    setting = origins["general_settings.team_metadata_schema"]
+    fields = []
+    for index, entry in enumerate(setting.value):
+        match entry:
+            case {"key": str(key)} if isinstance(entry.get("label", key), str):
+                fields.append({"key": key, "label": entry.get("label", key)})
+            case _:
+                path = f"general_settings.team_metadata_schema[{index}]"
+                findings.reject(setting.origin, path, "expected `{key: name, label: text}`")
+    return tuple(fields)
 
 
 def _aliases(origins: Mapping[str, Sourced], root: Located, findings: Findings) -> tuple[Alias, ...]:

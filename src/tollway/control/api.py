@@ -21,6 +21,7 @@ from tollway.control.customers import permissions as customer_permissions
 from tollway.control.customers import routes as customers
 from tollway.control.keys import permissions as key_permissions
 from tollway.control.keys import routes as keys
+from tollway.control.keys.desk import Keys
 from tollway.control.kit.errors import install_error_handlers
 from tollway.control.kit.roles import Access, Matrix
 from tollway.control.model_access_groups import permissions as model_access_group_permissions
@@ -37,6 +38,9 @@ from tollway.control.spend import permissions as spend_permissions
 from tollway.control.spend import routes as spend
 from tollway.control.tags import permissions as tag_permissions
 from tollway.control.tags import routes as tags
+from tollway.control.teams import member_routes as team_members
+from tollway.control.teams import permissions as team_permissions
+from tollway.control.teams import routes as teams
 
 
 class Resource(NamedTuple):
@@ -52,6 +56,8 @@ RESOURCES = (
     Resource(projects.router, project_permissions.ACCESS),
     Resource(budgets.router, budget_permissions.ACCESS),
     Resource(audit.router, audit_permissions.ACCESS),
+    Resource(teams.router, team_permissions.ACCESS),
+    Resource(team_members.router, {}),
     Resource(spend.router, spend_permissions.ACCESS),
     Resource(models.router, model_permissions.ACCESS),
     Resource(credentials.router, credential_permissions.ACCESS),
@@ -90,6 +96,7 @@ def create_app(services: Services, *, inference_routes: Sequence[RouteRow] = ())
     )
     app.state.services = services
     app.state.matrix = role_matrix()
+    app.state.key_desk = Keys()
     app.state.inference_routes = inference_routes
     install_error_handlers(app)
     for resource in RESOURCES:

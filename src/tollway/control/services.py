@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +40,20 @@ class KeyPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TeamPolicy:
+    """How teams are made here, from the configuration. Fields under their names on the wire."""
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """`default_team_params`: fills what the request leaves empty."""
+    adds_administrators: bool = True
+    """A proxy admin who makes a team becomes an admin of it."""
+    available_teams: Sequence[str] = ()
+    """Teams that users may join by themselves."""
+    metadata_fields: Sequence[Mapping[str, str]] = ()
+    """`team_metadata_schema`: entries (`key`, `label`) that forms ask for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Built once, by `app`; nothing here is looked up anywhere else."""
 
@@ -64,6 +78,7 @@ class Services:
     key_policy: KeyPolicy = KeyPolicy()
     stores_audit_log: bool = True
     """Whether changes leave a row in the audit log."""
+    team_policy: TeamPolicy = TeamPolicy()
     proxy_budget_nanos: int = 0
     """`litellm_settings.max_budget`; 0: none."""
 

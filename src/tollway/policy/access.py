@@ -63,7 +63,7 @@ def allows_model(
     `is_of_team`: it is private to the caller's team, which so needs no word of its own for it.
     """
     return principal.is_admin or all(
-        _covers(grant.models, model, access_groups) or (is_of_team and grant.kind in _OF_TEAM)
+        covers(grant.models, model, access_groups) or (is_of_team and grant.kind in _OF_TEAM)
         for grant in principal.grants
     )
 
@@ -76,17 +76,18 @@ def check_model(
     The text does not tell whether the model exists, nor what others may use.
     """
     for grant in () if principal.is_admin else principal.grants:
-        if not (_covers(grant.models, model, access_groups) or (is_of_team and grant.kind in _OF_TEAM)):
+        if not (covers(grant.models, model, access_groups) or (is_of_team and grant.kind in _OF_TEAM)):
             raise _denied(model, grant.kind)
 
 
 def check_customer(customer: Entity | None, model: str, *, access_groups: frozenset[str] = frozenset()) -> None:
     """Raises `Forbidden` unless the end user may be served `model`."""
-    if customer is not None and customer.models and not _covers(customer.models, model, access_groups):
+    if customer is not None and customer.models and not covers(customer.models, model, access_groups):
         raise _denied(model, "customer")
 
 
-def _covers(models: frozenset[str], model: str, access_groups: frozenset[str]) -> bool:
+def covers(models: frozenset[str], model: str, access_groups: frozenset[str] = frozenset()) -> bool:
+    """Whether a list of models, one that is not empty, allows `model`, whose deployments belong to `access_groups`."""
     return (
         model in models or ALL_MODELS in models or not models.isdisjoint(access_groups) or model in _model_names(models)
     )
@@ -150,6 +151,7 @@ _KEY_ROUTES = (
     "/key/bulk_update",
     "/key/aliases",
     "/key/*/reset_spend",
+    "/team/key/bulk_update",
     "/spend/logs",
     "/spend/logs/v2",
 )
@@ -163,6 +165,7 @@ _MODEL_ROUTES = (
     *_MODEL_INFO_ROUTES,
     "/v2/model/info",
 )
+_TEAM_ROUTES = ("/team/*", "/v2/team/list")
 
 ROUTE_GROUPS: dict[str, tuple[str, ...]] = {
     "openai_routes": _OPENAI_ROUTES,
@@ -191,7 +194,7 @@ ROUTE_GROUPS: dict[str, tuple[str, ...]] = {
         "/sso/get/ui_settings",
     ),
     "key_management_routes": _KEY_ROUTES,
-    "management_routes": (*_KEY_ROUTES, *_MODEL_ROUTES),
+    "management_routes": (*_KEY_ROUTES, *_TEAM_ROUTES, *_MODEL_ROUTES),
     "spend_tracking_routes": (
         "/spend/keys",
         "/spend/users",

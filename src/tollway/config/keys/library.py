@@ -139,7 +139,7 @@ _MONEY = (
     accepted("disable_end_user_cost_tracking_prometheus_only", FLAG, "T1", "Do not label metrics by end user; Tollway does not."),
     supported("validate_end_user_id_in_db", FLAG, "T1", "Refuse end users that are not known.", default=False, sets="data_plane.refuses_unknown_end_users"),
     later("default_internal_user_params", MAPPING, "T1", "What a new user gets."),
-    later("default_team_params", MAPPING, "T1", "What a new team gets."),
+    supported("default_team_params", MAPPING, "T1", "What a new team gets where the request is silent.", default={}),
     later("default_team_settings", LIST, "T1", "Callbacks of teams."),
     later("budget_rollover", FLAG, "T2", "Carry what is left into the next period.", default=False),
     later("tag_budget_config", MAPPING, "T2", "Budgets by tag.", remedy=_ON_KEYS),
@@ -238,6 +238,25 @@ ROUTER = section(
         later("default_priority", ANY, "T3", "Priority of calls that name none."),
     ),
 )  # fmt: skip
+
+TEAM_PARAMS = section(
+    "litellm_settings.default_team_params",
+    (
+        supported("max_budget", MONEY, "T1", "Budget in dollars."),
+        supported("budget_duration", DURATION, "T1", "Period of the budget."),
+        supported("tpm_limit", COUNT, "T1", "Tokens per minute."),
+        supported("rpm_limit", COUNT, "T1", "Calls per minute."),
+        supported("max_parallel_requests", COUNT, "T1", "Calls at once."),
+        supported("models", TEXTS, "T1", "Models that may be called."),
+        supported("team_member_permissions", TEXTS, "T1", "Key routes that members may use on the team's keys."),
+        supported("team_member_budget", MONEY, "T1", "Budget of each member in dollars."),
+        supported("team_member_budget_duration", DURATION, "T1", "Period of that budget."),
+        supported("team_member_rpm_limit", COUNT, "T1", "Calls per minute of each member."),
+        supported("team_member_tpm_limit", COUNT, "T1", "Tokens per minute of each member."),
+        supported("metadata", MAPPING, "T1", "Free data."),
+    ),
+)  # fmt: skip
+"""What `default_team_params` holds."""
 
 KEY_PARAMS = section(
     "litellm_settings.*_key_generate_params",

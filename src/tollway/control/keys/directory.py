@@ -8,9 +8,10 @@ import msgspec
 
 from tollway.control.keys.authority import Authority
 from tollway.control.keys.repository import KeyQuery, KeyRepository, SortColumn, Visible
-from tollway.control.keys.service import Spent, hash_of
+from tollway.control.keys.service import Spent
 from tollway.control.keys.spending import spend_by_key
 from tollway.control.kit.context import Context
+from tollway.control.kit.keys import hash_of
 from tollway.control.kit.pagination import Page
 from tollway.core.errors import Forbidden, NotFound
 from tollway.db.engine import reading

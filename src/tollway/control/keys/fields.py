@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from tollway.control.kit.documents import merge_metadata, merge_options
 from tollway.control.kit.limits import DURATIONS, check_duration, check_limits, limit_values
-from tollway.control.kit.metadata import merge_metadata
 from tollway.control.services import KeyPolicy
 from tollway.core.errors import InvalidRequest
 from tollway.core.windows import expires_at
@@ -98,8 +98,8 @@ def amend(key: VirtualKey, changes: Mapping[str, Any], *, now: float) -> Virtual
     values |= limit_values(changes)
     if "duration" in changes:
         values["expires_at"] = _expiry(changes["duration"], now)
-    values["metadata"] = _merge_metadata(key.metadata, changes)
-    values["options"] = _without_null({**key.options, **_pick(changes, OPTIONS)})
+    values["metadata"] = merge_metadata(key.metadata, changes, RESERVED_METADATA)
+    values["options"] = merge_options(key.options, changes, OPTIONS)
     return msgspec.structs.replace(key, **values)
 
 
@@ -155,18 +155,3 @@ def _expiry(duration: str | None, now: float) -> datetime | None:
     if duration is None or duration == "-1":
         return None
     return datetime.fromtimestamp(expires_at(duration, now), UTC)
-
-
-def _merge_metadata(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    expiry = changes.get("temp_budget_expiry")
-    if isinstance(expiry, datetime):
-        changes = {**changes, "temp_budget_expiry": expiry.isoformat()}
-    return merge_metadata(stored, changes, RESERVED_METADATA)
-
-
-def _pick(values: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name in names}
-
-
-def _without_null(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

@@ -41,11 +41,12 @@ from tollway.control.keys.schemas import (
     SpendReset,
     SpendWasReset,
 )
-from tollway.control.keys.service import KeyService, hash_of
+from tollway.control.keys.service import KeyService
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import ActorDep, ContextDep
 from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.keys import hash_of
 from tollway.control.kit.pagination import Page
 from tollway.core.errors import ClientError, InvalidRequest
 from tollway.core.money import dollars_from_nanos

@@ -21,8 +21,8 @@ from tollway.control.keys.schemas import KeyCreate, KeyNames, KeyRegenerate, Key
 from tollway.control.keys.spending import current_scope, ids_of, set_key_spend, spend_by_key
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.errors import reject_missing
-from tollway.control.kit.limits import check_dollars
-from tollway.control.kit.spending import carry_spend
+from tollway.control.kit.keys import hash_of
+from tollway.control.kit.spending import carry_spend, lower_spend
 from tollway.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from tollway.core.ids import abbreviate_key, hash_key, new_virtual_key
 from tollway.core.money import dollars_from_nanos, nanos_from_dollars
@@ -203,20 +203,15 @@ class KeyService:
 
     async def reset_spend(self, name: str, reset_to: float) -> tuple[Spent, float]:
         """Lowers the spend of the current window; the key and what it had spent before."""
-        check_dollars("reset_to", reset_to)
         async with reading(self._services.engine) as connection:
             key = await self.existing(KeyRepository(connection), name)
             authority = Authority(self._context, connection)
             authority.check_fields(await authority.over(key, "/key/{key_id}/reset_spend"), {"reset_to": reset_to})
-        before = (await self._spend(key)).nanos
-        wanted = nanos_from_dollars(reset_to)
-        _check_reset("the current spend of", before, wanted, reset_to)
-        if key.max_budget_nanos is not None:
-            _check_reset("max_budget", key.max_budget_nanos, wanted, reset_to)
+        scope = await current_scope(self._services, key)
+        before = await lower_spend(self._context, scope, reset_to, **ids_of(key))
         async with changing(self._context) as unit:
-            spends = {"spend": dollars_from_nanos(before)}, {"spend": dollars_from_nanos(wanted)}
+            spends = {"spend": dollars_from_nanos(before)}, {"spend": reset_to}
             unit.audit("updated", RESOURCE, key.key_hash, before=spends[0], after=spends[1])
-        await set_key_spend(self._context, key, wanted)
         return Spent(key, await self._spend(key)), dollars_from_nanos(before)
 
     async def existing(self, keys: KeyRepository, name: str) -> VirtualKey:
@@ -346,11 +341,6 @@ class KeyService:
         return (await spend_by_key(self._context, [key]))[key.key_hash]
 
 
-def hash_of(name: str) -> str:
-    """The hash of a key that a request names by value or by hash."""
-    return hash_key(name) if name.startswith("sk-") else name
-
-
 def _as_service_account(changes: Mapping[str, Any]) -> dict[str, Any]:
     """A key of a team that is nobody's: it stays when people leave."""
     if not changes.get("team_id"):
@@ -362,15 +352,6 @@ def _as_service_account(changes: Mapping[str, Any]) -> dict[str, Any]:
     metadata = dict(changes.get("metadata") or {})
     metadata.setdefault("service_account_id", changes.get("key_alias") or str(uuid.uuid4()))
     return {**changes, "user_id": None, "metadata": metadata}
-
-
-def _check_reset(what: str, limit: int, wanted: int, reset_to: float) -> None:
-    if wanted > limit:
-        raise InvalidRequest(
-            f"reset_to must not be above {what} {dollars_from_nanos(limit)}. Received: {reset_to}",
-            param="reset_to",
-            type="bad_request_error",
-        )
 
 
 def _shown(name: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from math import isfinite
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 WARNING_HEADER = "x-tollway-warning"
 _MAX_NAMED = 8
@@ -33,6 +34,13 @@ Dollars = Annotated[float | None, BeforeValidator(_none_if_empty)]
 """An amount; an empty text is none."""
 Name = Annotated[str | None, BeforeValidator(_none_if_empty)]
 """A text; an empty one is none."""
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+"""An id as callers choose them. Indexes bound the length."""
+Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
+"""A point in time; one without a zone is in UTC."""
+OptionalIdentifier = Annotated[str | None, BeforeValidator(_none_if_empty), Field(max_length=255)]
+"""The same; an empty one is none."""
 
 
 class Body(BaseModel):

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 from pydantic import model_validator
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollway.control.kit.body import Body, Dollars, Name
@@ -95,14 +95,24 @@ class BudgetRows(Rows[Budget]):
         counts = [select(func.count()).where(column == budget_id).scalar_subquery() for column in _LINKS]
         return sum((await self.connection.execute(select(*counts))).one())
 
+    async def delete_unlinked(self, ids: Iterable[str | None]) -> None:
+        """Removes those of these budgets that nothing links to any more: what they belonged to is gone."""
+        wanted = {one for one in ids if one}
+        if not wanted:
+            return
+        linked = [exists().where(column == budgets.c.budget_id) for column in _LINKS]
+        await self.delete(budgets.c.budget_id.in_(wanted), not_(or_(*linked)))
+
 
 _LINKS = [
     column
     for table in metadata.tables.values()
     for column in table.columns
-    if column.name in ("budget_id", "member_budget_id") and table is not budgets
+    if column.name in ("budget_id", "member_budget_id")
+    and table is not budgets
+    and not table.name.startswith("deleted_")
 ]
-"""Every column that names a budget."""
+"""Every column of the living that names a budget."""
 
 
 async def link_budget(unit: Unit, linked: str | None, changes: Mapping[str, Any]) -> str | None:

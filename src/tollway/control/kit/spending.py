@@ -10,8 +10,10 @@ import msgspec
 from sqlalchemy import ColumnElement, case, func, literal, select
 
 from tollway.control.kit.context import Context
+from tollway.control.kit.limits import check_dollars
 from tollway.control.services import Services
-from tollway.core.money import dollars_from_nanos
+from tollway.core.errors import InvalidRequest
+from tollway.core.money import dollars_from_nanos, nanos_from_dollars
 from tollway.core.principal import Scope, ScopeKind
 from tollway.core.record import Charge
 from tollway.core.windows import FOREVER, Window, window
@@ -96,6 +98,25 @@ async def set_spend(
             team_id=team_id,
             metadata=msgspec.json.encode(cause),
         )
+    return spent
+
+
+async def lower_spend(context: Context, scope: Scope, reset_to: float, **ids: str) -> int:
+    """Sets the spend of the current window back to `reset_to` dollars; what it was before, in nano-dollars.
+
+    Raises `InvalidRequest` for more than has been spent, or than the budget.
+    """
+    check_dollars("reset_to", reset_to)
+    (spent,) = await spent_nanos(context.services, [scope])
+    wanted = nanos_from_dollars(reset_to)
+    for name, most in (("the current spend of", spent), ("max_budget", scope.budget_nanos)):
+        if most is not None and wanted > most:
+            raise InvalidRequest(
+                f"reset_to must not be above {name} {dollars_from_nanos(most)}. Received: {reset_to}",
+                param="reset_to",
+                type="bad_request_error",
+            )
+    await set_spend(context, scope, wanted, **ids)
     return spent
 
 

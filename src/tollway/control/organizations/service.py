@@ -10,8 +10,8 @@ import msgspec
 
 from tollway.control.kit.budget_links import add_budget, settle_budget
 from tollway.control.kit.context import Context, changing
+from tollway.control.kit.documents import merge_metadata, with_fields_in_metadata
 from tollway.control.kit.limits import check_limits
-from tollway.control.kit.metadata import merge_metadata, with_fields_in_metadata
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.spending import carry_spend, spent_nanos
 from tollway.control.organizations.rendering import Spent, scopes_of

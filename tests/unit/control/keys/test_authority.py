@@ -1,65 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
-from tests.support.management import Management, error_of, good, open_management
+from sqlalchemy import select
+from tests.support.management import error_of, good
+from tests.support.people import People, open_people
 
 from tollway.db.audit import audit_log
-from tollway.db.engine import reading, writing
-from tollway.db.organizations import organization_members, organizations
-from tollway.db.teams import team_members, teams
-from tollway.db.users import users
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-MADE = {"created_at": NOW, "updated_at": NOW}
-
-
-@dataclass
-class People:
-    """A team in an organization, everybody with a key of their own."""
-
-    management: Management
-    keys: dict[str, str] = field(default_factory=dict)
-
-    async def add(self, table: Any, **values: Any) -> None:
-        async with writing(self.management.services.engine) as connection:
-            await connection.execute(insert(table).values(**values))
-
-    async def add_user(self, user_id: str, role: str = "internal_user", **fields: Any) -> None:
-        known = {"models": [], "metadata": {}, "options": {}, **MADE}
-        await self.add(users, user_id=user_id, user_role=role, **(known | fields))
-        self.keys[user_id] = (await self.management.new_key(user_id=user_id))["key"]
-
-    async def ask(self, caller: str, path: str, **body: Any) -> Any:
-        return await self.management.post(path, body, by=self.keys[caller])
+from tollway.db.engine import reading
 
 
 @pytest.fixture
 async def people(tmp_path: Path) -> AsyncIterator[People]:
-    async with open_management(tmp_path) as management:
-        found = People(management)
-        blank: dict[str, Any] = {"models": [], "metadata": {}, "options": {}, **MADE}
-        await found.add(organizations, organization_id="org", **blank)
-        team = blank | {"model_aliases": {}, "member_permissions": ["/key/generate", "/key/info"]}
-        await found.add(teams, team_id="team", organization_id="org", **team)
-        await found.add(teams, team_id="other", **(team | {"member_permissions": []}))
-        for user_id in ("lead", "member", "boss", "stranger"):
-            await found.add_user(user_id)
-        await found.add_user("viewer", "internal_user_viewer")
-        await found.add_user("auditor", "proxy_admin_viewer")
-        await found.add_user("root", "proxy_admin")
-        await found.add_user("rich", max_budget_nanos=50 * 10**9)
-        for user_id, role in (("lead", "admin"), ("member", "user"), ("viewer", "user")):
-            await found.add(team_members, team_id="team", user_id=user_id, role=role, created_at=NOW)
-        member = {"organization_id": "org", "user_id": "boss", "role": "org_admin", **MADE}
-        await found.add(organization_members, **member)
-        yield found
+    async with open_people(tmp_path) as people:
+        yield people
 
 
 async def test_a_user_makes_keys_for_themselves_only(people: People) -> None:

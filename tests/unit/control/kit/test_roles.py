@@ -106,8 +106,8 @@ async def test_a_virtual_key_is_no_administrator(method: str, path: str, managem
 @pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles == ANY_KEY])
 async def test_a_virtual_key_may_look_at_itself(method: str, path: str, management: Management) -> None:
     key = (await management.new_key())["key"]
-    response = await management.client.request(method, path, headers=bearer(key), json={})
-    assert response.status_code in (200, 400, 422)
+    response = await management.client.request(method, path_of(path), headers=bearer(key), json={})
+    assert response.status_code in (200, 400, 404, 422)
 
 
 @pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles is None])

@@ -1,0 +1,46 @@
+"""What other resources do with keys. `control.api` hands in the keys' own rules: no resource imports another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, Request
+
+from tollway.control.kit.context import Context, Unit
+from tollway.core.ids import hash_key
+from tollway.stores.sql.virtual_key import VirtualKey
+
+
+class KeyDesk(Protocol):
+    """Keys, for those that keys belong to."""
+
+    async def show(self, context: Context, keys: Sequence[VirtualKey]) -> list[dict[str, Any]]:
+        """The keys as listings of their owners show them, each with its hash as `token`."""
+        ...
+
+    async def remove(self, unit: Unit, keys: Sequence[VirtualKey]) -> None:
+        """Deletes keys along with their owner, in the owner's transaction: to the archive, noted and told."""
+        ...
+
+    async def change(
+        self, context: Context, key: VirtualKey, changes: Mapping[str, Any], *, route: str
+    ) -> dict[str, Any]:
+        """What `/key/update` does with these fields, and the key as it is then shown. Raises what that raises.
+
+        `route`: the caller's, which members of a team need its permission for.
+        """
+        ...
+
+
+def hash_of(name: str) -> str:
+    """The hash of a key that a request names by value or by hash."""
+    return hash_key(name) if name.startswith("sk-") else name
+
+
+def _key_desk(request: Request) -> KeyDesk:
+    desk: KeyDesk = request.app.state.key_desk
+    return desk
+
+
+KeyDeskDep = Annotated[KeyDesk, Depends(_key_desk)]

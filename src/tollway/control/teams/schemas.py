@@ -1,0 +1,234 @@
+"""What `/team/*` is asked, under the wire contract's names. What it answers is in `answers`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from tollway.control.kit.body import Body, Dollars, Identifier, Moment, Name, OptionalIdentifier
+
+LimitType = Literal["best_effort_throughput", "guaranteed_throughput", "dynamic"]
+TeamRole = Literal["admin", "user"]
+MAX_AT_ONCE = 500
+"""Members or keys in one request."""
+
+
+class Member(Body):
+    """Somebody to be in a team, by id or by e-mail address."""
+
+    role: TeamRole
+    user_id: OptionalIdentifier = None
+    user_email: OptionalIdentifier = None
+
+
+class TeamSettings(Body):
+    """What can be said about a team, when it is made and later."""
+
+    team_alias: OptionalIdentifier = None
+    organization_id: OptionalIdentifier = None
+    models: list[str] | None = None
+    """Empty: all."""
+    blocked: bool | None = None
+    team_member_permissions: list[str] | None = None
+    """Which key routes plain members may use on the team's keys."""
+    max_budget: Dollars = None
+    soft_budget: Dollars = None
+    budget_duration: Name = None
+    budget_limits: list[dict[str, Any]] | None = None
+    """Further budgets over other periods: `[{"budget_duration": "1d", "max_budget": 10}]`."""
+    tpm_limit: int | None = None
+    rpm_limit: int | None = None
+    tpd_limit: int | None = None
+    max_parallel_requests: int | None = None
+    rpm_limit_type: LimitType | None = None
+    tpm_limit_type: LimitType | None = None
+    team_member_budget: Dollars = None
+    """Budget of every member who has none of their own; likewise the next three."""
+    team_member_budget_duration: Name = None
+    team_member_rpm_limit: int | None = None
+    team_member_tpm_limit: int | None = None
+    team_member_key_duration: Name = None
+    default_team_member_models: list[str] | None = None
+    tags: list[str] | None = None
+    guardrails: list[str] | None = None
+    policies: list[str] | None = None
+    prompts: list[str] | None = None
+    access_group_ids: list[str] | None = None
+    allowed_passthrough_routes: list[str] | None = None
+    denied_passthrough_routes: list[str] | None = None
+    disable_global_guardrails: bool | None = None
+    allowed_vector_store_indexes: list[dict[str, Any]] | None = None
+    enforced_file_expires_after: dict[str, Any] | None = None
+    enforced_batch_output_expires_after: dict[str, Any] | None = None
+
+    @override
+    def warnings(self) -> list[str]:
+        """Also fields that nothing acts on yet."""
+        idle = [name for name in _KEPT_FOR_LATER if name in self.model_fields_set and getattr(self, name)]
+        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
+
+
+_KEPT_FOR_LATER = (
+    *("soft_budget", "tpd_limit", "rpm_limit_type", "tpm_limit_type", "team_member_key_duration"),
+    *("guardrails", "policies", "prompts", "allowed_passthrough_routes", "denied_passthrough_routes"),
+    *("disable_global_guardrails", "allowed_vector_store_indexes", "enforced_file_expires_after"),
+    *("enforced_batch_output_expires_after", "object_permission", "router_settings", "secret_manager_settings"),
+)
+"""Fields that are read back, and that nothing acts on yet: whoever sets one is told."""
+
+
+class TeamFields(TeamSettings):
+    """The same with the documents, which these requests replace whole."""
+
+    metadata: dict[str, Any] | None = None
+    model_aliases: dict[str, str] | None = None
+    """Model name of a call to the name used instead."""
+    model_rpm_limit: dict[str, int] | None = None
+    model_tpm_limit: dict[str, int] | None = None
+    model_max_budget: dict[str, Any] | None = None
+    router_settings: dict[str, Any] | None = None
+    object_permission: dict[str, Any] | None = None
+    secret_manager_settings: dict[str, Any] | None = None
+
+
+class TeamCreate(TeamFields):
+    """`POST /team/new`."""
+
+    team_id: OptionalIdentifier = None
+    """Made up if left out."""
+    members_with_roles: list[Member] = Field(default=[], max_length=MAX_AT_ONCE)
+    admins: list[Identifier] = Field(default=[], max_length=MAX_AT_ONCE)
+    """User ids; an older way of saying `members_with_roles`."""
+    members: list[Identifier] = Field(default=[], max_length=MAX_AT_ONCE)
+
+
+class TeamUpdate(TeamFields):
+    """`POST /team/update`: absent leaves a field alone, null clears it."""
+
+    team_id: str
+    spend: Dollars = None
+    """What the team has spent in its current budget window; 0 opens the budget again."""
+
+
+class TeamPatch(TeamSettings):
+    """`PATCH /team/{team_id}`, a JSON merge patch: documents are merged, null removes an entry."""
+
+    spend: Dollars = None
+    metadata: dict[str, Any] | None = None
+    model_aliases: dict[str, str | None] | None = None
+    model_rpm_limit: dict[str, int | None] | None = None
+    model_tpm_limit: dict[str, int | None] | None = None
+    model_max_budget: dict[str, Any] | None = None
+    router_settings: dict[str, Any] | None = None
+    object_permission: dict[str, Any] | None = None
+    secret_manager_settings: dict[str, Any] | None = None
+
+
+class TeamName(Body):
+    """`POST /team/block`, `/team/unblock`."""
+
+    team_id: str
+
+
+class TeamNames(Body):
+    """`POST /team/delete`."""
+
+    team_ids: list[str] = Field(min_length=1, max_length=MAX_AT_ONCE)
+
+
+class TeamModels(Body):
+    """`POST /team/model/add`, `/team/model/delete`."""
+
+    team_id: str
+    models: list[str]
+
+
+class TeamPermissions(Body):
+    """`POST /team/permissions_update`."""
+
+    team_id: str
+    team_member_permissions: list[str]
+
+
+class ManyTeamsPermissions(Body):
+    """`POST /team/permissions_bulk_update`: permissions that some teams, or all, are to have besides."""
+
+    permissions: list[str]
+    team_ids: list[str] | None = Field(default=None, max_length=MAX_AT_ONCE)
+    apply_to_all_teams: bool = False
+
+
+class TeamKeysUpdate(Body):
+    """`POST /team/key/bulk_update`."""
+
+    team_id: str
+    key_ids: list[str] | None = Field(default=None, max_length=MAX_AT_ONCE)
+    all_keys_in_team: bool = False
+    update_fields: dict[str, Any]
+    """Fields of `/key/update`."""
+
+
+class MemberLimits(Body):
+    """What one member may use of a team."""
+
+    max_budget_in_team: Dollars = None
+    budget_duration: Name = None
+    allowed_models: list[str] | None = None
+    """Empty: all of the team's."""
+
+
+class MemberAdd(MemberLimits):
+    """`POST /team/member_add`."""
+
+    team_id: str
+    member: Member | list[Member]
+
+    @property
+    def people(self) -> list[Member]:
+        """Whom to add."""
+        return self.member if isinstance(self.member, list) else [self.member]
+
+    @model_validator(mode="after")
+    def _check_size(self) -> MemberAdd:
+        if len(self.people) > MAX_AT_ONCE:
+            raise ValueError(f"at most {MAX_AT_ONCE} members in one request")
+        return self
+
+
+class MembersAdd(MemberLimits):
+    """`POST /team/bulk_member_add`."""
+
+    team_id: str
+    members: list[Member] | None = Field(default=None, max_length=MAX_AT_ONCE)
+    all_users: bool = False
+    """Everybody there is, instead of `members`."""
+
+
+class MemberName(Body):
+    """`POST /team/member_delete`."""
+
+    team_id: str
+    user_id: str | None = None
+    user_email: str | None = None
+
+
+class MemberUpdate(MemberLimits):
+    """`POST /team/member_update`: absent leaves a field alone, null clears it."""
+
+    team_id: str
+    user_id: str | None = None
+    user_email: str | None = None
+    role: TeamRole | None = None
+    tpm_limit: int | None = None
+    rpm_limit: int | None = None
+    temp_budget_increase: Dollars = None
+    """Dollars on top of the budget until `temp_budget_expiry`."""
+    temp_budget_expiry: Moment | None = None
+
+
+class MemberSpendReset(Body):
+    """`POST /team/{team_id}/member/{user_id}/reset_spend`."""
+
+    reset_to: float
