@@ -9,7 +9,7 @@ from tollway.control.keys.rendering import KeySpend
 from tollway.control.kit.context import Context
 from tollway.control.kit.spending import resets_at, set_spend, spent_nanos
 from tollway.control.services import Services
-from tollway.ports.spend import RecordFilter
+from tollway.ports.spend import MONEY
 from tollway.stores.sql.principals import key_scope
 from tollway.stores.sql.virtual_key import VirtualKey
 
@@ -20,12 +20,13 @@ async def spend_by_key(services: Services, keys: Sequence[VirtualKey]) -> dict[s
         return {}
     in_window = await nanos_by_key(services, keys)
     totals = await _totals(services, keys)
+    ended = await services.spend.last_calls([key.key_hash for key in keys])
     return {
         key.key_hash: KeySpend(
             nanos=in_window[key.key_hash],
             total_nanos=totals[key.key_hash],
             resets_at=resets_at(services, key.budget_duration),
-            last_active=await _last_call(services, key),
+            last_active=datetime.fromtimestamp(ended[key.key_hash] / 1e6, UTC) if key.key_hash in ended else None,
         )
         for key in keys
     }
@@ -50,20 +51,9 @@ def ids_of(key: VirtualKey) -> dict[str, str]:
 async def _totals(services: Services, keys: Sequence[VirtualKey]) -> dict[str, int]:
     hashes = {key.key_hash: await _hashes(services, key) for key in keys}
     every = [name for names in hashes.values() for name in names]
-    sums = await services.spend.sum_usage(None, "key", every, by=("entity",))
+    sums = await services.spend.sum_usage(None, "key", every, by=("entity",), only=MONEY)
     by_hash = {one.group[0]: one.spend_nanos for one in sums}
     return {key_hash: sum(by_hash.get(name, 0) for name in names) for key_hash, names in hashes.items()}
-
-
-async def _last_call(services: Services, key: VirtualKey) -> datetime | None:
-    calls = RecordFilter(kind="call", key_hashes=(key.key_hash,))
-    return next(
-        (
-            datetime.fromtimestamp(record.ended_at / 1e6, UTC)
-            for record in await services.spend.list_records(calls, limit=1)
-        ),
-        None,
-    )
 
 
 async def _hashes(services: Services, key: VirtualKey) -> Sequence[str]:

@@ -13,9 +13,13 @@ _GLOBAL: Roles = ANY_KEY - {Role.TEAM}
 _OWN: Roles = ANY_KEY
 _CHARTS: Roles = VIEWERS | {Role.ORG_ADMIN, Role.TEAM_ADMIN, Role.INTERNAL_USER, Role.INTERNAL_USER_VIEWER}
 _ACTIVITY: Mapping[str, Roles] = {
-    **{"user": _OWN, "team": _OWN, "organization": _OWN},
+    "user": _OWN,
+    "team": _OWN,
+    "organization": _OWN,
     # Tags and customers belong to no single user or team: their sums would tell of other people's calls.
-    **{"tag": VIEWERS, "customer": VIEWERS, "end_user": VIEWERS},
+    "tag": VIEWERS,
+    "customer": VIEWERS,
+    "end_user": VIEWERS,
 }
 
 ACCESS: Matrix = {
