@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, date, datetime
-from operator import attrgetter
+from operator import add, attrgetter
 from pathlib import Path
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.databases import DATABASES, empty_database, open_database
 from tests.support.records import KEY, NOON, make_record, records
@@ -23,11 +25,13 @@ from tollway.core.usage import Usage
 from tollway.db.engine import open_engine, reading
 from tollway.db.upgrade import upgrade
 from tollway.ports.ledger import Unstorable
-from tollway.ports.spend import RecordFilter
-from tollway.stores.sql.ledger import SqlLedgerStore, select_records
+from tollway.ports.spend import Days, Dimension, RecordFilter, RecordSort, SpendSum
+from tollway.stores.sql.ledger import SqlLedgerStore
+from tollway.stores.sql.records import count_in_index, select_last_calls, select_page
+from tollway.stores.sql.spend import SqlSpendReader, select_entities
 
 DAY = 86_400_000_000
-EVER = (date(1970, 1, 1), date(2100, 1, 1))
+EVER = Days(date(1970, 1, 1), date(2100, 1, 1))
 
 
 @pytest.fixture(params=DATABASES)
@@ -39,6 +43,11 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 @pytest.fixture
 def store(engine: AsyncEngine) -> SqlLedgerStore:
     return SqlLedgerStore(engine)
+
+
+@pytest.fixture
+def spend(engine: AsyncEngine) -> SqlSpendReader:
+    return SqlSpendReader(engine)
 
 
 def day_of(record: Record) -> date:
@@ -56,32 +65,35 @@ def test_sums_equal_the_records_however_often_and_in_whatever_batches_they_come(
 ) -> None:
     async def check(folder: Path) -> None:
         async with open_database(database, folder) as engine:
-            store = SqlLedgerStore(engine)
+            store, spend = SqlLedgerStore(engine), SqlSpendReader(engine)
             seen: set[str] = set()
             for batch in [*batches, [*range(len(written))]]:
                 offered = [written[index] for index in batch if index < len(written)]
                 new = {record.record_id for record in offered} - seen
                 assert await store.insert(offered) == len(new)
                 seen |= new
-            assert await everything(store) == newest_first(written)
-            assert await windows_in(store, written) == windows_of(written)
-            assert await days_in(store) == days_of(written)
+            assert await everything(spend) == newest_first(written)
+            assert await windows_in(spend, written) == windows_of(written)
+            for dimension, entities_of in DIMENSIONS.items():
+                expected = days_of(written, entities_of)
+                assert await usage_in(spend, dimension, expected) == expected, dimension
+                assert await totals_in(spend, dimension) == expected, dimension
 
     with tempfile.TemporaryDirectory() as name:
         asyncio.run(check(Path(name)))
 
 
-async def everything(store: SqlLedgerStore) -> list[Record]:
-    return await store.list_records(RecordFilter(), limit=1000)
+async def everything(spend: SqlSpendReader) -> list[Record]:
+    return await spend.list_records(RecordFilter(), limit=1000)
 
 
 def newest_first(written: list[Record]) -> list[Record]:
     return sorted(written, key=attrgetter("started_at", "record_id"), reverse=True)
 
 
-async def windows_in(store: SqlLedgerStore, written: list[Record]) -> dict[Charge, int]:
+async def windows_in(spend: SqlSpendReader, written: list[Record]) -> dict[Charge, int]:
     known = list({charge for record in written for charge in record.charges})
-    return dict(zip(known, await store.window_spend(known), strict=True))
+    return dict(zip(known, await spend.window_spend(known), strict=True))
 
 
 def windows_of(written: list[Record]) -> dict[Charge, int]:
@@ -92,23 +104,63 @@ def windows_of(written: list[Record]) -> dict[Charge, int]:
     return sums
 
 
-async def days_in(store: SqlLedgerStore) -> dict[tuple[date | None, str], list[int]]:
-    sums = await store.sum_by_day(*EVER, by=["key_hash"])
-    return {
-        (found.day, found.group[0]): [found.spend_nanos, found.calls, found.failures, found.usage.total_tokens]
-        for found in sums
-    }
+DIMENSIONS: dict[Dimension, Callable[[Record], Iterable[str]]] = {
+    "all": lambda record: [""],
+    "key": lambda record: [record.key_hash],
+    "team": lambda record: [record.team_id],
+    "user": lambda record: filter(None, [record.user_id]),
+    "organization": lambda record: filter(None, [record.organization_id]),
+    "project": lambda record: filter(None, [record.project_id]),
+    "end_user": lambda record: filter(None, [record.end_user]),
+    "deployment": lambda record: filter(None, [record.model_id]),
+    "tag": lambda record: set(record.tags),
+    "any_team": lambda record: [""] if record.team_id else [],
+    "any_organization": lambda record: [""] if record.organization_id else [],
+    "any_end_user": lambda record: [""] if record.end_user else [],
+    "any_tag": lambda record: [""] if record.tags else [],
+}
+"""Every dimension, and the entities of it that a record counts for."""
+
+Sums = dict[tuple[str, str], list[int]]
 
 
-def days_of(written: list[Record]) -> dict[tuple[date | None, str], list[int]]:
-    sums: dict[tuple[date | None, str], Counter[int]] = {}
+def test_every_dimension_is_compared() -> None:
+    assert DIMENSIONS.keys() == set(get_args(Dimension))
+
+
+def figures(found: SpendSum) -> list[int]:
+    counts = [found.spend_nanos, found.calls, found.failures, found.rate_limited, found.response_ms, found.timed_calls]
+    return [*counts, found.usage.total_tokens, found.usage.cache_read_tokens, found.usage.cache_write_1h_tokens]
+
+
+async def usage_in(spend: SqlSpendReader, dimension: Dimension, expected: Sums) -> Sums:
+    entities = sorted({entity for _, entity in expected})
+    sums = await spend.sum_usage(EVER, dimension, entities, by=["day", "entity"])
+    return {(found.group[0], found.group[1]): figures(found) for found in sums}
+
+
+async def totals_in(spend: SqlSpendReader, dimension: Dimension) -> Sums:
+    sums = await spend.sum_totals(EVER, dimension, by=["day", "entity"])
+    return {(found.group[0], found.group[1]): figures(found) for found in sums}
+
+
+def days_of(written: list[Record], entities_of: Callable[[Record], Iterable[str]]) -> Sums:
+    sums: Sums = {}
     for record in written:
         if record.kind != "adjustment":
-            values = (record.cost_nanos, 1, not record.is_success, record.usage.total_tokens)
-            total = sums.setdefault((day_of(record), record.key_hash), Counter())
-            for place, value in enumerate(values):
-                total[place] += value
-    return {key: [total[place] for place in range(4)] for key, total in sums.items()}
+            for entity in entities_of(record):
+                known = sums.setdefault((day_of(record).isoformat(), entity), [0] * 9)
+                sums[day_of(record).isoformat(), entity] = list(map(add, known, figures_of(record)))
+    return sums
+
+
+def figures_of(record: Record) -> list[int]:
+    is_timed = record.kind == "call" and record.is_success
+    is_limited = not record.is_success and record.status_code == 429
+    taken = (record.ended_at - record.started_at) // 1000 if is_timed else 0
+    usage = record.usage
+    counts = [record.cost_nanos, 1, int(not record.is_success), int(is_limited), taken, int(is_timed)]
+    return [*counts, usage.total_tokens, usage.cache_read_tokens, usage.cache_write_1h_tokens]
 
 
 @given(record=records)
@@ -117,9 +169,8 @@ def days_of(written: list[Record]) -> dict[tuple[date | None, str], list[int]]:
 def test_every_field_of_a_record_comes_back_as_it_was(database: str, record: Record) -> None:
     async def check(folder: Path) -> None:
         async with open_database(database, folder) as engine:
-            store = SqlLedgerStore(engine)
-            await store.insert([record])
-            assert await everything(store) == [record]
+            await SqlLedgerStore(engine).insert([record])
+            assert await everything(SqlSpendReader(engine)) == [record]
 
     with tempfile.TemporaryDirectory() as name:
         asyncio.run(check(Path(name)))
@@ -147,13 +198,15 @@ async def test_an_unknown_window_has_spent_nothing(store: SqlLedgerStore) -> Non
     ]
 
 
-async def test_records_are_listed_newest_first_in_pages(store: SqlLedgerStore) -> None:
+async def test_records_are_listed_newest_first_in_pages(store: SqlLedgerStore, spend: SqlSpendReader) -> None:
     written = [make_record(NOON + second) for second in range(5)]
     await store.insert(written)
     newest = written[::-1]
-    assert await store.list_records(RecordFilter(), limit=2) == newest[:2]
-    assert await store.list_records(RecordFilter(), limit=2, offset=2) == newest[2:4]
-    assert await store.count_records(RecordFilter()) == 5
+    assert await spend.list_records(RecordFilter(), limit=2) == newest[:2]
+    assert await spend.list_records(RecordFilter(), limit=2, offset=2) == newest[2:4]
+    last = newest[1]
+    after = RecordFilter(before=(last.started_at, last.record_id))
+    assert await spend.list_records(after, limit=9) == newest[2:]
 
 
 @pytest.mark.parametrize(
@@ -163,31 +216,118 @@ async def test_records_are_listed_newest_first_in_pages(store: SqlLedgerStore) -
         (RecordFilter(started_before=NOON + 1), [0]),
         (RecordFilter(any_id="call-1"), [1]),
         (RecordFilter(any_id="response-2"), [2]),
+        (RecordFilter(key_hashes=(KEY, "other")), [0, 1, 2]),
+        (RecordFilter(key_hashes=("other",), user_id="bob"), [1]),
         (RecordFilter(user_id="bob"), [1]),
         (RecordFilter(user_id="bob", is_success=True), []),
+        (RecordFilter(team_id="red"), [0]),
+        (RecordFilter(organization_id="acme"), [0]),
+        (RecordFilter(end_user="eve"), [2]),
+        (RecordFilter(session_id="s", model_group="gpt-4o"), [2]),
         (RecordFilter(is_success=False), [1]),
+        (RecordFilter(is_success=True), [0, 2]),
         (RecordFilter(kind="adjustment"), [2]),
+        (RecordFilter(with_adjustments=False), [0, 1]),
         (RecordFilter(min_cost_nanos=2), [1, 2]),
         (RecordFilter(max_cost_nanos=2, min_cost_nanos=2), [1]),
         (RecordFilter(status_code=500), [1]),
+        (RecordFilter(error_text="TOO_busy"), [1]),
+        (RecordFilter(error_text="too%busy"), []),
     ],
 )
 async def test_a_filter_finds_what_matches_all_of_it(
-    store: SqlLedgerStore, matching: RecordFilter, expected: list[int]
+    store: SqlLedgerStore, spend: SqlSpendReader, matching: RecordFilter, expected: list[int]
 ) -> None:
+    bob = {"user_id": "bob", "key_hash": "other", "error_message": "much too_busy"}
+    eve = {"end_user": "eve", "session_id": "s"}
     await store.insert(
         [
-            make_record(NOON, call_id="call-0", response_id="response-0", cost_nanos=1),
-            make_record(NOON + 1, call_id="call-1", user_id="bob", cost_nanos=2, is_success=False, status_code=500),
-            make_record(NOON + 2, response_id="response-2", kind="adjustment", cost_nanos=3),
+            make_record(NOON, response_id="response-0", cost_nanos=1, team_id="red", organization_id="acme"),
+            make_record(NOON + 1, call_id="call-1", cost_nanos=2, is_success=False, status_code=500, **bob),
+            make_record(NOON + 2, response_id="response-2", kind="adjustment", cost_nanos=3, **eve),
         ]
     )
-    found = await store.list_records(matching, limit=10)
-    assert sorted(record.started_at - NOON for record in found) == expected
-    assert await store.count_records(matching) == len(expected)
+    found = await spend.page_records(matching, limit=10)
+    assert sorted(record.started_at - NOON for record in found.records) == expected
+    assert (found.total, found.is_complete) == (len(expected), True)
+    assert await spend.list_records(matching, limit=10) == found.records
 
 
-async def test_days_are_summed_by_group_and_dearest_come_first(store: SqlLedgerStore) -> None:
+SORTED: dict[RecordSort, Callable[[Record], Any]] = {
+    "started_at": lambda record: record.started_at,
+    "ended_at": lambda record: record.ended_at,
+    "cost_nanos": lambda record: record.cost_nanos,
+    "total_tokens": lambda record: record.usage.total_tokens,
+    "duration": lambda record: record.ended_at - record.started_at,
+    "model": lambda record: record.model,
+    "time_to_first_token": lambda record: record.first_token_at - record.started_at,
+}
+
+
+@pytest.mark.parametrize("sort_by", get_args(RecordSort))
+@pytest.mark.parametrize("is_descending", [True, False])
+async def test_records_are_sorted_by_any_figure(
+    store: SqlLedgerStore, spend: SqlSpendReader, sort_by: RecordSort, is_descending: bool
+) -> None:
+    written = [
+        make_record(
+            NOON + number,
+            ended_at=NOON + 1000 * (number * 5 % 7),
+            first_token_at=NOON + 500 * (number * 3 % 7) + 1,
+            cost_nanos=number * 4 % 7,
+            usage=Usage(input_tokens=number * 6 % 7),
+            model=f"model-{number * 2 % 7}",
+        )
+        for number in range(7)
+    ]
+    await store.insert(written)
+    expected = sorted(written, key=SORTED[sort_by], reverse=is_descending)
+    for offset in (0, 3):
+        page = await spend.page_records(
+            RecordFilter(), limit=3, offset=offset, sort_by=sort_by, is_descending=is_descending
+        )
+        assert page.records == expected[offset : offset + 3]
+
+
+async def test_a_search_looks_through_the_newest_records_and_says_so(
+    store: SqlLedgerStore, spend: SqlSpendReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway.stores.sql.records.LOOKED_THROUGH", 3)
+    monkeypatch.setattr("tollway.stores.sql.spend.LOOKED_THROUGH", 3)
+    await store.insert([make_record(NOON + number, model=f"model-{number % 2}") for number in range(4)])
+    found = await spend.page_records(RecordFilter(model="model-0"), limit=10)
+    assert ([record.started_at - NOON for record in found.records], found.total, found.is_complete) == ([2], 1, False)
+
+
+async def test_calls_are_counted_without_adjustments(store: SqlLedgerStore, spend: SqlSpendReader) -> None:
+    await store.insert([make_record(NOON + n, kind="adjustment" if n == 2 else "call") for n in range(5)])
+    for matching in (RecordFilter(key_hashes=(KEY, "none")), RecordFilter(user_id="ada"), RecordFilter()):
+        span = msgspec.structs.replace(matching, started_from=NOON + 1, started_before=NOON + 4)
+        assert await spend.count_calls(span) == 2
+
+
+async def test_the_last_call_of_each_key_is_found(store: SqlLedgerStore, spend: SqlSpendReader) -> None:
+    late = make_record(NOON + 9, key_hash="b")
+    await store.insert([make_record(NOON), late, make_record(NOON + 20, key_hash="b", kind="adjustment")])
+    assert await spend.last_calls([KEY, "b", "c"]) == {KEY: NOON + 250_000, "b": late.ended_at}
+    assert await spend.last_calls([]) == {}
+
+
+async def test_customers_of_a_key_are_ranked(store: SqlLedgerStore, spend: SqlSpendReader) -> None:
+    await store.insert([make_record(NOON + n, end_user="ab"[n % 2], cost_nanos=n) for n in range(4)])
+    await store.insert([make_record(NOON + 9), make_record(NOON + 10, key_hash="other", end_user="c")])
+    ranked = await spend.rank_end_users(RecordFilter(key_hashes=(KEY,)), limit=5)
+    assert ranked == ([("b", 2, 4), ("a", 2, 2)], True)
+
+
+async def test_entities_are_listed_by_name(store: SqlLedgerStore, spend: SqlSpendReader) -> None:
+    assert await spend.list_entities("tag", limit=9) == []
+    await store.insert([make_record(NOON, tags=("b", "a")), make_record(NOON + DAY, tags=("c", "a"))])
+    assert await spend.list_entities("tag", limit=9) == ["a", "b", "c"]
+    assert await spend.list_entities("tag", limit=2) == ["a", "b"]
+
+
+async def test_sums_are_grouped_filtered_and_dearest_come_first(store: SqlLedgerStore, spend: SqlSpendReader) -> None:
     await store.insert(
         [
             make_record(NOON - DAY, model_group="small", cost_nanos=1, usage=Usage(input_tokens=5)),
@@ -196,27 +336,32 @@ async def test_days_are_summed_by_group_and_dearest_come_first(store: SqlLedgerS
             make_record(NOON, user_id="bob", model_group="large", cost_nanos=500),
         ]
     )
-    first, last = date(2025, 12, 31), date(2026, 1, 1)
-    by_day = await store.sum_by_day(first, last, by=["model_group"], where={"user_id": "ada"})
-    assert [(found.day, found.group, found.spend_nanos, found.calls, found.failures) for found in by_day] == [
-        (first, ("small",), 1, 1, 0),
-        (last, ("large",), 40, 1, 0),
-        (last, ("small",), 2, 1, 1),
+    days = Days(date(2025, 12, 31), date(2026, 1, 1))
+    of_ada = await spend.sum_usage(days, "user", ["ada"], by=["day", "model_group"])
+    assert sorted((*found.group, found.spend_nanos, found.calls, found.failures) for found in of_ada) == [
+        ("2025-12-31", "small", 1, 1, 0),
+        ("2026-01-01", "large", 40, 1, 0),
+        ("2026-01-01", "small", 2, 1, 1),
     ]
-    by_model = await store.sum_by(first, last, by=["model_group"])
+    by_model = await spend.sum_usage(days, by=["model_group"])
     assert [(found.group, found.spend_nanos) for found in by_model] == [(("large",), 540), (("small",), 3)]
-    assert (await store.total(first, first)).usage == Usage(input_tokens=5)
-    assert (await store.total(*EVER)).spend_nanos == 543
-    assert (await store.total(date(2030, 1, 1), date(2030, 1, 2))).calls == 0
+    (of_bobs_key,) = await spend.sum_usage(None, "key", [KEY], owners={"user_id": ["bob"]})
+    assert of_bobs_key.spend_nanos == 500
+    (small,) = await spend.sum_usage(None, models="small", only=["spend_nanos"])
+    assert (small.spend_nanos, small.calls) == (3, 0)
+    ranked = await spend.sum_totals(days, "user", limit=1)
+    assert [(found.group, found.spend_nanos) for found in ranked] == [(("bob",), 500)]
+    (nothing,) = await spend.sum_usage(Days(date(2030, 1, 1), date(2030, 1, 2)))
+    assert nothing == SpendSum()
 
 
 @pytest.mark.parametrize("cost", [2**63, -(2**63) - 1])
 async def test_a_value_no_database_can_hold_is_refused_for_good_and_nothing_is_stored(
-    store: SqlLedgerStore, cost: int
+    store: SqlLedgerStore, spend: SqlSpendReader, cost: int
 ) -> None:
     with pytest.raises(Unstorable):
         await store.insert([make_record(), make_record(cost_nanos=cost)])
-    assert await everything(store) == []
+    assert await everything(spend) == []
 
 
 @pytest.mark.parametrize("database", DATABASES)
@@ -226,7 +371,8 @@ async def test_a_database_that_cannot_be_reached_is_an_outage_and_comes_back(dat
     engine = open_engine(url)
     store = SqlLedgerStore(engine)
     record = make_record()
-    for attempt in (store.insert([record]), store.window_spend(record.charges), store.count_records(RecordFilter())):
+    reads = SqlSpendReader(engine).list_records(RecordFilter(), limit=1)
+    for attempt in (store.insert([record]), store.window_spend(record.charges), reads):
         with pytest.raises(StoreUnavailable) as raised:
             await attempt
         assert (b"retry-after", b"5") in raised.value.headers
@@ -237,26 +383,53 @@ async def test_a_database_that_cannot_be_reached_is_an_outage_and_comes_back(dat
     await engine.dispose()
 
 
-@pytest.mark.parametrize(
-    ("matching", "indices"),
-    [
-        (
-            RecordFilter(any_id="01a20bcc-258d-7989-8720-957a1ed53d6d"),
-            ["ix_ledger_call_id", "ix_ledger_response_id", "sqlite_autoindex_ledger_1"],
-        ),
-        (RecordFilter(any_id="x"), ["ix_ledger_call_id", "ix_ledger_response_id"]),
-        (RecordFilter(key_hash="x"), ["ix_ledger_key_hash_started_at"]),
-        (RecordFilter(user_id="x"), ["ix_ledger_user_id_started_at"]),
-        (RecordFilter(started_from=5), ["sqlite_autoindex_ledger_1"]),
-    ],
-)
+ANCHORS = [
+    (
+        RecordFilter(any_id="01a20bcc-258d-7989-8720-957a1ed53d6d"),
+        ["ix_ledger_call_id", "ix_ledger_response_id", "sqlite_autoindex_ledger_1"],
+    ),
+    (RecordFilter(any_id="x"), ["ix_ledger_call_id", "ix_ledger_response_id"]),
+    (RecordFilter(key_hashes=("x",)), ["ix_ledger_key_hash_started_at"]),
+    (RecordFilter(key_hashes=("x", "y")), ["ix_ledger_key_hash_started_at"]),
+    (RecordFilter(user_id="x"), ["ix_ledger_user_id_started_at"]),
+    (RecordFilter(team_id="x"), ["ix_ledger_team_id_started_at"]),
+    (RecordFilter(organization_id="x"), ["ix_ledger_organization_id_started_at"]),
+    (RecordFilter(end_user="x"), ["ix_ledger_end_user_started_at"]),
+    (RecordFilter(session_id="x"), ["ix_ledger_session_id_started_at"]),
+    (RecordFilter(is_success=False), ["ix_ledger_failures"]),
+    (RecordFilter(), ["sqlite_autoindex_ledger_1"]),
+]
+
+
+@pytest.mark.parametrize("rest", [{}, {"model": "m"}, {"with_adjustments": False}])
+@pytest.mark.parametrize("sort_by", ["started_at", "cost_nanos"])
+@pytest.mark.parametrize(("anchor", "indices"), ANCHORS)
 async def test_listing_reads_indices_and_not_the_whole_ledger(
-    tmp_path: Path, matching: RecordFilter, indices: list[str]
+    tmp_path: Path, anchor: RecordFilter, indices: list[str], rest: dict[str, Any], sort_by: RecordSort
 ) -> None:
-    listing = select_records(matching).limit(9)
-    async with open_database("sqlite", tmp_path) as engine, reading(engine) as connection:
-        compiled = listing.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
-        plan = " ".join(str(row) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}"))
-    assert all(f"USING INDEX {index}" in plan for index in indices), plan
-    assert "SCAN" not in plan
-    assert "SCAN" not in plan
+    span = {} if anchor.any_id else {"started_from": 5, "started_before": 9}
+    matching = msgspec.structs.replace(anchor, **span, **rest)
+    queries = select_page(matching, limit=9, sort_by=sort_by)
+    async with open_database("sqlite", tmp_path) as engine:
+        for query in (queries.page, queries.count):
+            plan = await plan_of(engine, query)
+            assert all(f"INDEX {index}" in plan for index in indices), plan
+            assert "SCAN ledger" not in plan
+
+
+async def plan_of(engine: AsyncEngine, query: Select[Any]) -> str:
+    async with reading(engine) as connection:
+        compiled = query.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+        return " | ".join(str(row[3]) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}"))
+
+
+async def test_counting_and_naming_read_indices(tmp_path: Path) -> None:
+    async with open_database("sqlite", tmp_path) as engine:
+        for anchor, indices in ANCHORS[2:]:
+            plan = await plan_of(engine, count_in_index(msgspec.structs.replace(anchor, started_from=5)))
+            assert all(f"INDEX {index}" in plan for index in indices), plan
+            assert "SCAN ledger" not in plan
+        for query in (select_entities("tag"), select_last_calls(["a", "b"])):
+            plan = await plan_of(engine, query)
+            assert "SCAN ledger" not in plan
+            assert "SCAN daily_usage" not in plan, plan

@@ -86,8 +86,8 @@ ledger = Table(
     Index(None, "key_hash", "started_at"),
     # Partial: an index costs every insert, and these say something about few rows only.
     *(_index_where_given(name) for name in ("user_id", "team_id", "organization_id", "end_user", "session_id")),
-    Index("ix_ledger_failures", "started_at", sqlite_where=_IS_FAILURE, postgresql_where=_IS_FAILURE),
-    Index("ix_ledger_adjustments", "started_at", sqlite_where=_IS_ADJUSTMENT, postgresql_where=_IS_ADJUSTMENT),
+    Index("ix_ledger_failures", "is_success", "started_at", sqlite_where=_IS_FAILURE, postgresql_where=_IS_FAILURE),
+    Index("ix_ledger_adjustments", "kind", "started_at", sqlite_where=_IS_ADJUSTMENT, postgresql_where=_IS_ADJUSTMENT),
     Index(None, "call_id", sqlite_where=text("call_id <> record_id"), postgresql_where=text("call_id <> record_id")),
     Index(None, "response_id"),
 )

@@ -483,13 +483,13 @@ CREATE INDEX ix_deleted_teams_team_id ON deleted_teams (team_id);
 
 CREATE INDEX ix_invitations_user_id ON invitations (user_id);
 
-CREATE INDEX ix_ledger_adjustments ON ledger (started_at) WHERE kind = 'adjustment';
+CREATE INDEX ix_ledger_adjustments ON ledger (kind, started_at) WHERE kind = 'adjustment';
 
 CREATE INDEX ix_ledger_call_id ON ledger (call_id) WHERE call_id <> record_id;
 
 CREATE INDEX ix_ledger_end_user_started_at ON ledger (end_user, started_at) WHERE end_user <> '';
 
-CREATE INDEX ix_ledger_failures ON ledger (started_at) WHERE NOT is_success;
+CREATE INDEX ix_ledger_failures ON ledger (is_success, started_at) WHERE NOT is_success;
 
 CREATE INDEX ix_ledger_key_hash_started_at ON ledger (key_hash, started_at);
 

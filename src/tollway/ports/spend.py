@@ -35,6 +35,10 @@ the other dimensions leave out calls that have no such entity.
 Owner = Literal["user_id", "team_id", "organization_id", "project_id"]
 """Whose a key was when it called. Known in the dimension `key`; `""` in all others."""
 
+Sum = Literal["spend_nanos", "calls", "failures", "rate_limited", "input_tokens", "output_tokens"]
+"""Sums that can be asked for by themselves: adding up less is faster."""
+MONEY: tuple[Sum, ...] = ("spend_nanos", "calls")
+
 TotalColumn = Literal["day", "entity"] | Owner
 UsageColumn = TotalColumn | Literal["model_group", "model", "provider", "call_type"]
 
@@ -136,6 +140,10 @@ class SpendReader(Protocol):
         """Calls and imports of one entity, or of all, in a span of time. Reads an index: meant for less than a day."""
         ...
 
+    async def last_calls(self, key_hashes: Sequence[str]) -> dict[str, int]:
+        """When the last call of each key ended, in epoch microseconds; keys without calls are left out."""
+        ...
+
     async def rank_end_users(self, matching: RecordFilter, *, limit: int) -> tuple[list[tuple[str, int, int]], bool]:
         """Customers of the newest matching records with calls and nano-dollars, dearest first; False: not of all."""
         ...
@@ -149,10 +157,12 @@ class SpendReader(Protocol):
         by: Sequence[UsageColumn] = (),
         owners: Mapping[Owner, Sequence[str]] | None = None,
         models: str | None = None,
+        only: Sequence[Sum] | None = None,
     ) -> list[SpendSum]:
-        """Usage of some entities, dearest first; days None: ever. Without `by`, one sum over everything.
+        """Usage of some entities, dearest first unless by day; days None: ever. Without `by`, one sum over everything.
 
         `owners` (for keys): only while they belonged to these. `models`: only this model group or provider's model.
+        `only`: leaves the other sums at 0.
         """
         ...
 
@@ -164,9 +174,10 @@ class SpendReader(Protocol):
         by: Sequence[TotalColumn] = ("entity",),
         entities: Sequence[str] | None = None,
         owners: Mapping[Owner, Sequence[str]] | None = None,
+        only: Sequence[Sum] | None = None,
         limit: int | None = None,
     ) -> list[SpendSum]:
-        """Usage of all entities of a dimension, or of those given, all models together, dearest first."""
+        """Usage of all entities of a dimension, or of those given, all models together, dearest first unless by day."""
         ...
 
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:

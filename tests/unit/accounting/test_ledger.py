@@ -29,6 +29,7 @@ from tollway.db.url import sqlite_url
 from tollway.ports.spend import RecordFilter
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.stores.sql.ledger import SqlLedgerStore
+from tollway.stores.sql.spend import SqlSpendReader
 
 ROOT = Path(__file__).parents[3]
 SCOPE = Scope(kind="api_key", id=KEY)
@@ -43,6 +44,7 @@ class Setup:
         self.database = folder / "tollway.db"
         self.clock = FakeClock()
         self.store = store or SqlLedgerStore(engine)
+        self.spend = SqlSpendReader(engine)
         self.counters = MemoryCounterStore(self.clock)
         self.journal = FileJournal(self.folder, probe_interval_s=0)
         self.ledger = Ledger(self.journal, self.store, self.counters, self.clock, interval_s=0.005, batch_size=3)
@@ -54,7 +56,7 @@ class Setup:
         return written
 
     async def stored(self) -> set[str]:
-        return {record.record_id for record in await self.store.list_records(RecordFilter(), limit=10_000)}
+        return {record.record_id for record in await self.spend.list_records(RecordFilter(), limit=10_000)}
 
     def files(self) -> list[str]:
         return [path.name for path in self.folder.iterdir()]
@@ -242,7 +244,7 @@ async def test_an_adjustment_counts_at_once_and_in_the_ledger(setup: Setup) -> N
     record = await setup.ledger.record_adjustment(CHARGE, -100, key_hash=KEY, metadata=b'{"reason":"reset"}')
     assert await setup.counters.spent(SCOPE) == 0
     await setup.ledger.flush()
-    assert await setup.store.list_records(RecordFilter(kind="adjustment"), limit=5) == [record]
+    assert await setup.spend.list_records(RecordFilter(kind="adjustment"), limit=5) == [record]
     assert await setup.store.window_spend([CHARGE]) == [-100]
     await setup.ledger.close()
 
@@ -337,7 +339,7 @@ async def test_killed_at_any_moment_the_ledger_holds_every_acknowledged_call_exa
         setup = Setup(tmp_path, engine)
         assert await setup.stored(), "records reached the database while the writers ran, not only now"
         await setup.ledger.replay()
-        found = [record.record_id for record in await setup.store.list_records(RecordFilter(), limit=100_000)]
+        found = [record.record_id for record in await setup.spend.list_records(RecordFilter(), limit=100_000)]
         assert len(found) == len(set(found))
         assert acknowledged <= set(found) <= acknowledged | in_flight
         assert await setup.store.window_spend([CHARGE]) == [len(found) * 60_000]

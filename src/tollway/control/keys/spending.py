@@ -12,7 +12,7 @@ from tollway.control.kit.spending import resets_at, set_spend, spent_nanos
 from tollway.control.services import Services
 from tollway.core.principal import Scope
 from tollway.db.engine import reading
-from tollway.ports.spend import RecordFilter
+from tollway.ports.spend import MONEY
 from tollway.stores.sql.principals import key_scope
 from tollway.stores.sql.rows import Budget
 from tollway.stores.sql.virtual_key import VirtualKey
@@ -27,12 +27,13 @@ async def spend_by_key(context: Context, keys: Sequence[VirtualKey]) -> dict[str
     scopes = [key_scope(key, linked.get(key.budget_id or "")) for key in keys]
     in_window = await spent_nanos(services, scopes)
     totals = await _totals(services, keys)
+    ended = await services.spend.last_calls([key.key_hash for key in keys])
     return {
         key.key_hash: KeySpend(
             nanos=nanos,
             total_nanos=totals[key.key_hash],
             resets_at=resets_at(services, scope.budget_duration),
-            last_active=await _last_call(services, key),
+            last_active=datetime.fromtimestamp(ended[key.key_hash] / 1e6, UTC) if key.key_hash in ended else None,
             budget_table=render_budget(context, linked.get(key.budget_id or "")),
         )
         for key, scope, nanos in zip(keys, scopes, in_window, strict=True)
@@ -65,20 +66,9 @@ def ids_of(key: VirtualKey) -> dict[str, str]:
 async def _totals(services: Services, keys: Sequence[VirtualKey]) -> dict[str, int]:
     hashes = {key.key_hash: await _hashes(services, key) for key in keys}
     every = [name for names in hashes.values() for name in names]
-    sums = await services.spend.sum_usage(None, "key", every, by=("entity",))
+    sums = await services.spend.sum_usage(None, "key", every, by=("entity",), only=MONEY)
     by_hash = {one.group[0]: one.spend_nanos for one in sums}
     return {key_hash: sum(by_hash.get(name, 0) for name in names) for key_hash, names in hashes.items()}
-
-
-async def _last_call(services: Services, key: VirtualKey) -> datetime | None:
-    calls = RecordFilter(kind="call", key_hashes=(key.key_hash,))
-    return next(
-        (
-            datetime.fromtimestamp(record.ended_at / 1e6, UTC)
-            for record in await services.spend.list_records(calls, limit=1)
-        ),
-        None,
-    )
 
 
 async def _hashes(services: Services, key: VirtualKey) -> Sequence[str]:

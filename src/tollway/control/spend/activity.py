@@ -18,9 +18,9 @@ from tollway.control.kit.pagination import Page
 from tollway.control.spend.metrics import Breakdown, Metrics, add_up, new_breakdown
 from tollway.control.spend.repository import SpendRepository
 from tollway.control.spend.visibility import Slice
-from tollway.ports.spend import Days, Dimension, SpendSum, UsageColumn
+from tollway.ports.spend import MONEY, Days, Dimension, SpendSum, UsageColumn
 
-MAX_ENTITIES = 100
+MAX_ENTITIES = 50
 """Entities that are broken down; the dearest of the whole span."""
 
 _ENDPOINTS = {
@@ -57,7 +57,7 @@ class ActivityFilter(msgspec.Struct, frozen=True, kw_only=True):
     """A model group, or what the provider calls it."""
     key_hashes: tuple[str, ...] = ()
     """One key, with its earlier hashes."""
-    max_keys: int = 10
+    max_keys: int = 5
 
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +114,10 @@ async def _find(context: Context, part: Slice, wanted: ActivityFilter) -> _Found
     knows_keys = part.owner is not None or part.dimension in ("all", "key")
     ranked: list[SpendSum] = []
     if wanted.key_hashes or part.dimension == "key":
-        ranked = await spend.sum_totals(wanted.days, "key", entities=wanted.key_hashes or part.entities, owners=owner)
+        named = wanted.key_hashes or part.entities
+        ranked = await spend.sum_totals(wanted.days, "key", entities=named, owners=owner, only=MONEY)
     elif knows_keys:
-        ranked = await spend.sum_totals(wanted.days, "key", owners=owner)
+        ranked = await spend.sum_totals(wanted.days, "key", owners=owner, only=MONEY)
     shown = [one.group[0] for one in ranked[: wanted.max_keys]]
     parts = await _parts(context, part, wanted)
     entities, entity_keys = await _entities(context, part, wanted, parts, shown)
@@ -139,7 +140,7 @@ async def _parts(context: Context, part: Slice, wanted: ActivityFilter) -> tuple
     inner = _PARTS.get(part.dimension)
     if inner is None:
         return part.dimension, part.entities[:MAX_ENTITIES]
-    dearest = await context.services.spend.sum_totals(wanted.days, inner, limit=MAX_ENTITIES + 1)
+    dearest = await context.services.spend.sum_totals(wanted.days, inner, only=MONEY, limit=MAX_ENTITIES + 1)
     return inner, [one.group[0] for one in dearest if one.group[0]][:MAX_ENTITIES]
 
 

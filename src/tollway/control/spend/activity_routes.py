@@ -27,7 +27,7 @@ async def _wanted(
     *,
     model: str | None = None,
     api_key: str | None = None,
-    api_key_limit: Annotated[int, Query(ge=0, le=100)] = 10,
+    api_key_limit: Annotated[int, Query(ge=0, le=100)] = 5,
 ) -> ActivityFilter:
     return ActivityFilter(
         days=require_days(start_date, end_date),

@@ -9,7 +9,7 @@ from typing import Any
 
 from tollway.control.kit.context import Context
 from tollway.control.spend.visibility import Slice
-from tollway.ports.spend import Days, SpendSum
+from tollway.ports.spend import MONEY, Days, SpendSum
 
 _TOP_KEYS = 20
 
@@ -35,7 +35,7 @@ async def chart_exceptions(context: Context, days: Days, model_group: str) -> di
 async def chart_exceptions_by_deployment(context: Context, days: Days, model_group: str) -> list[dict[str, Any]]:
     """The same for each of its deployments."""
     spend = context.services.spend
-    deployments = [one.group[0] for one in await spend.sum_totals(days, "deployment")]
+    deployments = [one.group[0] for one in await spend.sum_totals(days, "deployment", only=MONEY)]
     sums = await spend.sum_usage(days, "deployment", deployments, by=("day", "entity", "model_group"))
     served = [one for one in sums if one.group[2] == model_group]
     addresses = _addresses(context)
@@ -48,7 +48,7 @@ async def chart_exceptions_by_deployment(context: Context, days: Days, model_gro
 async def list_cache_hits(context: Context, days: Days) -> list[dict[str, Any]]:
     """Requests of the busiest keys by model, and how many a cache answered."""
     spend = context.services.spend
-    ranked = await spend.sum_totals(days, "key", limit=_TOP_KEYS)
+    ranked = await spend.sum_totals(days, "key", only=MONEY, limit=_TOP_KEYS)
     hashes = [one.group[0] for one in ranked]
     keys = await context.services.keys.name_keys(hashes)
     sums = await spend.sum_usage(days, "key", hashes, by=("entity", "call_type", "model"))

@@ -20,7 +20,7 @@ from tollway.control.spend.visibility import Slice, Visibility
 from tollway.core.errors import InvalidRequest
 from tollway.core.money import dollars_from_nanos, nanos_from_dollars
 from tollway.core.record import Record
-from tollway.ports.spend import Days, Dimension, Owner, RecordFilter, RecordPage, RecordSort, SpendSum
+from tollway.ports.spend import MONEY, Days, Dimension, Owner, RecordFilter, RecordPage, RecordSort, SpendSum
 
 MAX_RECORDS = 10_000
 """Of a listing without pages."""
@@ -180,21 +180,23 @@ class SpendLogs:
         if api_key:
             part = await self._visibility.key(api_key)
         hashes = part.entities if part.dimension == "key" else None
-        ranked = await spend.sum_totals(days, "key", entities=hashes, owners=owners, limit=_MAX_GROUPS + 1)
+        ranked = await spend.sum_totals(days, "key", entities=hashes, owners=owners, only=MONEY, limit=_MAX_GROUPS + 1)
         shown = [one.group[0] for one in ranked[:_MAX_GROUPS]]
-        keys = await spend.sum_totals(days, "key", by=("day", "entity"), entities=shown, owners=owners)
+        keys = await spend.sum_totals(days, "key", by=("day", "entity"), entities=shown, owners=owners, only=MONEY)
         if part.dimension == "all":
-            best = await spend.sum_totals(days, "user", limit=_MAX_GROUPS + 1)
+            best = await spend.sum_totals(days, "user", only=MONEY, limit=_MAX_GROUPS + 1)
             ids = [one.group[0] for one in best[:_MAX_GROUPS]]
-            users = await spend.sum_totals(days, "user", by=("day", "entity"), entities=ids)
+            users = await spend.sum_totals(days, "user", by=("day", "entity"), entities=ids, only=MONEY)
         else:
             best = []
-            users = await spend.sum_totals(days, "key", by=("day", "user_id"), entities=hashes, owners=owners)
+            users = await spend.sum_totals(
+                days, "key", by=("day", "user_id"), entities=hashes, owners=owners, only=MONEY
+            )
         by_model = await spend.sum_usage(
-            days, part.dimension, part.entities, by=("day", "model"), owners=owners if hashes else None
+            days, part.dimension, part.entities, by=("day", "model"), owners=owners if hashes else None, only=MONEY
         )
         totals = await spend.sum_usage(
-            days, part.dimension, part.entities, by=("day",), owners=owners if hashes else None
+            days, part.dimension, part.entities, by=("day",), owners=owners if hashes else None, only=MONEY
         )
         is_cut = len(ranked) > _MAX_GROUPS or len(best) > _MAX_GROUPS
         return DailySums(totals, users, by_model, keys, is_cut)
@@ -260,8 +262,8 @@ class SpendLogs:
 
     async def _by_day(self, days: Days, part: Slice) -> list[SpendSum]:
         if part.dimension == "key":
-            return await self._spend.sum_usage(days, "key", part.entities, by=("day",))
-        return await self._spend.sum_totals(days, part.dimension, by=("day",), entities=part.entities)
+            return await self._spend.sum_usage(days, "key", part.entities, by=("day",), only=MONEY)
+        return await self._spend.sum_totals(days, part.dimension, by=("day",), entities=part.entities, only=MONEY)
 
 
 def _is_success(query: LogQuery) -> bool | None:

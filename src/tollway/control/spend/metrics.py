@@ -7,38 +7,44 @@ from typing import Any
 
 import msgspec
 
-from tollway.core.money import dollars_from_nanos
+from tollway.core.money import NANOS_PER_DOLLAR
 from tollway.ports.spend import SpendSum
 
-_NOT_MEASURED = {
-    "flat_cost": 0.0,
-    "compression_saved_tokens": 0,
-    "compression_savings_spend": 0.0,
-    "prompt_caching_savings_spend": 0.0,
-    "gateway_injected_caching_savings_spend": 0.0,
-    "autorouter_savings_spend": 0.0,
-}
-"""Fields of the contract for features that Tollway does not have."""
+
+class MetricsOut(msgspec.Struct):
+    """`metrics` of the wire. Those with a default belong to features that Tollway does not have."""
+
+    spend: float
+    prompt_tokens: int
+    completion_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+    total_tokens: int
+    successful_requests: int
+    failed_requests: int
+    api_requests: int
+    total_response_time_ms: int
+    timed_requests: int
+    flat_cost: float = 0.0
+    compression_saved_tokens: int = 0
+    compression_savings_spend: float = 0.0
+    prompt_caching_savings_spend: float = 0.0
+    gateway_injected_caching_savings_spend: float = 0.0
+    autorouter_savings_spend: float = 0.0
 
 
-class Metrics:
+class Metrics(msgspec.Struct):
     """A running sum."""
 
-    __slots__ = (
-        "cache_read",
-        "cache_write",
-        "calls",
-        "completion",
-        "failures",
-        "nanos",
-        "prompt",
-        "response_ms",
-        "timed",
-    )
-
-    def __init__(self) -> None:
-        self.nanos = self.calls = self.failures = self.prompt = self.completion = 0
-        self.cache_read = self.cache_write = self.response_ms = self.timed = 0
+    nanos: int = 0
+    calls: int = 0
+    failures: int = 0
+    prompt: int = 0
+    completion: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    response_ms: int = 0
+    timed: int = 0
 
     def add(self, one: SpendSum) -> None:
         """Adds a sum to it."""
@@ -53,26 +59,26 @@ class Metrics:
         self.response_ms += one.response_ms
         self.timed += one.timed_calls
 
-    def render(self) -> dict[str, Any]:
-        """`metrics` of the wire."""
-        return {
-            "spend": dollars_from_nanos(self.nanos),
-            "prompt_tokens": self.prompt,
-            "completion_tokens": self.completion,
-            "cache_read_input_tokens": self.cache_read,
-            "cache_creation_input_tokens": self.cache_write,
-            "total_tokens": self.prompt + self.completion,
-            "successful_requests": self.calls - self.failures,
-            "failed_requests": self.failures,
-            "api_requests": self.calls,
-            "total_response_time_ms": self.response_ms,
-            "timed_requests": self.timed,
-            **_NOT_MEASURED,
-        }
+    def render(self) -> MetricsOut:
+        """As the wire has it."""
+        return MetricsOut(
+            self.nanos / NANOS_PER_DOLLAR,
+            self.prompt,
+            self.completion,
+            self.cache_read,
+            self.cache_write,
+            self.prompt + self.completion,
+            self.calls - self.failures,
+            self.failures,
+            self.calls,
+            self.response_ms,
+            self.timed,
+        )
 
     def render_totals(self) -> dict[str, Any]:
         """The same as `metadata` names them: `total_spend`, `total_api_requests`, …"""
-        return {name if name.startswith("total_") else f"total_{name}": value for name, value in self.render().items()}
+        values = msgspec.structs.asdict(self.render())
+        return {name if name.startswith("total_") else f"total_{name}": value for name, value in values.items()}
 
 
 class Breakdown(msgspec.Struct):

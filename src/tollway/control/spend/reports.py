@@ -12,11 +12,12 @@ from tollway.control.kit.context import Context
 from tollway.control.spend.repository import SpendRepository
 from tollway.control.spend.visibility import EVERYTHING, Slice
 from tollway.core.money import dollars_from_nanos
-from tollway.ports.spend import Days, Dimension, Owner, SpendSum
+from tollway.ports.spend import MONEY, Days, Dimension, Owner, SpendSum, Sum
 
 Grouping = Literal["team", "customer", "api_key"]
 UNASSIGNED = "Unassigned"
 _GROUPED: Mapping[Grouping, Dimension] = {"team": "team", "customer": "end_user"}
+_REPORTED: tuple[Sum, ...] = ("spend_nanos", "calls", "input_tokens", "output_tokens")
 _TOP_TEAMS = 10
 _DAILY_TEAMS = 100
 
@@ -52,7 +53,7 @@ class SpendReports:
 
     async def rank_keys(self, days: Days, *, limit: int) -> list[dict[str, Any]]:
         """Keys, dearest first."""
-        sums = await self._spend.sum_totals(days, "key", limit=limit)
+        sums = await self._spend.sum_totals(days, "key", only=MONEY, limit=limit)
         keys = await self._keys.name_keys([one.group[0] for one in sums])
         return [
             {
@@ -77,7 +78,7 @@ class SpendReports:
 
     async def rank_end_users(self, days: Days, *, limit: int = 100) -> list[dict[str, Any]]:
         """Customers, dearest first."""
-        sums = await self._spend.sum_totals(days, "end_user", limit=limit)
+        sums = await self._spend.sum_totals(days, "end_user", only=MONEY, limit=limit)
         return [
             {
                 "end_user": one.group[0],
@@ -89,18 +90,18 @@ class SpendReports:
 
     async def by_tag(self, days: Days, tags: Sequence[str] | None = None) -> list[SpendSum]:
         """Tags, dearest first. A call counts for each of its tags."""
-        return await self._spend.sum_totals(days, "tag", entities=tags)
+        return await self._spend.sum_totals(days, "tag", entities=tags, only=MONEY)
 
     async def teams_by_day(self, days: Days) -> dict[str, Any]:
         """Spend of teams by day, and the dearest of them."""
-        ranked = await self._spend.sum_totals(days, "team")
+        ranked = await self._spend.sum_totals(days, "team", only=MONEY)
         shown = [one.group[0] for one in ranked[:_DAILY_TEAMS]]
         aliases = await self._repository.team_aliases(shown)
         totals: defaultdict[str, int] = defaultdict(int)
         for one in ranked[:_DAILY_TEAMS]:
             totals[aliases.get(one.group[0], UNASSIGNED)] += one.spend_nanos
         by_day: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-        for one in await self._spend.sum_totals(days, "team", by=("day", "entity"), entities=shown):
+        for one in await self._spend.sum_totals(days, "team", by=("day", "entity"), entities=shown, only=MONEY):
             day, team_id = one.group
             by_day[day][aliases.get(team_id, UNASSIGNED)] += one.spend_nanos
         top = sorted(totals, key=lambda name: -totals[name])[:_TOP_TEAMS]
@@ -120,9 +121,11 @@ class SpendReports:
     ) -> Report:
         """For each day, teams or customers with the models they used. Beyond `limit` of them, the dearest."""
         dimension = _GROUPED[grouping]
-        ranked = await self._spend.sum_totals(days, dimension, entities=None if only is None else [only], limit=limit)
+        ranked = await self._spend.sum_totals(
+            days, dimension, entities=None if only is None else [only], only=MONEY, limit=limit
+        )
         shown = [one.group[0] for one in ranked]
-        sums = await self._spend.sum_usage(days, dimension, shown, by=("day", "entity", "model"))
+        sums = await self._spend.sum_usage(days, dimension, shown, by=("day", "entity", "model"), only=_REPORTED)
         names = await self._repository.team_aliases(shown) if grouping == "team" else {}
         by_day: defaultdict[str, defaultdict[str, list[SpendSum]]] = defaultdict(lambda: defaultdict(list))
         for one in sums:
@@ -148,15 +151,15 @@ class SpendReports:
     ) -> Report:
         """Keys with the models they used: these, or those of an owner, or all. Beyond `limit`, the dearest."""
         owners = {name: (value,) for name, value in (owner or {}).items()}
-        ranked = await self._spend.sum_totals(days, "key", entities=hashes, owners=owners, limit=limit)
+        ranked = await self._spend.sum_totals(days, "key", entities=hashes, owners=owners, only=MONEY, limit=limit)
         shown = [one.group[0] for one in ranked]
-        sums = await self._spend.sum_usage(days, "key", shown, by=("entity", "model"), owners=owners)
+        sums = await self._spend.sum_usage(days, "key", shown, by=("entity", "model"), owners=owners, only=_REPORTED)
         rows = _with_models("api_key", shown, sums)
         return Report(rows, None if hashes or owner else await self._left_out(days, "key", ranked))
 
     async def report_of(self, days: Days, name: str, part: Slice) -> list[dict[str, Any]]:
         """Models that each entity of a slice used; `name` is what the wire calls an entity of its dimension."""
-        sums = await self._spend.sum_usage(days, part.dimension, part.entities, by=("entity", "model"))
+        sums = await self._spend.sum_usage(days, part.dimension, part.entities, by=("entity", "model"), only=_REPORTED)
         return _with_models(name, part.entities, sums)
 
     async def members_of(self, team_id: str, days: Days) -> list[dict[str, Any]]:
@@ -198,13 +201,16 @@ def _label(grouping: Grouping, entity: str, names: Mapping[str, str]) -> dict[st
     return {"customer": entity}
 
 
-def _render_model(one: SpendSum) -> dict[str, Any]:
-    return {
-        "model": one.group[2],
-        "spend": dollars_from_nanos(one.spend_nanos),
-        "total_tokens": one.usage.total_tokens,
-        "api_key": None,
-    }
+class _ModelSpend(msgspec.Struct):
+    model: str
+    spend: float
+    total_tokens: int
+    api_key: str | None = None
+    """Sums of teams and customers are not kept by key."""
+
+
+def _render_model(one: SpendSum) -> _ModelSpend:
+    return _ModelSpend(one.group[2], dollars_from_nanos(one.spend_nanos), one.usage.total_tokens)
 
 
 def _with_models(name: str, entities: Iterable[str], sums: Iterable[SpendSum]) -> list[dict[str, Any]]:

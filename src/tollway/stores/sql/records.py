@@ -16,9 +16,12 @@ from sqlalchemy import (
     FromClause,
     Row,
     Select,
+    TextClause,
     and_,
+    false,
     func,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -62,7 +65,7 @@ class RecordQueries(msgspec.Struct, frozen=True):
     """A page of records, and how many there are."""
 
     page: Select[Any]
-    count: Select[Any]
+    count: Select[int, int]
     """How many match, and among how many was looked; `LOOKED_THROUGH` of these means that there are more."""
 
 
@@ -100,8 +103,7 @@ def select_page(
         columns=_RESIDUAL_COLUMNS if is_searched else (),
     )
     matches = func.count().filter(*(_residual(rest, looked.c) or [true()]))
-    count: Select[Any] = select(matches, func.count()).select_from(looked)
-    return RecordQueries(page, count)
+    return RecordQueries(page, select(matches, func.count()).select_from(looked))
 
 
 def sum_end_users(matching: RecordFilter, *, limit: int) -> RecordQueries:
@@ -116,13 +118,24 @@ def sum_end_users(matching: RecordFilter, *, limit: int) -> RecordQueries:
     )
     name, nanos = found.c.end_user, func.sum(found.c.cost_nanos)
     sums = select(name, func.count(), nanos).where(name != "").group_by(name).order_by(nanos.desc(), name)
-    count: Select[Any] = select(func.count(), func.count()).select_from(found)
-    return RecordQueries(sums.limit(limit), count)
+    return RecordQueries(sums.limit(limit), select(func.count(), func.count()).select_from(found))
+
+
+def select_last_calls(key_hashes: Sequence[str]) -> Select[Any]:
+    """The end of each key's last call, one step in the index for each."""
+    parts = []
+    for key_hash in key_hashes:
+        calls = select(ledger.c.key_hash, ledger.c.ended_at).where(
+            ledger.c.key_hash == key_hash, ledger.c.kind == "call"
+        )
+        parts.append(select(calls.order_by(ledger.c.started_at.desc()).limit(1).subquery()))
+    found = union_all(*parts).subquery("found")
+    return select(found.c.key_hash, found.c.ended_at)
 
 
 def count_in_index(matching: RecordFilter) -> Select[Any]:
     """How many records of an anchor a span of time has, adjustments left out. Reads indices alone."""
-    span, adjusted = _span(matching), text("kind = 'adjustment'")
+    span, adjusted = _span(matching), ledger.c.kind == literal_column("'adjustment'")
     total: ColumnElement[int] = literal(0)
     for place in _places(matching, _anchor(matching)):
         everything = select(func.count()).select_from(ledger).where(*place, *span)
@@ -191,7 +204,7 @@ def _places(matching: RecordFilter, anchor: str | None) -> list[list[ColumnEleme
             assert matching.any_id is not None
             return [[_has_id(matching.any_id)]]
         case "is_success":
-            return [[text("NOT is_success")]]
+            return [[ledger.c.is_success == false(), text("NOT ledger.is_success")]]
         case "key_hashes":
             return [[ledger.c.key_hash == key_hash] for key_hash in matching.key_hashes or ()]
         case name:

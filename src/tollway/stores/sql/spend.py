@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ColumnElement, Row, Select, Table, cast, func
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tollway.core.record import Charge, Record
-from tollway.core.usage import Usage
+from tollway.core.usage import NO_USAGE, Usage
 from tollway.db.engine import reading
 from tollway.db.ledger import ROLLED_TOKENS, USAGE_SUMS, daily_totals, daily_usage
 from tollway.ports.spend import (
@@ -20,11 +20,22 @@ from tollway.ports.spend import (
     RecordPage,
     RecordSort,
     SpendSum,
+    Sum,
     TotalColumn,
     UsageColumn,
 )
 from tollway.stores.sql.ledger import read_window_spend
-from tollway.stores.sql.records import LOOKED_THROUGH, count_in_index, record_from_row, select_page, sum_end_users
+from tollway.stores.sql.records import (
+    LOOKED_THROUGH,
+    count_in_index,
+    record_from_row,
+    select_last_calls,
+    select_page,
+    sum_end_users,
+)
+
+_KEYS_PER_QUERY = 100
+"""SQLite bounds the parts of a compound query."""
 
 
 class SqlSpendReader:
@@ -63,6 +74,14 @@ class SqlSpendReader:
         ((count,),) = await self._rows(count_in_index(matching))
         return int(count)
 
+    async def last_calls(self, key_hashes: Sequence[str]) -> dict[str, int]:
+        """When the last call of each key ended, in epoch microseconds; keys without calls are left out."""
+        found: dict[str, int] = {}
+        for start in range(0, len(key_hashes), _KEYS_PER_QUERY):
+            query = select_last_calls(key_hashes[start : start + _KEYS_PER_QUERY])
+            found |= {row.key_hash: row.ended_at for row in await self._rows(query)}
+        return found
+
     async def rank_end_users(self, matching: RecordFilter, *, limit: int) -> tuple[list[tuple[str, int, int]], bool]:
         """Customers of the newest matching records with calls and nano-dollars, dearest first; False: not of all."""
         queries = sum_end_users(matching, limit=limit)
@@ -80,12 +99,13 @@ class SqlSpendReader:
         by: Sequence[UsageColumn] = (),
         owners: Mapping[Owner, Sequence[str]] | None = None,
         models: str | None = None,
+        only: Sequence[Sum] | None = None,
     ) -> list[SpendSum]:
         """Usage of some entities, dearest first; days None: ever. Without `by`, one sum over everything."""
         conditions = _conditions(daily_usage, dimension, days, entities, owners)
         if models is not None:
             conditions.append(or_(daily_usage.c.model_group == models, daily_usage.c.model == models))
-        return await self._sums(daily_usage, conditions, by)
+        return await self._sums(daily_usage, conditions, by, only)
 
     async def sum_totals(
         self,
@@ -95,26 +115,33 @@ class SqlSpendReader:
         by: Sequence[TotalColumn] = ("entity",),
         entities: Sequence[str] | None = None,
         owners: Mapping[Owner, Sequence[str]] | None = None,
+        only: Sequence[Sum] | None = None,
         limit: int | None = None,
     ) -> list[SpendSum]:
         """Usage of all entities of a dimension, or of those given, all models together, dearest first."""
         conditions = _conditions(daily_totals, dimension, days, entities, owners)
-        return await self._sums(daily_totals, conditions, by, limit=limit)
+        return await self._sums(daily_totals, conditions, by, only, limit=limit)
 
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
         """Entities that ever appeared in a call, in order of name."""
         return [entity for (entity,) in await self._rows(select_entities(dimension).limit(limit))]
 
     async def _sums(
-        self, table: Table, conditions: Sequence[ColumnElement[bool]], by: Sequence[str], *, limit: int | None = None
+        self,
+        table: Table,
+        conditions: Sequence[ColumnElement[bool]],
+        by: Sequence[str],
+        only: Sequence[Sum] | None,
+        *,
+        limit: int | None = None,
     ) -> list[SpendSum]:
-        groups = [table.c[name] for name in by]
+        groups, names = [table.c[name] for name in by], only or USAGE_SUMS
         # Postgres sums bigint to numeric; the cast keeps integers integers.
-        sums = [cast(func.coalesce(func.sum(table.c[name]), 0), BigInteger).label(name) for name in USAGE_SUMS]
+        sums = [cast(func.coalesce(func.sum(table.c[name]), 0), BigInteger).label(name) for name in names]
         query = select(*groups, *sums).where(*conditions).group_by(*groups)
-        if groups:
+        if groups and "day" not in by:  # days have an order of their own, and sorting costs
             query = query.order_by(func.sum(table.c.spend_nanos).desc(), *groups)
-        return [_spend_sum(row) for row in await self._rows(query.limit(limit))]
+        return [_spend_sum(row, names) for row in await self._rows(query.limit(limit))]
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         async with reading(self._engine) as connection:
@@ -147,8 +174,8 @@ def _conditions(
     return conditions + [table.c[name].in_(values) for name, values in (owners or {}).items()]
 
 
-def _spend_sum(row: Sequence[Any]) -> SpendSum:
-    split = len(row) - len(USAGE_SUMS)
-    sums = dict(zip(USAGE_SUMS, row[split:], strict=True))
-    usage = Usage(**{name: sums.pop(name) for name in ROLLED_TOKENS})
-    return SpendSum(group=tuple(row[:split]), usage=usage, **sums)
+def _spend_sum(row: Sequence[Any], names: Sequence[str]) -> SpendSum:
+    split = len(row) - len(names)
+    sums = dict(zip(names, row[split:], strict=True))
+    tokens = {name: sums.pop(name) for name in ROLLED_TOKENS if name in sums}
+    return SpendSum(group=tuple(row[:split]), usage=Usage(**tokens) if tokens else NO_USAGE, **sums)

@@ -34,7 +34,10 @@ DERIVED = (
 COUNTS_NONE = ("all", "team")
 """The rest leaves out calls that have no such entity."""
 
-RARE = {"ix_ledger_failures": "NOT is_success", "ix_ledger_adjustments": "kind = 'adjustment'"}
+RARE = (
+    ("ix_ledger_failures", "is_success", "NOT is_success"),
+    ("ix_ledger_adjustments", "kind", "kind = 'adjustment'"),
+)
 FILTERED = ("team_id", "organization_id", "end_user", "session_id")
 
 ledger = sa.table(
@@ -68,9 +71,9 @@ def upgrade() -> None:
             sqlite_where=given,
             postgresql_where=given,
         )
-    for name, condition in RARE.items():
+    for name, column, condition in RARE:
         rare = sa.text(condition)
-        op.create_index(name, "ledger", ["started_at"], unique=False, sqlite_where=rare, postgresql_where=rare)
+        op.create_index(name, "ledger", [column, "started_at"], unique=False, sqlite_where=rare, postgresql_where=rare)
     calls = sa.select(ledger).where(ledger.c.kind != "adjustment")
     _fill("key", calls, ledger.c.key_hash)
     _fill("deployment", calls.where(ledger.c.model_id != ""), ledger.c.model_id)
@@ -177,7 +180,7 @@ def downgrade() -> None:
     sums = [ledger.c.cost_nanos, sa.literal(1), _one_if(is_failure), *(ledger.c[name] for name in OLD_TOKENS)]
     grouped = sa.select(*key, *(sa.func.sum(value) for value in sums)).where(ledger.c.kind != "adjustment")
     op.execute(sa.insert(old).from_select([*OLD_KEY, *OLD_SUMS], grouped.group_by(*key)))
-    for name in RARE:
+    for name, _, _ in RARE:
         op.drop_index(name, table_name="ledger")
     for column in FILTERED:
         op.drop_index(op.f(f"ix_ledger_{column}_started_at"), table_name="ledger")
