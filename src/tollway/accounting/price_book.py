@@ -115,11 +115,14 @@ class PriceBook:
         None where the catalogue does not have it. Local servers are free whatever the model.
         """
         key = (provider, model)
-        if key not in self._facts:
-            if len(self._facts) >= _FACTS_KEPT:
-                self._facts.clear()
-            self._facts[key] = self._look_up(provider, model)
-        return self._facts[key]
+        try:
+            return self._facts[key]
+        except KeyError:
+            facts = self._look_up(provider, model)
+        if len(self._facts) >= _FACTS_KEPT:
+            self._facts.clear()
+        self._facts[key] = facts
+        return facts
 
     def provider_of(self, model: str) -> str | None:
         """The vendor that a bare model name belongs to (`gpt-4o`, `claude-sonnet-4-5`), None if it is not plain.

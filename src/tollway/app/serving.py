@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 class Served:
     """Holds what the snapshot in force was made of, and makes the next one.
 
-    Each half is read by one at a time. Compiling and swapping happen without a pause and with both halves as they are,
-    so a reload of the file and a change in the database lose nothing of each other; what is wrong changes nothing.
+    Each half is read by one at a time, and compiling and swapping takes a turn of its own with both halves as they are:
+    a reload of the file and a change in the database lose nothing of each other, and what is wrong changes nothing.
     Before the database has been read, its models are awaited by whoever asks for an unknown one.
     """
 
@@ -45,13 +45,14 @@ class Served:
         self._master_key = master_key
         self._sealer = sealer
         self._load = load
-        self._file_turn = asyncio.Lock()
+        self._file_turn, self._database_turn, self._turn = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None
+        self._queued: asyncio.Task[None] | None = None
         self._stores_models = configuration.server.stores_models
         self._gateway: Gateway | None = None
         self._stored: Stored | None = None if self._stores_models else Stored()
         self.configuration = configuration
-        self.snapshot, self.warnings = self._compiled(configuration, version=1)
+        self.snapshot, self.warnings = self._compiled(configuration, self._stored, 1)
 
     @property
     def environ(self) -> Environment:
@@ -67,49 +68,42 @@ class Served:
     async def complete(self) -> None:
         """Returns once the models of the database are served. Raises `StoreUnavailable` while it cannot be read."""
         if self._stored is None:
-            await self._finish_reading(self._reading or self._begin_reading())
+            # Whoever waits may leave; a query is not left half-way.
+            await asyncio.shield(self._reading or self._queued or self._queue())
 
     async def refresh(self) -> None:
         """Reads the database anew. Raises `StoreUnavailable`; then everything stays as it was."""
         if self._stores_models:
-            await self._finish_reading(self._begin_reading())
+            await asyncio.shield(self._queued or self._queue())
 
     async def close(self) -> None:
         """Returns once nothing is being read any more."""
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
+        for task in (self._reading, self._queued):
+            if task is not None:
+                await asyncio.wait([task])
 
     async def reconfigure(self, read: Callable[[], Awaitable[Configuration]]) -> Configuration:
         """Swaps in what a new configuration says about calls; the one before. Whatever is raised, nothing changed."""
         async with self._file_turn:
             configuration, before = await read(), self.configuration
-            self._swap(*self._compiled(configuration, version=self.snapshot.version + 1))
-            self.configuration = configuration
+            await self._serve(configuration=configuration)
             return before
 
-    def _begin_reading(self) -> asyncio.Task[None]:
-        self._reading = asyncio.create_task(self._read_database(after=self._reading))
-        return self._reading
+    def _queue(self) -> asyncio.Task[None]:
+        """A read that has not begun: it will see every change that was made before now."""
+        self._queued = asyncio.create_task(self._read_in_turn())
+        return self._queued
 
-    async def _finish_reading(self, reading: asyncio.Task[None]) -> None:
-        try:
-            await asyncio.shield(reading)  # whoever waits may leave; a query is not left half-way
-        finally:
-            if reading is self._reading and reading.done():
+    async def _read_in_turn(self) -> None:
+        async with self._database_turn:
+            self._reading, self._queued = self._queued, None
+            try:
+                stored = await self._load()
+                await self._prepare_to_open(stored)
+                warned = self.warnings
+                await self._serve(stored=stored)
+            finally:
                 self._reading = None
-
-    async def _read_database(self, after: asyncio.Task[None] | None) -> None:
-        if after is not None:
-            await asyncio.wait([after])
-        stored = await self._load()
-        await self._prepare_to_open(stored)
-        previous, warned = self._stored, self.warnings
-        self._stored = stored
-        try:
-            self._swap(*self._compiled(self.configuration, version=self.snapshot.version + 1))
-        except BaseException:
-            self._stored = previous
-            raise
         if self._gateway is not None:
             self._gateway.await_models = None
         if self.warnings and self.warnings != warned:
@@ -124,26 +118,33 @@ class Served:
         except Misconfigured as error:  # what is sealed is left out and named; the rest is served
             logger.error("%s", error.message)
 
-    def _swap(self, snapshot: Snapshot, warnings: str) -> None:
-        self.snapshot, self.warnings = snapshot, warnings
-        if self._gateway is not None:
-            self._gateway.router = Router(snapshot)
+    async def _serve(self, *, configuration: Configuration | None = None, stored: Stored | None = None) -> None:
+        """Compiles one changed half with the other as it is, and swaps the result in. Raises `ConfigurationError`."""
+        async with self._turn:
+            configuration, stored = configuration or self.configuration, stored or self._stored
+            version = self.snapshot.version + 1
+            # In a thread: many models take long enough to be felt by calls in flight.
+            snapshot, warnings = await asyncio.to_thread(self._compiled, configuration, stored, version)
+            self.configuration, self._stored = configuration, stored
+            self.snapshot, self.warnings = snapshot, warnings
+            if self._gateway is not None:
+                self._gateway.router = Router(snapshot)
 
-    def _compiled(self, configuration: Configuration, *, version: int) -> tuple[Snapshot, str]:
+    def _compiled(self, configuration: Configuration, stored: Stored | None, version: int) -> tuple[Snapshot, str]:
         """The snapshot, and everything worth warning about as one text."""
         notices: list[Problem] = []
         snapshot = compile_snapshot(
             configuration,
             prices=self._prices,
             discovered=self._discovered,
-            stored=self._additions(configuration),
+            stored=self._additions(configuration, stored),
             version=version,
             notices=notices,
         )
         return snapshot, combine([*configuration.notices, *notices])
 
-    def _additions(self, configuration: Configuration) -> Additions | None:
-        if self._stored is None:
+    def _additions(self, configuration: Configuration, stored: Stored | None) -> Additions | None:
+        if stored is None:
             return None
         environ = lendable(configuration.environ, configuration.server, self._master_key)
-        return read_additions(self._stored, configuration, environ=environ, sealer=self._sealer)
+        return read_additions(stored, configuration, environ=environ, sealer=self._sealer)

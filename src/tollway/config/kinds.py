@@ -68,7 +68,10 @@ def _secret(value: Any) -> Secret:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Misfit
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        raise Misfit from None
     if not math.isfinite(number):
         raise Misfit
     return number

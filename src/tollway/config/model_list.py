@@ -14,7 +14,7 @@ from tollway.config.keys import BODY_FIELDS, CONNECTION, ENTRY, INFO, PARAMS, Se
 from tollway.config.keys.key import section
 from tollway.config.located import REFERENCE, Located, locate, plain, resolve
 from tollway.config.problem import nearest_typo
-from tollway.config.secret import Secret, protect
+from tollway.config.secret import Secret, protect, with_leaves
 
 _HEADERS = frozenset({"headers", "extra_headers"})
 """Parameters whose every text may be a credential, whatever name it goes by."""
@@ -72,19 +72,11 @@ def protect_params(params: Mapping[str, Any]) -> dict[str, Any]:
 def _protect_param(name: str, value: Any) -> Any:
     key = PARAMS.find(name)
     is_secret = name in _HEADERS or (key is not None and key.kind.is_secret)
-    return _without_references(protect(value, "secret" if is_secret else name))
+    return with_leaves(protect(value, "secret" if is_secret else name), _unprotected_reference)
 
 
-def _without_references(value: Any) -> Any:
-    match value:
-        case dict():
-            return {name: _without_references(item) for name, item in value.items()}
-        case list():
-            return [_without_references(item) for item in value]
-        case Secret() if value.startswith(REFERENCE):
-            return str(value)
-        case _:
-            return value
+def _unprotected_reference(leaf: Any) -> Any:
+    return str(leaf) if isinstance(leaf, Secret) and leaf.startswith(REFERENCE) else leaf
 
 
 def read_params(node: Located, path: str, findings: Findings) -> dict[str, Any]:

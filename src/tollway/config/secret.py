@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from typing_extensions import override
@@ -62,12 +62,15 @@ def protect(value: Any, name: str = "") -> Any:
 
 def masked(value: Any) -> Any:
     """A copy fit for printing: every `Secret` replaced by its mask."""
+    return with_leaves(value, lambda leaf: mask(leaf) if isinstance(leaf, Secret) else leaf)
+
+
+def with_leaves(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A copy in which everything that is no mapping and no list has been replaced by what `change` makes of it."""
     match value:
-        case Secret():
-            return mask(value)
         case Mapping():
-            return {key: masked(item) for key, item in value.items()}
+            return {key: with_leaves(item, change) for key, item in value.items()}
         case list() | tuple():
-            return [masked(item) for item in value]
+            return [with_leaves(item, change) for item in value]
         case _:
-            return value
+            return change(value)

@@ -12,20 +12,20 @@ from tollway.config.findings import Findings
 from tollway.config.located import REFERENCE
 from tollway.config.model_list import connection_params, protect_params, read_credential
 from tollway.config.sealing import CannotOpen, sealed_texts
-from tollway.config.secret import Secret, masked
+from tollway.config.secret import Secret, masked, with_leaves
 from tollway.config.stored import open_credential, open_params, seal_credential
 from tollway.control.credentials.schemas import CredentialChange, CredentialItem, CredentialNew
-from tollway.control.kit.context import Context, Unit, changing
+from tollway.control.kit.context import Context, Unit
 from tollway.control.kit.stored import (
     CredentialRows,
     ModelRows,
     check_model,
-    check_storing,
     check_written,
     hidden,
     invalid,
     merged,
     public_name,
+    storing,
 )
 from tollway.core.errors import Conflict, InvalidRequest, NotFound
 from tollway.db.engine import reading
@@ -45,7 +45,7 @@ class CredentialService:
     async def create(self, body: CredentialNew) -> list[str]:
         """Adds a credential; what ought to be known about it."""
         await self._services.sealer.ready()
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             self._context.check_fields(self._context.actor.role, body.changes())
             rows = CredentialRows(unit.connection)
             if self._is_of_file(body.credential_name) or await rows.find(body.credential_name) is not None:
@@ -88,7 +88,7 @@ class CredentialService:
                 type="bad_request_error",
             )
         await self._services.sealer.ready()
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             self._context.check_fields(self._context.actor.role, body.changes())
             rows = CredentialRows(unit.connection)
             before = await self._found(rows, name)
@@ -110,7 +110,7 @@ class CredentialService:
 
     async def delete(self, name: str) -> None:
         """Removes a credential that no model uses."""
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             rows = CredentialRows(unit.connection)
             before = await self._found(rows, name)
             if users := await self._users(unit.connection, name):
@@ -143,10 +143,6 @@ class CredentialService:
         async with reading(self._services.engine) as connection:
             name, values = await self._connection_of(connection, model_id)
         return _item(f"{name}-credential-{model_id}", {}, protect_params(values))
-
-    def _changing(self) -> Any:
-        check_storing(self._services)
-        return changing(self._context)
 
     def _is_of_file(self, name: str) -> bool:
         return name in self._services.configuration().credentials
@@ -242,28 +238,14 @@ class CredentialService:
 
 def _secret(value: Any) -> Any:
     """A copy in which every text is a `Secret`, whatever it is called; but for references to the environment."""
-    match value:
-        case Mapping():
-            return {name: _secret(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_secret(item) for item in value]
-        case str() if not value.startswith(REFERENCE):
-            return Secret(value)
-        case _:
-            return value
+    return with_leaves(
+        value, lambda leaf: Secret(leaf) if isinstance(leaf, str) and not leaf.startswith(REFERENCE) else leaf
+    )
 
 
 def _plain(value: Any) -> Any:
     """A copy in which no text is a `Secret`."""
-    match value:
-        case Mapping():
-            return {name: _plain(item) for name, item in value.items()}
-        case list():
-            return [_plain(item) for item in value]
-        case Secret():
-            return str(value)
-        case _:
-            return value
+    return with_leaves(value, lambda leaf: str(leaf) if isinstance(leaf, Secret) else leaf)
 
 
 def _item(

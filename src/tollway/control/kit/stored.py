@@ -6,6 +6,7 @@ The rules are the file's: `config.model_list` reads what is sent, `config.compil
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,8 +18,9 @@ from tollway.config.located import REFERENCE
 from tollway.config.model_list import protect_params
 from tollway.config.problem import ConfigurationError, Problem
 from tollway.config.sealing import CannotOpen, is_sealed, sealed_texts
-from tollway.config.secret import MASK, Secret, masked
+from tollway.config.secret import MASK, Secret, masked, with_leaves
 from tollway.config.stored import OWN_VARIABLES, open_params, read_additions, read_stored_model
+from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.rows import Rows
 from tollway.control.services import Services
 from tollway.core.errors import Forbidden, InvalidRequest, TollwayError
@@ -59,14 +61,15 @@ def public_name(row: StoredModel) -> str:
     return str(row.info.get("team_public_model_name") or row.model_name) if row.team_id else row.model_name
 
 
-def check_storing(services: Services) -> None:
-    """Raises unless models of the API are kept."""
-    if not services.configuration().server.stores_models:
+def storing(context: Context) -> AbstractAsyncContextManager[Unit]:
+    """`changing`, for what the setting `store_model_in_db` allows. Raises where it does not."""
+    if not context.services.configuration().server.stores_models:
         raise TollwayError(
             "Models are not kept in the database here: STORE_MODEL_IN_DB (general_settings.store_model_in_db) is "
             "switched off. Set STORE_MODEL_IN_DB=True and restart, or remove the setting.",
             type="auth_error",
         )
+    return changing(context)
 
 
 def check_written(services: Services, written: Mapping[str, Any], *, field: str, lends_secrets: bool) -> list[str]:
@@ -173,13 +176,7 @@ def show_params(services: Services, row: StoredModel) -> dict[str, Any]:
 
 def hidden(value: Any) -> Any:
     """A copy of something stored, fit for an answer: every sealed text masked, without opening any."""
-    match value:
-        case Mapping():
-            return {name: hidden(item) for name, item in value.items()}
-        case list():
-            return [hidden(item) for item in value]
-        case _:
-            return MASK if is_sealed(value) else value
+    return with_leaves(value, lambda leaf: MASK if is_sealed(leaf) else leaf)
 
 
 def _texts(value: Any, path: str) -> Iterable[tuple[str, str]]:

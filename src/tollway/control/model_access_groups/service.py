@@ -11,7 +11,7 @@ from tollway.control.kit.budgets import BudgetRows, amend_budget, new_budget, re
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.rows import Rows
 from tollway.control.kit.spending import spent_nanos
-from tollway.control.kit.stored import ModelRows, check_storing, is_of_file, public_name
+from tollway.control.kit.stored import ModelRows, is_of_file, public_name, storing
 from tollway.control.model_access_groups.schemas import GroupBudget, GroupBudgetShown, GroupInfo
 from tollway.core.errors import Conflict, InvalidRequest, NotFound
 from tollway.core.money import dollars_from_nanos
@@ -48,7 +48,7 @@ class AccessGroupService:
 
     async def create(self, name: str, model_names: list[str] | None, model_ids: list[str] | None) -> int:
         """Puts models into a group that there was not; how many. Raises `Conflict` for one that there was."""
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             rows = await ModelRows(unit.connection).all()
             if name in self._groups(rows):
                 raise Conflict(
@@ -62,7 +62,7 @@ class AccessGroupService:
 
     async def update(self, name: str, model_names: list[str] | None, model_ids: list[str] | None) -> int:
         """Makes these the models of a group; how many there are now."""
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             rows = await ModelRows(unit.connection).all()
             self._require(name, rows)
             chosen = self._chosen(rows, model_names, model_ids)
@@ -71,7 +71,7 @@ class AccessGroupService:
 
     async def delete(self, name: str) -> int:
         """Takes every model out of a group, and its budget away; how many models there were."""
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             rows = await ModelRows(unit.connection).all()
             self._require(name, rows)
             fixed = self._of_file(name)
@@ -151,10 +151,6 @@ class AccessGroupService:
             if not await self._unlink_budget(unit, name):
                 raise NotFound(f"Access group '{name[:100]}' has no budget.", param="access_group")
         return await self.budget(name)
-
-    def _changing(self) -> Any:
-        check_storing(self._services)
-        return changing(self._context)
 
     async def _wanted_budget(
         self, budgets: BudgetRows, budget_id: str | None, limits: dict[str, Any], linked: Budget | None

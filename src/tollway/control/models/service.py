@@ -11,18 +11,18 @@ import msgspec
 from tollway.config.model_list import protect_params
 from tollway.config.sealing import CannotOpen, sealed_texts
 from tollway.config.stored import open_params, seal_params
-from tollway.control.kit.context import Context, Unit, changing
+from tollway.control.kit.context import Context, Unit
 from tollway.control.kit.rows import Rows
 from tollway.control.kit.stored import (
     ModelRows,
     check_model,
-    check_storing,
     check_written,
     holds_secret,
     is_of_file,
     merged,
     public_name,
     show_params,
+    storing,
 )
 from tollway.control.models.rendering import render_info, without_own_info
 from tollway.control.models.schemas import ModelChange, ModelNew
@@ -33,6 +33,7 @@ from tollway.ports.models import StoredModel
 from tollway.stores.sql.rows import Team
 
 _TABLE = "LiteLLM_ProxyModelTable"
+_ID_LENGTH = 255
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ class ModelService:
 
     async def create(self, body: ModelNew) -> Written:
         """Adds a model. Raises `InvalidRequest` for one that cannot be called."""
-        info = dict(body.model_info or {})
+        info = _checked_ids(body.model_info)
         team_id = info.pop("team_id", None)
         capacity = self._require_over(team_id)
         self._context.check_fields(capacity, body.changes())
@@ -67,7 +68,7 @@ class ModelService:
         )
         row = _given_to(team_id, row, str(info.get("team_public_model_name") or body.model_name))
         await self._services.sealer.ready()
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             rows = ModelRows(unit.connection)
             if is_of_file(self._services, model_id) or await rows.find(model_id) is not None:
                 raise Conflict(f"There is a model with the id '{model_id[:100]}' already.", param="model_info.id")
@@ -83,9 +84,9 @@ class ModelService:
 
     async def update(self, model_id: str, body: ModelChange, *, missing: ClientError, fixed: ClientError) -> Written:
         """Changes the fields that are sent. Raises `missing` where no such model is, `fixed` for one of the file."""
-        sent_info = dict(body.model_info or {})
+        sent_info = _checked_ids(body.model_info)
         await self._services.sealer.ready()
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             rows = ModelRows(unit.connection)
             before = await self._found(rows, model_id, missing=missing, fixed=fixed)
             team_id = sent_info.pop("team_id", before.team_id)
@@ -104,7 +105,7 @@ class ModelService:
 
     async def delete(self, model_id: str) -> None:
         """Removes a model."""
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             rows = ModelRows(unit.connection)
             before = await self._found(
                 rows,
@@ -122,7 +123,7 @@ class ModelService:
 
     async def set_blocked(self, model_id: str, *, is_blocked: bool) -> StoredModel:
         """Takes a model out of use, or back."""
-        async with self._changing() as unit:
+        async with storing(self._context) as unit:
             rows = ModelRows(unit.connection)
             before = await self._found(rows, model_id, missing=_not_in_database(model_id), fixed=read_only("model_id"))
             self._context.check_fields(self._require_over(before.team_id), {"model_id": model_id})
@@ -130,10 +131,6 @@ class ModelService:
             await rows.replace(after)
             self._note(unit, "blocked" if is_blocked else "unblocked", before, after)
         return after
-
-    def _changing(self) -> Any:
-        check_storing(self._services)
-        return changing(self._context)
 
     def _require_over(self, team_id: str | None) -> Role:
         """What the caller is to the models of a team. Raises `Forbidden` where they are not theirs to change."""
@@ -231,6 +228,19 @@ def not_found(param: str) -> NotFound:
 
 def _not_in_database(model_id: str) -> InvalidRequest:
     return InvalidRequest(f"Model with id={model_id[:100]} not found in db", param="None", type="auth_error")
+
+
+def _checked_ids(info: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy, in which ids are texts or nothing. Raises `InvalidRequest`."""
+    for name in ("id", "team_id", "team_public_model_name"):
+        value = (info or {}).get(name)
+        if value is not None and (not isinstance(value, str) or not value or len(value) > _ID_LENGTH):
+            raise InvalidRequest(
+                f"model_info.{name} must be a text of 1 to {_ID_LENGTH} characters.",
+                param=f"model_info.{name}",
+                type="bad_request_error",
+            )
+    return dict(info or {})
 
 
 def _given_to(team_id: str | None, row: StoredModel, public: str) -> StoredModel:

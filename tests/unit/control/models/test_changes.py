@@ -91,6 +91,10 @@ async def test_an_id_of_the_callers_is_taken_once(plane: Management) -> None:
         ({"model": "openai/gpt-4o", "api_bas": "http://x"}, "did you mean `api_base`?"),
         ({"model": "opnai/gpt-4o"}, "did you mean `openai/…`?"),
         ({"model": "openai/gpt-4o", "timeout": "soon"}, "litellm_params.timeout: expected a number of seconds above 0"),
+        (
+            {"model": "openai/gpt-4o", "timeout": 10**400},
+            "litellm_params.timeout: expected a number of seconds above 0",
+        ),
         ({"model": "openai/gpt-4o", "api_base": "not a url"}, "api_base"),
         ({"api_key": "sk-1"}, "`model` is missing"),
         ({"model": "openai/*"}, "matches many models"),
@@ -105,6 +109,14 @@ async def test_a_model_that_cannot_be_called_is_refused_with_the_remedy(
     error = error_of(await plane.post("/model/new", {"model_name": "m", "litellm_params": params}), 400)
     assert said in error["message"]
     assert await rows(plane) == []
+
+
+@pytest.mark.parametrize("name", ["id", "team_id", "team_public_model_name"])
+@pytest.mark.parametrize("value", [{}, ["x"], 5, "", "x" * 256])
+async def test_ids_are_texts(plane: Management, name: str, value: Any) -> None:
+    for path in ("/model/new", "/model/update"):
+        error = error_of(await plane.post(path, NEW | {"model_info": {"id": "mine", name: value}}), 400)
+        assert error["param"] == f"model_info.{name}"
 
 
 @pytest.mark.parametrize(
