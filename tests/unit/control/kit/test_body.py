@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Response
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.management import Management
 
 from tollway.control.kit.body import WARNING_HEADER, Body, warn
 
