@@ -84,6 +84,7 @@ def test_a_wrong_row_is_left_out_and_named_and_breaks_nothing(tmp_path: Path, se
     rows = (
         model("good", "good"),
         model("typo", "typo", params={"model": "openai/gpt-4o", "api_bas": "x"}),
+        model("huge", "huge", params={"model": "openai/gpt-4o", "timeout": 10**400}),
         model("vendor", "vendor", params={"model": "nobody/x"}),
         model("file-1", "twin"),
         model("lonely", "lonely", params={"model": "openai/gpt-4o", "litellm_credential_name": "no"}),
@@ -93,6 +94,7 @@ def test_a_wrong_row_is_left_out_and_named_and_breaks_nothing(tmp_path: Path, se
     for said in (
         "model typo (typo)",
         "did you mean `api_base`?",
+        "model huge",
         "model vendor",
         "is the id of the model of",
         "lonely",

@@ -91,10 +91,6 @@ async def test_an_id_of_the_callers_is_taken_once(plane: Management) -> None:
         ({"model": "openai/gpt-4o", "api_bas": "http://x"}, "did you mean `api_base`?"),
         ({"model": "opnai/gpt-4o"}, "did you mean `openai/…`?"),
         ({"model": "openai/gpt-4o", "timeout": "soon"}, "litellm_params.timeout: expected a number of seconds above 0"),
-        (
-            {"model": "openai/gpt-4o", "timeout": 10**400},
-            "litellm_params.timeout: expected a number of seconds above 0",
-        ),
         ({"model": "openai/gpt-4o", "api_base": "not a url"}, "api_base"),
         ({"api_key": "sk-1"}, "`model` is missing"),
         ({"model": "openai/*"}, "matches many models"),
