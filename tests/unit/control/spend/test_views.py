@@ -103,7 +103,7 @@ async def test_pages_are_pages_of_days_newest_first(management: Management) -> N
     for dollars in (1, 2, 3):
         await management.spend(key, dollars)
         management.clock.advance(86_400)
-    query = {"start_date": "2026-01-14", "end_date": "2026-01-20", "page_size": 2}
+    query: dict[str, Any] = {"start_date": "2026-01-14", "end_date": "2026-01-20", "page_size": 2}
     pages = [good(await management.get("/user/daily/activity", **query, page=page)) for page in (1, 2, 3)]
     assert [[day["date"] for day in page["results"]] for page in pages] == [
         ["2026-01-16", "2026-01-15"],
@@ -251,7 +251,7 @@ async def test_pages_deep_in_the_ledger_are_found_by_day(
     await SqlLedgerStore(management.services.engine).insert(written)
     newest = sorted((record.started_at for record in written), reverse=True)
     ids = {record.started_at: record.response_id for record in written}
-    query = {"start_date": "2026-01-08 10:00:00", "end_date": "2026-01-14 10:30:00", "page_size": 4}
+    query: dict[str, Any] = {"start_date": "2026-01-08 10:00:00", "end_date": "2026-01-14 10:30:00", "page_size": 4}
     for order, expected in (("desc", newest), ("asc", newest[::-1])):
         for page in range(1, 9):
             body = good(await management.get("/spend/logs/v2", **query, page=page, sort_order=order))
@@ -339,7 +339,7 @@ async def test_no_view_reads_a_whole_table(method: str, path: str, query: dict[s
     async with one_call.services.engine.connect() as connection:
         for statement, parameters in statements:
             plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            steps = [row[3] for row in plan]
+            steps = list(plan.scalars("detail"))
             scans = [step for step in steps if step.startswith("SCAN ") and step.split()[1] in WHOLE]
             assert not scans, (statement, steps)
 
