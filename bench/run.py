@@ -4,6 +4,7 @@
     python bench/run.py                                   Tollway beside nginx and the peers that are installed
     python bench/run.py --against main~3                  ... and beside another revision of Tollway, in the same run
     python bench/run.py --scenarios plain-c32 --rounds 5  fewer figures, steadier
+    python bench/run.py --ledger-rows 1000000             spend views on a smaller ledger; 0 leaves them out
 
 Needs two cores and gcc; nginx is the floor that ratios are taken against. Only ratios within one run count.
 """
@@ -92,6 +93,14 @@ def main() -> None:
     for target in targets:
         if target.name in {"tollway", "other"}:
             print_goals(target, results)
+    if options.ledger_rows:
+        measure_views(options)
+
+
+def measure_views(options: argparse.Namespace) -> None:
+    """In a process of its own, after the gateways are gone: it needs the memory, and they must not wait for it."""
+    views = [str(REPO / "bench" / "ledger_views.py"), "--rows", str(options.ledger_rows)]
+    subprocess.run([sys.executable, *views], check=True)
 
 
 def parse_options() -> argparse.Namespace:
@@ -99,6 +108,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--targets", default=DEFAULT_TARGETS, help="names of targets.toml, comma-separated")
     parser.add_argument("--scenarios", default=DEFAULT_SCENARIOS, help=f"of {', '.join(SCENARIOS)}")
     parser.add_argument("--against", metavar="REV", help="also measure this revision of Tollway")
+    parser.add_argument("--ledger-rows", type=int, default=10_000_000, help="of the spend views' ledger; 0: no views")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--duration", type=float, default=3.0, help="seconds of each round")
     parser.add_argument("--warmup", type=float, default=1.0)

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Select
+from sqlalchemy import ClauseElement
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.databases import DATABASES, empty_database, open_database
 from tests.support.records import KEY, NOON, make_record, records
@@ -417,10 +417,11 @@ async def test_listing_reads_indices_and_not_the_whole_ledger(
             assert "SCAN ledger" not in plan
 
 
-async def plan_of(engine: AsyncEngine, query: Select[Any]) -> str:
+async def plan_of(engine: AsyncEngine, query: ClauseElement) -> str:
     async with reading(engine) as connection:
         compiled = query.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
-        return " | ".join(str(row[3]) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}"))
+        steps = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
+        return " | ".join(str(step) for step in steps.scalars("detail"))
 
 
 async def test_counting_and_naming_read_indices(tmp_path: Path) -> None:

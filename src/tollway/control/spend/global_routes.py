@@ -73,7 +73,7 @@ async def report_spend(
     internal_user_id: str | None = None,
     team_id: str | None = None,
     customer_id: str | None = None,
-    limit: Limit = 100,
+    limit: Limit = 50,
 ) -> Response:
     """Spend by day and team or customer with the models used, or by key; of one key, user, team or customer if named.
 

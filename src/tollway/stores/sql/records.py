@@ -37,7 +37,7 @@ from tollway.core.usage import Usage
 from tollway.db.ledger import TOKEN_CLASSES, ledger
 from tollway.ports.spend import RecordFilter, RecordSort
 
-LOOKED_THROUGH = 20_000
+LOOKED_THROUGH = 10_000
 """How many records of an anchor are tested against the rest of a filter."""
 
 _Columns = ReadOnlyColumnCollection[str, Any]

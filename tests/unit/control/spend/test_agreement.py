@@ -24,7 +24,7 @@ def nanos(dollars: float) -> int:
     return round(dollars * 1e9)
 
 
-drawn = st.builds(
+drawn: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     kind=st.sampled_from(["call", "call", "import", "adjustment"]),
     is_success=st.booleans(),
