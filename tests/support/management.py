@@ -182,6 +182,22 @@ def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
     return error
 
 
+def is_envelope(response: httpx.Response) -> bool:
+    """E1, E2 or E3, and on `/management/v1` E5, of `errors-and-headers.md`."""
+    body = response.json()
+    match body:
+        case {"error": {"message": str(), "type": str(), "param": _, "code": str(code)}}:
+            return body.keys() == {"error"} and code == str(response.status_code)
+        case {"type": str(), "title": str(), "status": int(), "detail": str()}:
+            return response.headers["content-type"] == "application/problem+json"
+        case {"detail": str()}:
+            return len(body) == 1
+        case {"detail": [*problems]}:
+            return all(isinstance(one, dict) and {"type", "loc", "msg"} <= one.keys() for one in problems)
+        case _:
+            return False
+
+
 @asynccontextmanager
 async def open_management(
     folder: Path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +23,7 @@ from tollway.stores.sql.rows import Budget, Tag
 
 _TABLE = "LiteLLM_TagTable"
 _MAX_LISTED = 1_000
+_MICROS_PER_DAY = 86_400_000_000
 
 
 class Spent(NamedTuple):
@@ -98,7 +99,7 @@ class TagService:
         span = RecordFilter(
             kind="call",
             started_from=_micros(first) if first else None,
-            started_before=_micros(last + timedelta(days=1)) if last else None,
+            started_before=_micros(last) + _MICROS_PER_DAY if last else None,
         )
         records = await self._services.spend.list_records(span, limit=_MAX_LISTED)
         return sorted({tag for record in records for tag in record.tags})
@@ -141,4 +142,4 @@ class TagService:
 
 
 def _micros(day: date) -> int:
-    return (day - date(1970, 1, 1)).days * 86_400_000_000
+    return (day - date(1970, 1, 1)).days * _MICROS_PER_DAY

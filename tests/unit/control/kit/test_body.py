@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from fastapi import Response
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tollway.control.kit.body import WARNING_HEADER, Body, warn
 
@@ -10,6 +14,16 @@ from tollway.control.kit.body import WARNING_HEADER, Body, warn
 class Order(Body):
     size: int | None = None
     colour: str | None = "red"
+    description: str | None = None
+    names: list[str] = []
+    metadata: dict[str, Any] = {}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for _ in range(depth):
+        document = {"a": document}
+    return document
 
 
 def test_absent_null_and_value_are_three_things() -> None:
@@ -40,3 +54,39 @@ def test_no_name_of_a_field_breaks_out_of_the_header(fields: dict[str, None]) ->
     assert text.isprintable()
     assert text.isascii()
     assert len(text) < 2000
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"colour": "x" * 1_001}, "'colour' must not be longer than 1000 characters"),
+        ({"names": ["a", "x" * 1_001]}, "'names' must not be longer than 1000 characters"),
+        ({"description": "x" * 100_001}, "'description' must not be longer than 100000 characters"),
+        ({"metadata": {"a": ["x" * 999_999]}}, "'metadata' must not be larger than 1000000 characters"),
+        ({"unknown": {"a": ["x" * 1_000_000]}}, "'unknown' must not be larger than 1000000 characters"),
+        ({"metadata": nested(100)}, "documents must not be more than 100 levels deep"),
+        ({"metadata": {"a": 2**63}}, "integers must fit into 64 bits"),
+        ({"metadata": {"a": [-(10**30)]}}, "integers must fit into 64 bits"),
+        ({"metadata": {"a": float("inf")}}, "numbers must be finite"),
+        ({"metadata": {"a\0": 1}}, "text must not contain NUL"),
+        ({"a\0": 1}, "text must not contain NUL"),
+        ({"names": ["\ud800"]}, "half of a surrogate pair"),
+    ],
+)
+def test_what_no_database_takes_is_refused(fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Order.model_validate(fields)
+
+
+def test_what_is_just_not_too_much_is_taken() -> None:
+    fields = {
+        "colour": "x" * 1_000,
+        "description": "x" * 100_000,
+        "names": ["x" * 1_000] * 500,
+        "metadata": {"a": "x" * 900_000, "b": nested(97), "c": 2**63 - 1, "d": "ünï 🐍"},
+    }
+    assert Order.model_validate(fields).changes() == fields
+
+
+def test_a_fields_own_check_has_the_first_word_about_a_number() -> None:
+    assert Order.model_validate({"size": 10**30}).size == 10**30

@@ -89,3 +89,18 @@ async def test_an_outage_is_a_503_with_retry_after(management: Management) -> No
     response = await management.get("/key/list")
     assert error_of(response, 503)["type"] == "no_db_connection"
     assert response.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize("address", ["/key/info?key=a%00b", "/key/list?%00=1", "/key/a%00b/regenerate"])
+async def test_no_address_brings_a_nul_to_a_database(address: str, management: Management) -> None:
+    method = "POST" if "regenerate" in address else "GET"
+    response = await management.client.request(method, address, headers=bearer(MASTER_KEY), content=b"{}")
+    assert error_of(response, 400)["message"] == "The path and the query must not contain NUL."
+
+
+async def test_tags_and_access_groups_have_the_older_shape_of_errors_but_not_at_the_door(
+    management: Management,
+) -> None:
+    response = await management.get("/v1/access_group/none")
+    assert (response.status_code, response.json()) == (404, {"detail": "Access group 'none' not found."})
+    assert error_of(await management.get("/v1/access_group/none", by="sk-unknown-0123456789"), 401)

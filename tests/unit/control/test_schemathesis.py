@@ -1,0 +1,78 @@
+"""What a machine makes of our OpenAPI document: requests by its schemas, right and wrong, and never a 5xx.
+
+`test_bad_input` tries what somebody thought of; this tries what nobody did. Derandomised: a failure comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from tests.support.management import MASTER_KEY, Management, bearer, is_envelope, open_management
+
+from tollway.control.api import create_app
+from tollway.control.openapi import describe
+from tollway.control.services import Services
+
+REQUESTS = 500
+"""About so many in all, half of them meant to be right: some half a minute."""
+
+DOCUMENT = describe(create_app(cast("Services", None)))
+OPERATIONS = {
+    operation.label: operation
+    for operation in (found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations())
+}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Management]]:
+    """A management plane, and the event loop it lives in."""
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        folder = tmp_path_factory.mktemp("schemathesis")
+        yield runner, runner.run(stack.enter_async_context(open_management(folder)))
+        runner.run(stack.aclose())
+
+
+@pytest.mark.parametrize("mode", [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("label", sorted(OPERATIONS))
+def test_an_operation_answers_as_described(
+    label: str, mode: schemathesis.GenerationMode, gateway: tuple[asyncio.Runner, Management]
+) -> None:
+    operation = OPERATIONS[label]
+    runner, management = gateway
+
+    @settings(
+        max_examples=max(2, REQUESTS // (2 * len(OPERATIONS))),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: schemathesis.Case) -> None:
+        response = runner.run(send(management, case))
+        what = (case.as_curl_command(), response.status_code, response.text[:500])
+        assert response.status_code < 500, what
+        if response.status_code >= 400:
+            assert is_envelope(response), what
+        else:
+            assert str(response.status_code) in operation.definition.raw["responses"], what
+
+    check()
+
+
+async def send(management: Management, case: schemathesis.Case) -> httpx.Response:
+    management.clock.advance(1)  # ids are made of the time and of chance, and Hypothesis takes the chance away
+    sent: dict[str, Any] = case.as_transport_kwargs(base_url="http://gateway")
+    content = {"json": sent["json"]} if "json" in sent else {"content": sent.get("data") or b""}
+    return await management.client.request(
+        sent["method"], sent["url"], params=sent.get("params"), headers=bearer(MASTER_KEY), **content
+    )
