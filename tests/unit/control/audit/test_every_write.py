@@ -62,7 +62,8 @@ def of_key(path: str, **fields: Any) -> Prepare:
         key = await _key(management)
         if "{key}" in path:
             return path.replace("{key}", key), fields
-        return path, {**fields, **({"keys": [key]} if path == "/key/delete" else {"key": key})}
+        named = {"/key/delete": {"keys": [key]}, "/key/bulk_update": {"keys": [{"key": key, "max_budget": 1}]}}
+        return path, {**fields, **named.get(path, {"key": key})}
 
     return prepare
 
@@ -79,6 +80,8 @@ _IN = {"organization_id": "o", "user_id": "u"}
 
 WRITES: dict[tuple[str, str], Prepare] = {
     ("POST", "/key/generate"): after(_nothing, "/key/generate"),
+    ("POST", "/key/service-account/generate"): after(_team, "/key/service-account/generate", team_id="t"),
+    ("POST", "/key/bulk_update"): of_key("/key/bulk_update"),
     ("POST", "/key/update"): of_key("/key/update", max_budget=1),
     ("POST", "/key/delete"): of_key("/key/delete"),
     ("POST", "/key/block"): of_key("/key/block"),
