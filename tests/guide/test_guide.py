@@ -16,8 +16,18 @@ from tests.guide.guide import Command, read_guide
 from tests.support.aimock import running_aimock
 from tests.support.gateway import Gateway, running_gateway
 
-SECTIONS = {"Health Checks", "API Key Management", "Making LLM Requests"}
-COMMANDS = [command for command in read_guide() if {command.section, command.subsection} & SECTIONS]
+SECTIONS = {"Health Checks", "API Key Management", "Team Management", "Making LLM Requests"}
+PATHS = ("/team/",)
+"""Addresses that exist, in sections of which others do not yet."""
+
+
+def exists(command: Command) -> bool:
+    return bool({command.section, command.subsection} & SECTIONS) or (
+        command.is_curl and command.path.startswith(PATHS)
+    )
+
+
+COMMANDS = [command for command in read_guide() if exists(command)]
 MODELS = ("gpt-4o", "claude-3-5-sonnet")
 GREETING = "Hello! How can I help you today?"
 STORY = "Once upon a time"
@@ -38,6 +48,9 @@ def made_real(command: Command, gateway: Gateway) -> tuple[Command, str]:
     """The command for this gateway, and the virtual key that stands where the guide has a placeholder."""
     key = gateway.create_key()
     text = command.text
+    if "team-uuid" in text:
+        team_id = gateway.admin("POST", "/team/new", {"team_alias": "of the guide"})["team_id"]
+        text = text.replace("team-uuid-here", team_id).replace("team-uuid", team_id)
     for placeholder, value in (
         ("http://localhost:4000", gateway.url),
         ("http://localhost", gateway.url),
@@ -112,6 +125,29 @@ def is_unblocked(_command: Command, _key: str, answer: Any) -> None:
     assert answer["blocked"] is False
 
 
+def is_the_team(command: Command, _key: str, answer: Any) -> None:
+    assert {name: answer[name] for name in command.body} == command.body
+    assert [member["user_id"] for member in answer["members_with_roles"]] == ["default_user_id"]
+
+
+def describes_the_team(command: Command, _key: str, answer: Any) -> None:
+    assert f"team_id={answer['team_id']}" in command.path
+    assert answer["team_info"]["team_alias"] == "of the guide"
+    assert answer["team_info"]["spend"] == 0
+
+
+def has_the_new_member(command: Command, _key: str, answer: Any) -> None:
+    member, [membership] = command.body["member"], answer["updated_team_memberships"]
+    assert membership["user_id"] == member["user_id"]
+    assert membership["litellm_budget_table"]["max_budget"] == command.body["max_budget_in_team"]
+    assert member["user_id"] in [one["user_id"] for one in answer["members_with_roles"]]
+
+
+def has_the_new_team_budget(command: Command, _key: str, answer: Any) -> None:
+    assert answer["team_id"] == command.body["team_id"]
+    assert answer["data"]["max_budget"] == command.body["max_budget"]
+
+
 def is_a_chat_completion(_command: Command, _key: str, answer: Any) -> None:
     assert answer["object"] == "chat.completion"
     assert answer["model"] == "gpt-4o"
@@ -130,6 +166,10 @@ CHECKS: dict[str, tuple[int, Check]] = {
     "POST /key/delete": (200, names_the_deleted_key),
     "POST /key/block": (200, is_blocked),
     "POST /key/unblock": (200, is_unblocked),
+    "POST /team/new": (200, is_the_team),
+    "GET /team/info?team_id=team-uuid": (200, describes_the_team),
+    "POST /team/member_add": (200, has_the_new_member),
+    "POST /team/update": (200, has_the_new_team_budget),
     "POST /v1/chat/completions": (200, is_a_chat_completion),
 }
 """What each address of the guide answers: status, and what matters in the body."""
@@ -179,4 +219,4 @@ def test_no_command_of_these_sections_is_left_out() -> None:
     assert kinds == COMMANDS
     found = {section for command in COMMANDS for section in (command.section, command.subsection)}
     assert found >= SECTIONS
-    assert len(COMMANDS) == 17
+    assert len(COMMANDS) == 23

@@ -122,15 +122,16 @@ async def settle_budget(unit: Unit, linked: str | None, sent: Mapping[str, Any])
         created_at=new.created_at,
         created_by=new.created_by,
     )
-    return await _insert(unit, copied)
+    return await insert_budget(unit, copied)
 
 
 async def add_budget(unit: Unit, fields: Mapping[str, Any], *, budget_id: str | None = None) -> Budget:
     """Makes a budget with these fields. Raises `InvalidRequest`."""
-    return await _insert(unit, new_budget(unit.context, fields, budget_id=budget_id))
+    return await insert_budget(unit, new_budget(unit.context, fields, budget_id=budget_id))
 
 
-async def _insert(unit: Unit, budget: Budget) -> Budget:
+async def insert_budget(unit: Unit, budget: Budget) -> Budget:
+    """Adds a budget."""
     await BudgetRows(unit.connection).insert(budget)
     unit.audit("created", BUDGET_TABLE, budget.budget_id, after=budget)
     unit.tell("budget", budget.budget_id)

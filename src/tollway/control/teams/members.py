@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
+from tollway.control.kit.budget_links import insert_budget, replace_budget
 from tollway.control.kit.budgets import amend_budget, new_budget
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.keys import KeyDesk
@@ -113,18 +115,14 @@ class MemberService:
                 self._check_not_oneself(capacity, member)
             budgets = await teams.budgets.by_id([member.budget_id, team.member_budget_id])
             before = membership_of(member, team, budgets)
-            changed = msgspec.structs.replace(member, role=body.role or member.role)
-            budget = budgets.get(member.budget_id or "")
-            if budget is not None and limits:
-                budget = amend_budget(self._context, budget, limits)
-                await teams.budgets.replace(budget)
-            elif any(value is not None for value in limits.values()):
-                budget = await self._own_budget(teams, budgets.get(team.member_budget_id or ""), limits)
-                changed = msgspec.structs.replace(changed, budget_id=budget.budget_id)
+            limited = await self._with_limits(unit, teams, before, limits) if limits else member
+            changed = msgspec.structs.replace(limited, role=body.role or member.role)
             await teams.members.replace(changed)
-            after = Membership(member=changed, budget=budget or before.budget, is_default=budget is None)
+            budgets = await teams.budgets.by_id([changed.budget_id, team.member_budget_id])
+            after = membership_of(changed, team, budgets)
             _note(unit, team, before, after)
-        await self._carry(before, after)
+            if changed.budget_id != member.budget_id:
+                self._carry(unit, before, after)
         return changed
 
     async def remove(self, body: MemberName) -> None:
@@ -168,7 +166,7 @@ class MemberService:
             await teams.members.replace(after.member)
             await teams.budgets.delete_unlinked([member.budget_id])
             _note(unit, team, before, after)
-        await self._carry(before, after)
+            self._carry(unit, before, after)
         return after, before.budget.budget_id if before.budget else None
 
     async def _add_one(
@@ -184,7 +182,7 @@ class MemberService:
         user = await find_or_create(unit, teams, asked, may_choose_id=capacity in (Role.PROXY_ADMIN, Role.ORG_ADMIN))
         if await teams.members.find(team.team_id, user.user_id) is not None:
             raise _already_member(asked)
-        budget = await self._own_budget(teams, default, limits) if limits else None
+        budget = await self._own_budget(unit, default, limits) if limits else None
         member = TeamMember(
             team_id=team.team_id,
             user_id=user.user_id,
@@ -202,15 +200,26 @@ class MemberService:
         _note(unit, team, None, membership)
         return membership
 
-    async def _own_budget(self, teams: TeamRepository, default: Budget | None, limits: Mapping[str, Any]) -> Budget:
-        """A new budget of one member. It begins as the team's default: to set one limit must not lift the others."""
+    async def _with_limits(
+        self, unit: Unit, teams: TeamRepository, before: Membership, limits: Mapping[str, Any]
+    ) -> TeamMember:
+        """The member with these limits: in a budget of their own, which nothing else links to."""
+        held = before.budget
+        if held is not None and not before.is_default and await teams.budgets.links(held.budget_id) == 1:
+            await replace_budget(unit, held, amend_budget(self._context, held, limits))
+            return before.member
+        if all(value is None for value in limits.values()) and before.member.budget_id is None:
+            return before.member
+        budget = await self._own_budget(unit, held, limits)
+        return msgspec.structs.replace(before.member, budget_id=budget.budget_id)
+
+    async def _own_budget(self, unit: Unit, held: Budget | None, limits: Mapping[str, Any]) -> Budget:
+        """A new budget of one member. It begins as what they had: to set one limit must not lift the others."""
         blank = new_budget(self._context, {})
-        if default is not None:
+        if held is not None:
             history = {name: getattr(blank, name) for name in _IDENTITY}
-            blank = msgspec.structs.replace(default, **history)
-        budget = amend_budget(self._context, blank, limits)
-        await teams.budgets.insert(budget)
-        return budget
+            blank = msgspec.structs.replace(held, **history)
+        return await insert_budget(unit, amend_budget(self._context, blank, limits))
 
     async def _everybody(self, teams: TeamRepository, team: Team) -> list[Member]:
         """Users who are not in the team."""
@@ -242,9 +251,10 @@ class MemberService:
                 param="user_id",
             )
 
-    async def _carry(self, before: Membership, after: Membership) -> None:
-        member = after.member
-        await carry_spend(self._context, before.scope, after.scope, team_id=member.team_id, user_id=member.user_id)
+    def _carry(self, unit: Unit, before: Membership, after: Membership) -> None:
+        """After the commit, takes what the member has spent along into the window of another budget."""
+        ids = {"team_id": after.member.team_id, "user_id": after.member.user_id}
+        unit.afterwards.append(partial(carry_spend, self._context, before.scope, after.scope, **ids))
 
 
 _IDENTITY = ("budget_id", "created_at", "created_by", "updated_at", "updated_by")

@@ -6,21 +6,22 @@ Of other resources' tables only what belongs to a team is read, added or removed
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Table, delete, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tollway.control.kit.access_groups import set_groups
 from tollway.control.kit.budgets import BudgetRows
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.rows import Rows
 from tollway.control.kit.spending import current_spend
 from tollway.control.services import Services
-from tollway.core.errors import Conflict, InvalidRequest, NotFound
+from tollway.core.errors import Conflict, NotFound
 from tollway.db.access_groups import access_group_members, access_groups
 from tollway.db.keys import virtual_keys
 from tollway.db.models import models
@@ -101,7 +102,7 @@ class TeamRepository(Rows[Team]):
         row = {**self._values(team), "deleted_at": at, "deleted_by": by}
         await self.connection.execute(insert(deleted_teams).values(**row))
         await self.members.delete(team_members.c.team_id == team.team_id)
-        await self.set_access_groups(team.team_id, [])
+        await set_groups(self.connection, "team", team.team_id, [])
         await self.delete(teams.c.team_id == team.team_id)
 
     async def list_page(
@@ -224,24 +225,6 @@ class TeamRepository(Rows[Team]):
             grouped[row.member_id].append(from_row(AccessGroup, row))
         return grouped
 
-    async def set_access_groups(self, team_id: str, group_ids: Sequence[str]) -> None:
-        """Makes these the team's access groups. Raises `InvalidRequest` for one that does not exist."""
-        wanted = list(dict.fromkeys(group_ids))
-        known = await self._known_groups(wanted)
-        for group_id in wanted:
-            if group_id not in known:
-                raise InvalidRequest(
-                    f"Access group not found: {group_id[:255]}. Make it with POST /v1/access_group.",
-                    param="access_group_ids",
-                    type="bad_request_error",
-                )
-        member = access_group_members.c
-        is_team = and_(member.member_kind == "team", member.member_id == team_id)
-        await self.connection.execute(delete(access_group_members).where(is_team))
-        if wanted:
-            rows = [{"access_group_id": one, "member_kind": "team", "member_id": team_id} for one in wanted]
-            await self.connection.execute(insert(access_group_members), rows)
-
     async def remove_models(self, team_id: str) -> list[str]:
         """Removes the models that only this team could use; their ids."""
         found = list(
@@ -250,12 +233,6 @@ class TeamRepository(Rows[Team]):
         if found:
             await self.connection.execute(delete(models).where(models.c.team_id == team_id))
         return found
-
-    async def _known_groups(self, group_ids: Sequence[str]) -> set[str]:
-        if not group_ids:
-            return set()
-        query = select(access_groups.c.access_group_id).where(access_groups.c.access_group_id.in_(group_ids))
-        return set((await self.connection.execute(query)).scalars())
 
     async def _count(self, table: Table, team_ids: Iterable[str]) -> dict[str, int]:
         column = table.c.team_id

@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
-from tollway.control.kit.budgets import amend_budget, new_budget
+from tollway.control.kit.access_groups import set_groups
+from tollway.control.kit.budget_links import add_budget, carry_linked, replace_budget
+from tollway.control.kit.budgets import amend_budget
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.keys import KeyDesk, hash_of
 from tollway.control.kit.spending import carry_spend, set_spend
@@ -27,14 +29,13 @@ from tollway.control.teams.inheritance import check_within
 from tollway.control.teams.people import find_or_create
 from tollway.control.teams.repository import TeamRepository, already_exists
 from tollway.control.teams.schemas import Member, TeamCreate
-from tollway.control.teams.spending import Membership, membership_of
 from tollway.core.errors import Forbidden, InvalidRequest, TollwayError
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import Role
 from tollway.db.engine import reading
 from tollway.policy.access import covers
 from tollway.stores.sql.principals import team_scope
-from tollway.stores.sql.rows import Budget, Team, TeamMember
+from tollway.stores.sql.rows import Team, TeamMember
 from tollway.stores.sql.virtual_key import VirtualKey
 
 RESOURCE = "LiteLLM_TeamTable"
@@ -86,9 +87,9 @@ class TeamService:
             if await teams.find(team_id) is not None:
                 raise already_exists(team_id)
             await self._check_organization(teams, team, fields=_INHERITED)
-            team, _ = await self._with_member_budget(unit, teams, team, changes)
+            team = await self._with_member_budget(unit, teams, team, changes)
             await teams.create(team)
-            await teams.set_access_groups(team_id, body.access_group_ids or ())
+            await set_groups(unit.connection, "team", team_id, body.access_group_ids or ())
             await self._add_founders(unit, teams, team_id, _founders(body))
             unit.audit("created", RESOURCE, team_id, after=team)
             unit.tell("team", team_id)
@@ -107,18 +108,16 @@ class TeamService:
             team = amend(before, changes, now=context.now_s)
             is_moved = team.organization_id != before.organization_id
             await self._check_organization(teams, team, fields=_INHERITED if is_moved else changes)
-            team, old_budget = await self._with_member_budget(unit, teams, team, changes)
+            team = await self._with_member_budget(unit, teams, team, changes)
             await self._replace(unit, teams, before, team)
+            if team.member_budget_id != before.member_budget_id:
+                await self._carry_to_members(unit, teams, team)
             if "access_group_ids" in changes:
-                await teams.set_access_groups(team_id, changes["access_group_ids"] or ())
-            moves = await self._default_members(teams, before, team, old_budget)
+                await set_groups(unit.connection, "team", team_id, changes["access_group_ids"] or ())
         if changes.get("spend") is not None:
             await set_spend(context, team_scope(team), nanos_from_dollars(changes["spend"]), team_id=team_id)
         else:
             await carry_spend(context, team_scope(before), team_scope(team), team_id=team_id)
-        for earlier, later in moves:
-            user_id = later.member.user_id
-            await carry_spend(context, earlier.scope, later.scope, team_id=team_id, user_id=user_id)
 
     async def set_blocked(self, team_id: str, sent: Mapping[str, Any], *, is_blocked: bool) -> None:
         """Blocks or unblocks a team, and with it all its keys."""
@@ -250,37 +249,22 @@ class TeamService:
 
     async def _with_member_budget(
         self, unit: Unit, teams: TeamRepository, team: Team, changes: Mapping[str, Any]
-    ) -> tuple[Team, Budget | None]:
-        """The team with a budget for its members as these changes have it, and the budget as it was."""
+    ) -> Team:
+        """The team with a budget for its members as these changes have it."""
         sent = member_defaults(changes)
         before = await teams.budget(team.member_budget_id)
-        if not sent or (before is None and not any(value is not None for value in sent.values())):
-            return team, before
-        if before is None:
-            budget = new_budget(self._context, sent)
-            await teams.budgets.insert(budget)
-        else:
-            budget = amend_budget(self._context, before, sent)
-            await teams.budgets.replace(budget)
-        unit.tell("budget", budget.budget_id)
-        return msgspec.structs.replace(team, member_budget_id=budget.budget_id), before
+        if before is not None and sent:
+            await replace_budget(unit, before, amend_budget(self._context, before, sent))
+        if before is not None or all(value is None for value in sent.values()):
+            return team
+        budget = await add_budget(unit, sent)
+        return msgspec.structs.replace(team, member_budget_id=budget.budget_id)
 
-    async def _default_members(
-        self, teams: TeamRepository, before: Team, team: Team, old_budget: Budget | None
-    ) -> list[tuple[Membership, Membership]]:
-        """Memberships before and after, of those whose budget has another period now."""
+    async def _carry_to_members(self, unit: Unit, teams: TeamRepository, team: Team) -> None:
+        """What members have spent without a budget counts in the first window of the one they have now."""
         budget = await teams.budget(team.member_budget_id)
-        periods = [one.budget_duration if one else None for one in (old_budget, budget)]
-        if periods[0] == periods[1]:
-            return []
-        earlier = {old_budget.budget_id: old_budget} if old_budget else {}
-        later = {budget.budget_id: budget} if budget else {}
-        members = (await teams.members_of([team.team_id])).get(team.team_id, ())
-        return [
-            (membership_of(one, before, earlier), membership_of(one, team, later))
-            for one in members
-            if one.budget_id is None
-        ]
+        if budget is not None:
+            await carry_linked(unit, msgspec.structs.replace(budget, budget_duration=None), budget)
 
     async def _replace(
         self, unit: Unit, teams: TeamRepository, before: Team, team: Team, *, action: str = "updated"

@@ -83,7 +83,6 @@ async def test_further_budgets_say_when_they_reset(management: Management) -> No
         ({"team_member_budget_duration": "soon"}, "team_member_budget_duration"),
         ({"team_member_key_duration": "soon"}, "team_member_key_duration"),
         ({"organization_id": "none"}, "organization_id"),
-        ({"access_group_ids": ["none"]}, "access_group_ids"),
         ({"team_id": "litellm-dashboard"}, "team_id"),
         ({"members_with_roles": [{"role": "user"}]}, "member"),
     ],
@@ -100,6 +99,12 @@ async def test_a_value_that_cannot_be_is_refused_and_nothing_is_written(
 @pytest.mark.parametrize("body", [{"team_id": "x" * 300}, {"max_budget": "much"}, {"models": "gpt-4o"}, []])
 async def test_a_body_of_wrong_types_is_refused(body: Any, management: Management) -> None:
     assert (await management.post("/team/new", body)).status_code == 422
+
+
+async def test_an_unknown_access_group_is_not_found(management: Management) -> None:
+    error = error_of(await management.post("/team/new", {"access_group_ids": ["none"]}), 404)
+    assert error["param"] == "access_group_ids"
+    assert await count(management, teams) == 0
 
 
 async def test_an_id_is_given_once(management: Management) -> None:
