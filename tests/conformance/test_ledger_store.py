@@ -16,14 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.support.databases import DATABASES, empty_database, open_database
+from tests.support.databases import DATABASES, MissingDatabase, open_database
 from tests.support.records import KEY, NOON, make_record, records
 
 from tollway.core.errors import StoreUnavailable
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
 from tollway.db.engine import open_engine, reading
-from tollway.db.upgrade import upgrade
 from tollway.ports.ledger import Unstorable
 from tollway.ports.spend import Days, Dimension, RecordFilter, RecordSort, SpendSum
 from tollway.stores.sql.ledger import SqlLedgerStore
@@ -72,15 +71,38 @@ def test_sums_equal_the_records_however_often_and_in_whatever_batches_they_come(
                 new = {record.record_id for record in offered} - seen
                 assert await store.insert(offered) == len(new)
                 seen |= new
-            assert await everything(spend) == newest_first(written)
+            stored = [as_stored(database, record) for record in written]
+            assert await everything(spend) == newest_first(stored)
             assert await windows_in(spend, written) == windows_of(written)
             for dimension, entities_of in DIMENSIONS.items():
-                expected = days_of(written, entities_of)
+                expected = days_of(stored, entities_of)
                 assert await usage_in(spend, dimension, expected) == expected, dimension
                 assert await totals_in(spend, dimension) == expected, dimension
 
     with tempfile.TemporaryDirectory() as name:
         asyncio.run(check(Path(name)))
+
+
+def as_stored(database: str, record: Record) -> Record:
+    """Postgres has no NUL: it is made visible there."""
+    if database == "sqlite":
+        return record
+    return msgspec.structs.replace(
+        record,
+        key_hash=shown(record.key_hash),
+        user_id=shown(record.user_id),
+        end_user=shown(record.end_user),
+        error_message=shown(record.error_message),
+        tags=tuple(map(shown, record.tags)),
+        metadata=shown(record.metadata.decode()).encode(),
+        charges=tuple(
+            Charge(charge.scope_kind, shown(charge.scope_id), charge.window_start) for charge in record.charges
+        ),
+    )
+
+
+def shown(text: str) -> str:
+    return text.replace("\0", "␀")
 
 
 async def everything(spend: SqlSpendReader) -> list[Record]:
@@ -170,7 +192,7 @@ def test_every_field_of_a_record_comes_back_as_it_was(database: str, record: Rec
     async def check(folder: Path) -> None:
         async with open_database(database, folder) as engine:
             await SqlLedgerStore(engine).insert([record])
-            assert await everything(SqlSpendReader(engine)) == [record]
+            assert await everything(SqlSpendReader(engine)) == [as_stored(database, record)]
 
     with tempfile.TemporaryDirectory() as name:
         asyncio.run(check(Path(name)))
@@ -366,9 +388,8 @@ async def test_a_value_no_database_can_hold_is_refused_for_good_and_nothing_is_s
 
 @pytest.mark.parametrize("database", DATABASES)
 async def test_a_database_that_cannot_be_reached_is_an_outage_and_comes_back(database: str, tmp_path: Path) -> None:
-    folder = tmp_path / "not-there-yet"
-    url = empty_database(database, folder)
-    engine = open_engine(url)
+    missing = MissingDatabase(database, tmp_path)
+    engine = open_engine(missing.url)
     store = SqlLedgerStore(engine)
     record = make_record()
     reads = SqlSpendReader(engine).list_records(RecordFilter(), limit=1)
@@ -376,9 +397,8 @@ async def test_a_database_that_cannot_be_reached_is_an_outage_and_comes_back(dat
         with pytest.raises(StoreUnavailable) as raised:
             await attempt
         assert (b"retry-after", b"5") in raised.value.headers
-        assert str(tmp_path) not in raised.value.message
-    folder.mkdir()
-    await upgrade(url)
+        assert "/" not in raised.value.message
+    await missing.appear()
     assert await store.insert([record]) == 1
     await engine.dispose()
 
