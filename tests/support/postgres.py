@@ -45,9 +45,10 @@ _OPTIONS = {
     "autovacuum": "off",
 }
 _UNTIL_ORPHANED = """
+exec 3<&0
 "$@" & server=$!
-read -r _
-kill -INT $server; wait $server
+{ read -r _ <&3; kill -INT $server; } 2>/dev/null &
+wait $server
 """
 """Runs a server until the standard input is closed, as it is when the process at its other end is gone."""
 
@@ -106,8 +107,10 @@ class PostgresServer:
     def kill(self) -> None:
         """As a crash or the kernel would: every connection breaks, nothing is written."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._signal_all(signal.SIGKILL)
         self._process.wait(20)
+        self._process.stdin.close()
         self._process = None
 
     def pause(self) -> None:
@@ -127,13 +130,14 @@ class PostgresServer:
 
     def _signal_all(self, number: signal.Signals) -> None:
         assert self._process is not None
-        os.killpg(self._process.pid, number)
+        for process in (*_descendants(self._process.pid), self._process.pid):
+            os.kill(process, number)
 
     def _wait_until_it_answers(self) -> None:
         give_up_at = time.monotonic() + 30
         while not _answers(self.url):
             assert self._process is not None
-            if time.monotonic() > give_up_at or "FATAL:  could not" in self.log or self._process.poll() is not None:
+            if time.monotonic() > give_up_at or self._process.poll() is not None:
                 raise RuntimeError(f"the Postgres of the tests does not start:\n{self.log}")
             time.sleep(0.02)
 
@@ -160,6 +164,16 @@ class PostgresServer:
         if not self._is_root:
             return {}
         return {"user": ORDINARY_USER, "group": pwd.getpwnam(ORDINARY_USER).pw_gid, "extra_groups": []}
+
+
+def _descendants(process: int) -> list[int]:
+    """All that a process has started, and what these have; each server process is in a group of its own."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    family = {process}
+    for child, parent in sorted(tuple(map(int, line.split())) for line in listed.splitlines()):
+        if parent in family:
+            family.add(child)
+    return sorted(family - {process})
 
 
 def _programs() -> Path:

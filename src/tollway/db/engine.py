@@ -35,6 +35,8 @@ _SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAG
 _SQLITE_CONNECTIONS = 5
 _WRITES = "tollway_writes"
 _ANSWER_TIMEOUT = "tollway_answer_timeout_s"
+_CUT_AFTER_S = 0.5
+"""The server is the first to end what takes too long; then there is no need to cut the connection."""
 _WRITERS_TURN = 0x746F6C6C_77617901
 """The advisory lock of writers on Postgres."""
 
@@ -150,13 +152,13 @@ def is_postgres(engine: AsyncEngine) -> bool:
 @asynccontextmanager
 async def _connected(engine: AsyncEngine, within_s: float | None = None) -> AsyncIterator[AsyncConnection]:
     """A connection; on Postgres, for no longer than it may take."""
-    limit_s = within_s or engine.get_execution_options().get(_ANSWER_TIMEOUT)
-    if limit_s is None or not is_postgres(engine):
+    answer_timeout_s = engine.get_execution_options().get(_ANSWER_TIMEOUT)
+    if answer_timeout_s is None:
         async with engine.connect() as connection:
             yield connection
         return
     loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + limit_s
+    give_up_at = loop.time() + (within_s or answer_timeout_s + _CUT_AFTER_S)
     connection = engine.connect()
     async with asyncio.timeout_at(give_up_at):
         await connection.start()
