@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from tollway.core.errors import StoreUnavailable
 from tollway.core.principal import Entity, Principal
 from tollway.core.record import Charge, Record
 from tollway.db import upgrade
+from tollway.db.pool import PoolSettings
 from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from tollway.stores.sql.spend import SqlSpendReader
 
 
+_PROBE_S = 1.0
+_GOODBYE_S = 2.0
+
+
 class Opened(msgspec.Struct, frozen=True):
     """An open database and the stores on it."""
 
@@ -47,8 +53,9 @@ class Opened(msgspec.Struct, frozen=True):
 class Database:
     """One database: brought to this version's schema at start, opened once, when somebody needs it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pool: PoolSettings) -> None:
         self.url = url
+        self._pool = pool
         self._opening: asyncio.Task[Opened] | None = None
 
     async def opened(self) -> Opened:
@@ -69,7 +76,7 @@ class Database:
             opened = await self.opened()
             from tollway.db.engine import reading
 
-            async with reading(opened.engine) as connection:
+            async with reading(opened.engine, within_s=_PROBE_S) as connection:
                 await connection.exec_driver_sql("SELECT 1")
         except StoreUnavailable:
             return "disconnected"
@@ -83,7 +90,8 @@ class Database:
             opened = await self._opening
         except StoreUnavailable:
             return
-        await opened.engine.dispose()
+        with suppress(TimeoutError):  # a server that hangs does not say goodbye
+            await asyncio.wait_for(opened.engine.dispose(), _GOODBYE_S)
 
     async def _open(self) -> Opened:
         await upgrade.upgrade(self.url)
@@ -95,7 +103,7 @@ class Database:
         from tollway.stores.sql.models import SqlModelStore
         from tollway.stores.sql.spend import SqlSpendReader
 
-        engine = open_engine(self.url)
+        engine = open_engine(self.url, pool=self._pool)
         return Opened(
             engine=engine,
             keys=SqlKeyStore(engine),

@@ -65,7 +65,7 @@ def _open_postgres(address: PostgresUrl, pool: PoolSettings, options: dict[str, 
     from tollway.db.postgres import connect  # noqa: PLC0415  (the driver: nobody on SQLite pays for it)
 
     connect_args: dict[str, Any] = {"async_creator_fn": lambda: connect(address, pool)}
-    if not pool.prepares_statements:  # each transaction may meet another server connection, and the names on it
+    if pool.without_prepared_statements:  # each transaction may meet another server connection, and the names on it
         connect_args |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: f"t{uuid4().hex}"}
     engine = create_async_engine(
         "postgresql+asyncpg://",

@@ -5,6 +5,10 @@ from __future__ import annotations
 import msgspec
 
 
+LOOK_UP_S = 2.0
+"""For what a call waits for before it is served: 503 soon is a better answer than 200 late."""
+
+
 class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one process's connections to a Postgres server. SQLite needs none of them."""
 
@@ -18,5 +22,5 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     """For all that is done in one transaction; None: no limit."""
     max_idle_s: float = 60.0
     """A connection unused for longer is replaced: what lies between may have forgotten it."""
-    prepares_statements: bool = True
-    """Off for poolers that hand each transaction another connection."""
+    without_prepared_statements: bool = False
+    """For poolers that hand each transaction another connection."""

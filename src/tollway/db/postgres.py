@@ -19,7 +19,7 @@ async def connect(address: PostgresUrl, pool: PoolSettings) -> asyncpg.Connectio
         return await asyncpg.connect(
             address.dsn,
             timeout=pool.connect_timeout_s,
-            statement_cache_size=100 if pool.prepares_statements else 0,
+            statement_cache_size=0 if pool.without_prepared_statements else 100,
             server_settings=_server_settings(address, pool),
         )
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
@@ -30,7 +30,9 @@ def _server_settings(address: PostgresUrl, pool: PoolSettings) -> dict[str, str]
     settings: dict[str, str] = {}
     if address.schema is not None:
         settings["search_path"] = address.schema
-    if pool.answer_timeout_s is not None and pool.prepares_statements:  # poolers refuse what they do not know
+    if (
+        pool.answer_timeout_s is not None and not pool.without_prepared_statements
+    ):  # poolers refuse what they do not know
         milliseconds = str(int(pool.answer_timeout_s * 1000))
         settings |= {"statement_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds}
     return settings
@@ -38,7 +40,7 @@ def _server_settings(address: PostgresUrl, pool: PoolSettings) -> dict[str, str]
 
 async def read_revision(address: PostgresUrl) -> str | None:
     """The revision of the schema, None without tables of ours. Raises `StoreUnavailable`."""
-    connection = await connect(address, PoolSettings(answer_timeout_s=None, prepares_statements=False))
+    connection = await connect(address, PoolSettings(answer_timeout_s=None, without_prepared_statements=True))
     try:
         async with asyncio.timeout(_LOOK_TIMEOUT_S):
             if await connection.fetchval("SELECT to_regclass('alembic_version')::text") is None:

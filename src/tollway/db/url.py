@@ -41,6 +41,7 @@ _SETTINGS = {
 _SAFE_IN_CREDENTIALS = ":%!$&'()*+,;=~"
 """What needs no escape there, or is one. The rest is escaped for whoever pasted a password as it was."""
 
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SSL_WORDS = {"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable", "off": "disable"}
 
 
@@ -85,6 +86,8 @@ def postgres_url(url: str) -> PostgresUrl | None:
             case _:
                 ignored.append(name)
     credentials, at, place = location.rpartition("@")
+    if kept.get("sslmode", "prefer") not in _SSL_MODES:
+        raise Misconfigured(f"database URL: sslmode must be one of {', '.join(_SSL_MODES)}", param="database_url")
     dsn = f"postgresql://{quote(credentials, safe=_SAFE_IN_CREDENTIALS)}{at}{place}?{urlencode(kept)}"
     return PostgresUrl(dsn.removesuffix("?"), schema, settings, tuple(ignored))
 
