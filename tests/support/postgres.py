@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,6 +75,15 @@ class PostgresServer:
         """The address of its first database."""
         return f"postgresql://tollway@127.0.0.1:{self.port}/postgres"
 
+    @cached_property
+    def databases(self) -> Databases:
+        """Those on it."""
+        return Databases(self.url)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     @property
     def log(self) -> str:
         """All it has written."""
@@ -112,6 +121,7 @@ class PostgresServer:
         self._process.wait(20)
         self._process.stdin.close()
         self._process = None
+        (self._data / "postmaster.pid").unlink()  # it names a process that nobody may have buried yet
 
     def pause(self) -> None:
         """It hangs: connections stay open, and nothing answers."""
@@ -123,7 +133,7 @@ class PostgresServer:
 
     def remove(self) -> None:
         """Stops it and deletes all it has."""
-        if self._process is not None:
+        if self.is_running:
             self.resume()
             self.stop()
         shutil.rmtree(self._folder)
