@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, date, datetime
 from operator import add, attrgetter
 from pathlib import Path
+from random import Random
 from typing import Any, get_args
 
 import msgspec
@@ -208,6 +209,23 @@ async def test_concurrent_writers_of_the_same_records_count_each_once(engine: As
         inserted += sum(outcome for outcome in outcomes if isinstance(outcome, int))
     assert inserted == 20
     assert await store.window_spend([Charge("api_key", KEY, 0)]) == [20 * 60_000]
+
+
+async def test_workers_that_add_to_the_same_sums_in_any_order_never_deadlock(tmp_path: Path) -> None:
+    async with open_database("postgres", tmp_path) as engine:
+        keys = [f"{number:02}" * 32 for number in range(10)]
+
+        async def work(seed: int) -> None:
+            store = SqlLedgerStore(engine)
+            for turn in range(10):
+                shuffled = Random(100 * seed + turn).sample(keys, len(keys))
+                await store.insert(
+                    [make_record(charges=(Charge("api_key", key, 0),), key_hash=key) for key in shuffled]
+                )
+
+        await asyncio.gather(*(work(seed) for seed in range(4)))
+        spent = await SqlLedgerStore(engine).window_spend([Charge("api_key", key, 0) for key in keys])
+    assert spent == [4 * 10 * 60_000] * len(keys)
 
 
 async def test_an_unknown_window_has_spent_nothing(store: SqlLedgerStore) -> None:

@@ -19,18 +19,15 @@ RECOVERS_WITHIN_S = 5.0
 
 @pytest.fixture(scope="module")
 def idle_server() -> Iterator[PostgresServer]:
-    server = PostgresServer(synchronous_commit="on")  # what it has acknowledged it keeps, killed or not
-    yield server
-    server.remove()
+    with PostgresServer(synchronous_commit="on") as server:  # what it has acknowledged it keeps, killed or not
+        yield server
 
 
 @pytest.fixture
 def server(idle_server: PostgresServer) -> Iterator[PostgresServer]:
     """A server of our own that runs; the test may stop it."""
-    idle_server.start()
-    yield idle_server
-    if idle_server.is_running:
-        idle_server.stop()
+    with idle_server.running():
+        yield idle_server
 
 
 @pytest.fixture
@@ -187,12 +184,14 @@ async def test_a_burst_never_opens_more_connections_than_it_may(
 
 
 def test_it_is_ready_soon_with_a_schema_that_is_current(tmp_path: Path, url: str) -> None:
-    with running_gateway(tmp_path, PRICED, env=environment(url)):
-        pass
-    started = time.monotonic()
-    with running_gateway(tmp_path, PRICED, env=environment(url)):
-        took_s = time.monotonic() - started
-    assert took_s < 6  # 1.2 s on a machine that is not busy with other tests
+    def seconds_to_start(env: dict[str, str]) -> float:
+        started = time.monotonic()
+        with running_gateway(tmp_path, PRICED, env=env):
+            return time.monotonic() - started
+
+    seconds_to_start({})  # makes the file
+    # Both are measured on the same machine, however busy: 1.2 s are allowed where SQLite has 0.6.
+    assert seconds_to_start(environment(url)) < 2 * seconds_to_start({}) + 0.2
 
 
 @pytest.mark.parametrize(

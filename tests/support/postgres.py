@@ -16,12 +16,13 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -130,6 +131,23 @@ class PostgresServer:
     def resume(self) -> None:
         """Ends a `pause`."""
         self._signal_all(signal.SIGCONT)
+
+    @contextmanager
+    def running(self) -> Iterator[PostgresServer]:
+        """Runs for as long as the block, unless the block stops it."""
+        self.start()
+        try:
+            yield self
+        finally:
+            if self.is_running:
+                self.resume()
+                self.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
     def remove(self) -> None:
         """Stops it and deletes all it has."""

@@ -48,7 +48,6 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     server, settings = configuration.server, configuration.data_plane
     _make_private(server.data_dir)
     master_key, is_new = _master_key(configuration)
-    _check_salt_key(configuration)
     prices = PriceBook.load()
     counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
     database = Database(_database_url(configuration), configuration.pool)
@@ -159,14 +158,6 @@ def _master_key(configuration: Configuration) -> tuple[str, bool]:
         return server.master_key, False
     stored = load_or_create_key(server.data_dir / "master_key")
     return stored.value, stored.is_new
-
-
-def _check_salt_key(configuration: Configuration) -> None:
-    if configuration.server.salt_key is None and sqlite_path(_database_url(configuration)) is None:
-        raise Misconfigured(
-            "A gateway on a shared database needs the same salt key everywhere: set LITELLM_SALT_KEY "
-            "(or general_settings.salt_key)."
-        )
 
 
 def _salt_key(configuration: Configuration) -> str:

@@ -7,6 +7,8 @@ need it. So the gateway listens first, and whoever needs the database waits for 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
@@ -14,10 +16,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from typing_extensions import override
 
-from tollway.core.errors import StoreUnavailable
+from tollway.core.errors import Misconfigured, StoreUnavailable
 from tollway.core.principal import Entity, Principal
 from tollway.core.record import Charge, Record
 from tollway.db import upgrade
+from tollway.db.outages import unavailable
 from tollway.db.pool import PoolSettings
 from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
@@ -35,8 +38,12 @@ if TYPE_CHECKING:
     from tollway.stores.sql.spend import SqlSpendReader
 
 
-_PROBE_S = 1.0
+logger = logging.getLogger(__name__)
+
+_PROBE_S = 2.0
 _GOODBYE_S = 2.0
+_UPGRADE_AGAIN_S = 5.0
+"""A schema that cannot be upgraded is for the operator to mend; until then, not every call need try."""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -57,6 +64,7 @@ class Database:
         self.url = url
         self._pool = pool
         self._opening: asyncio.Task[Opened] | None = None
+        self._keep_failure_until = 0.0
 
     async def opened(self) -> Opened:
         """The open database. Raises `StoreUnavailable` while it cannot be opened; the next caller tries anew."""
@@ -66,7 +74,7 @@ class Database:
         try:
             return await asyncio.shield(opening)
         except StoreUnavailable:
-            if self._opening is opening:
+            if self._opening is opening and time.monotonic() >= self._keep_failure_until:
                 self._opening = None
             raise
 
@@ -94,7 +102,12 @@ class Database:
             await asyncio.wait_for(opened.engine.dispose(), _GOODBYE_S)
 
     async def _open(self) -> Opened:
-        await upgrade.upgrade(self.url)
+        try:
+            await upgrade.upgrade(self.url)
+        except Misconfigured as error:
+            logger.error("%s", error.message)
+            self._keep_failure_until = time.monotonic() + _UPGRADE_AGAIN_S
+            raise unavailable(error) from error
         await asyncio.to_thread(_import_stores)
         from tollway.db.engine import open_engine
         from tollway.stores.sql.entities import SqlEntityStore

@@ -27,17 +27,15 @@ IMPATIENT = PoolSettings(size=2, wait_s=0.5, connect_timeout_s=1, answer_timeout
 
 @pytest.fixture(scope="module")
 def idle_server() -> Iterator[PostgresServer]:
-    server = PostgresServer(max_connections="6", superuser_reserved_connections="0", reserved_connections="0")
-    yield server
-    server.remove()
+    with PostgresServer(max_connections="6", superuser_reserved_connections="0", reserved_connections="0") as server:
+        yield server
 
 
 @pytest.fixture
 def server(idle_server: PostgresServer) -> Iterator[PostgresServer]:
     """A server of our own, so that it can be stopped."""
-    idle_server.start()
-    yield idle_server
-    idle_server.stop()
+    with idle_server.running():
+        yield idle_server
 
 
 @pytest.fixture
