@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-
 LOOK_UP_S = 2.0
 """For what a call waits for before it is served: 503 soon is a better answer than 200 late."""
 
