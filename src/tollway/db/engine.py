@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -37,8 +37,10 @@ _WRITES = "tollway_writes"
 _ANSWER_TIMEOUT = "tollway_answer_timeout_s"
 _CUT_AFTER_S = 0.5
 """The server is the first to end what takes too long; then there is no need to cut the connection."""
+_TURN = "tollway_turn"
+"""Writers of this process wait here, and not each with a connection that readers could use."""
 _WRITERS_TURN = 0x746F6C6C_77617901
-"""The advisory lock of writers on Postgres."""
+"""The advisory lock of writers on Postgres: turns between processes."""
 
 
 def open_engine(url: str, *, pool: PoolSettings | None = None, busy_timeout_s: float = 5.0) -> AsyncEngine:
@@ -70,7 +72,7 @@ def _open_postgres(address: PostgresUrl, pool: PoolSettings, options: dict[str, 
     engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args=connect_args,
-        execution_options={_ANSWER_TIMEOUT: pool.answer_timeout_s},
+        execution_options={_ANSWER_TIMEOUT: pool.answer_timeout_s, _TURN: asyncio.Lock()},
         pool_size=pool.size,
         max_overflow=0,
         pool_timeout=pool.wait_s,
@@ -135,13 +137,26 @@ async def writing(engine: AsyncEngine, *, takes_turns: bool = True) -> AsyncIter
     Writers take turns, so that what one has read is still so when it writes. On Postgres those who only add can do
     without: they go on beside each other with `takes_turns` off. Raises `StoreUnavailable`, `InvalidRequest`.
     """
+    is_one_of_many = takes_turns and is_postgres(engine)
     with outages_reported():
-        async with _connected(engine) as connection:
+        async with _turn(engine) if is_one_of_many else nullcontext(), _connected(engine) as connection:
             await connection.execution_options(**{_WRITES: True})
             async with connection.begin():
-                if takes_turns and is_postgres(engine):
+                if is_one_of_many:
                     await connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_TURN)))
                 yield connection
+
+
+@asynccontextmanager
+async def _turn(engine: AsyncEngine) -> AsyncIterator[None]:
+    options = engine.get_execution_options()
+    turn: asyncio.Lock = options[_TURN]
+    async with asyncio.timeout(options[_ANSWER_TIMEOUT]):
+        await turn.acquire()
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 def is_postgres(engine: AsyncEngine) -> bool:

@@ -138,16 +138,13 @@ async def test_a_query_that_takes_too_long_is_stopped_on_the_server_too(shared: 
     assert await answer(shared, running) == 0
 
 
-async def test_a_burst_waits_for_the_pool_and_opens_no_further_connection(shared: AsyncEngine) -> None:
-    most = 0
-
-    async def one() -> None:
-        nonlocal most
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        most = max(most, int(str(await answer(shared, query))))
-
-    await asyncio.gather(*(one() for _ in range(20 * IMPATIENT.size)))
-    assert most == IMPATIENT.size
+async def test_a_burst_waits_for_the_pool_and_opens_no_further_connection(tmp_path: Path) -> None:
+    connections = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    async with migrated_database("postgres", tmp_path) as url:
+        engine = open_engine(url, pool=PoolSettings(size=2, wait_s=60, answer_timeout_s=60))
+        counted = await asyncio.gather(*(answer(engine, connections) for _ in range(20 * 2)))
+        await engine.dispose()
+    assert max(map(int, map(str, counted))) == 2
 
 
 async def test_whoever_waits_too_long_for_the_pool_is_told(shared: AsyncEngine) -> None:
@@ -209,6 +206,37 @@ async def test_a_schema_of_its_own_is_made_and_used(tmp_path: Path) -> None:
     assert await answer(engine, schemas) == "gateway"
     assert await current_revision(url) == head_revision()
     await engine.dispose()
+
+
+async def test_writers_who_wait_for_their_turn_leave_connections_to_readers(shared: AsyncEngine) -> None:
+    async def write() -> None:
+        async with writing(shared):
+            pass
+
+    async with writing(shared):
+        waiting = [asyncio.create_task(write()) for _ in range(3 * IMPATIENT.size)]
+        await asyncio.sleep(0.05)
+        assert await answer(shared) == 1
+    await asyncio.gather(*waiting)
+
+
+async def test_writers_of_other_processes_take_turns_too(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    async def write() -> None:
+        async with writing(other):
+            order.append("other")
+
+    async with migrated_database("postgres", tmp_path) as url:
+        one, other = open_engine(url, pool=IMPATIENT), open_engine(url, pool=IMPATIENT)
+        async with writing(one):
+            waiting = asyncio.create_task(write())
+            await asyncio.sleep(0.1)
+            order.append("one")
+        await waiting
+        await one.dispose()
+        await other.dispose()
+    assert order == ["one", "other"]
 
 
 async def test_writers_who_only_add_do_not_wait_for_others(shared: AsyncEngine) -> None:
