@@ -18,7 +18,8 @@ STATED = {
 EXCEPTIONS = {"certifi": "a list of certificates, unmodified; comes with tiktoken's `requests` and is never imported"}
 """Packages without a permissive licence, and why they are there."""
 DIRECT = {
-    "aiohttp", "aiosqlite", "alembic", "click", "cryptography", "fastapi", "httptools", "msgspec", "prometheus-client",
+    "aiohttp", "aiosqlite", "alembic", "asyncpg", "click", "cryptography", "fastapi", "httptools", "msgspec",
+    "prometheus-client",
     "pydantic", "pyyaml", "sqlalchemy", "tiktoken", "typing-extensions", "uvicorn", "uvloop",
 }  # fmt: skip
 """A new one needs a sentence in the change that adds it: why, how big, who maintains it, and that the hot path does

@@ -11,13 +11,12 @@ import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.clock import FakeClock
-from tests.support.databases import DATABASES, empty_database, open_database
+from tests.support.databases import DATABASES, MissingDatabase, open_database
 
 from tollway.control.keys.repository import KeyRepository
 from tollway.core.errors import StoreUnavailable
 from tollway.core.principal import Grant, Principal, Scope
 from tollway.db.engine import open_engine, writing
-from tollway.db.upgrade import upgrade
 from tollway.ports.keys import KeyStore
 from tollway.stores.sql.keys import SqlKeyStore
 from tollway.stores.sql.virtual_key import VirtualKey
@@ -163,13 +162,11 @@ async def test_a_deleted_key_is_nobody(engine: AsyncEngine, store: KeyStore) -> 
 
 @pytest.mark.parametrize("database", DATABASES)
 async def test_an_outage_is_not_taken_for_a_wrong_key(database: str, tmp_path: Path) -> None:
-    folder = tmp_path / "not-there-yet"
-    url = empty_database(database, folder)
-    engine = open_engine(url)
+    missing = MissingDatabase(database, tmp_path)
+    engine = open_engine(missing.url)
     store: KeyStore = SqlKeyStore(engine)
     with pytest.raises(StoreUnavailable):
         await store.find(HASH)
-    folder.mkdir()
-    await upgrade(url)
+    await missing.appear()
     assert await store.find(HASH) is None
     await engine.dispose()

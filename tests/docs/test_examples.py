@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.docs.pages import CLONE, GUIDES, Example, read_examples
+from tests.support.databases import empty_database
 from tests.support.gateway import Gateway, running_gateway
 
 from tollway.accounting.price_book import PriceBook
@@ -21,6 +22,7 @@ from tollway.config.problem import Problem
 
 ADDRESS = "http://localhost:4000"
 KEY = "sk-your-key"
+POSTGRES = "postgresql://tollway:secret@localhost:5432/tollway"
 LANGUAGES = {"bash", "python", "yaml", "text"}
 
 _PROGRAM = Path(sys.executable).with_name("tollway")
@@ -73,6 +75,8 @@ class Reader:
 
     def _made_real(self, example: Example) -> str:
         text = example.text.replace(ADDRESS, self.gateway.url)
+        if POSTGRES in text:
+            text = text.replace(POSTGRES, empty_database("postgres", self.folder))
         return text.replace(KEY, self.gateway.create_key()) if KEY in text else text
 
     def _execute(self, command: list[str], example: Example) -> subprocess.CompletedProcess[str]:

@@ -53,7 +53,7 @@ def test_it_starts_with_nothing_and_says_how_to_go_on(tmp_path: Path) -> None:
     [
         (["--workers", "2"], "cannot share their budgets"),
         (["--config", "missing.yaml"], "missing.yaml"),
-        (["--database-url", "postgresql://user:secret@db/x"], "SQLite"),
+        (["--database-url", "mysql://user:secret@db/x"], "write sqlite:///path/to/file.db or postgresql://"),
     ],
 )
 def test_what_cannot_work_is_refused_with_a_reason(tmp_path: Path, args: list[str], words: str) -> None:

@@ -100,8 +100,14 @@ class Gateway:
         return self.post("/v1/chat/completions", body, key=key or self.master_key)
 
     def is_ready(self) -> bool:
+        return self._is_good("/health/readiness")
+
+    def is_alive(self) -> bool:
+        return self._is_good("/health/liveliness")
+
+    def _is_good(self, path: str) -> bool:
         try:
-            return self.get("/health/readiness").status == 200
+            return self.get(path).status == 200
         except (OSError, http.client.HTTPException):
             return False
 
@@ -113,8 +119,9 @@ def launch_gateway(
     args: Sequence[str] = (),
     env: Mapping[str, str] = {},
     data_dir: Path | None = None,
+    waits_for_ready: bool = True,
 ) -> Gateway:
-    """Starts `tollway serve` and waits until it is ready. The same `data_dir` again is a restart.
+    """Starts `tollway serve` and waits until it is ready, or only until it answers. The same `data_dir`: a restart.
 
     The process gets a clean environment and `env`; without a `LITELLM_MASTER_KEY` there it is given `MASTER_KEY`.
     """
@@ -136,7 +143,8 @@ def launch_gateway(
     process = BackgroundProcess(command, log=folder / "gateway.log", env=environment, cwd=folder)
     gateway = Gateway(port, data_dir, process, environment["LITELLM_MASTER_KEY"])
     try:
-        process.wait_until(gateway.is_ready, what="starting the gateway")
+        is_up = gateway.is_ready if waits_for_ready else gateway.is_alive
+        process.wait_until(is_up, what="starting the gateway")
     except BaseException:
         process.kill()
         raise

@@ -1,4 +1,4 @@
-"""The management plane on real parts: SQLite, journal, ledger, counters, authenticator. No server."""
+"""The management plane on real parts: database, journal, ledger, counters, authenticator. No server."""
 
 from __future__ import annotations
 
@@ -201,6 +201,7 @@ def is_envelope(response: httpx.Response) -> bool:
 @asynccontextmanager
 async def open_management(
     folder: Path,
+    database: str = "sqlite",
     *,
     key_policy: KeyPolicy | None = None,
     team_policy: TeamPolicy | None = None,
@@ -210,13 +211,13 @@ async def open_management(
     inference_routes: Any = (),
     stores_audit_log: bool = True,
 ) -> AsyncIterator[Management]:
-    """A management plane with a new database in `folder`.
+    """A management plane with a new database of this kind; `folder` keeps the rest.
 
     With `config` it serves what that configuration and the database come to; without, `snapshot` alone.
     """
     clock = FakeClock()
     fixed = None if config is not None else snapshot or make_snapshot(make_group("gpt-4o"))
-    async with open_database("sqlite", folder) as engine:
+    async with open_database(database, folder) as engine:
         sealer = Sealer(lambda: SALT_KEY)
         served = Served(
             _configuration(folder, config or {}, environ),

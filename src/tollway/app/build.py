@@ -30,7 +30,7 @@ from tollway.core.snapshot import Settings, TransportName
 from tollway.dataplane.edge import Edge
 from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
-from tollway.db.url import sqlite_path, sqlite_url
+from tollway.db.url import sqlite_url
 from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
 from tollway.observability.metrics import Metrics
@@ -48,10 +48,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     server, settings = configuration.server, configuration.data_plane
     _make_private(server.data_dir)
     master_key, is_new = _master_key(configuration)
-    _check_salt_key(configuration)
     prices = PriceBook.load()
     counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
-    database = Database(_database_url(configuration))
+    database = Database(_database_url(configuration), configuration.pool)
     sealer = Sealer(lambda: _salt_key(configuration))
     served = Served(
         configuration,
@@ -157,21 +156,8 @@ def _master_key(configuration: Configuration) -> tuple[str, bool]:
     server = configuration.server
     if server.master_key is not None:
         return server.master_key, False
-    if sqlite_path(_database_url(configuration)) is None:
-        raise Misconfigured(
-            "A gateway on a shared database needs the same master key everywhere: set LITELLM_MASTER_KEY "
-            "(or general_settings.master_key)."
-        )
     stored = load_or_create_key(server.data_dir / "master_key")
     return stored.value, stored.is_new
-
-
-def _check_salt_key(configuration: Configuration) -> None:
-    if configuration.server.salt_key is None and sqlite_path(_database_url(configuration)) is None:
-        raise Misconfigured(
-            "A gateway on a shared database needs the same salt key everywhere: set LITELLM_SALT_KEY "
-            "(or general_settings.salt_key)."
-        )
 
 
 def _salt_key(configuration: Configuration) -> str:

@@ -7,16 +7,21 @@ need it. So the gateway listens first, and whoever needs the database waits for 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from typing_extensions import override
 
-from tollway.core.errors import StoreUnavailable
+from tollway.core.errors import Misconfigured, StoreUnavailable
 from tollway.core.principal import Entity, Principal
 from tollway.core.record import Charge, Record
 from tollway.db import upgrade
+from tollway.db.outages import unavailable
+from tollway.db.pool import PoolSettings
 from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore
@@ -33,6 +38,14 @@ if TYPE_CHECKING:
     from tollway.stores.sql.spend import SqlSpendReader
 
 
+logger = logging.getLogger(__name__)
+
+_PROBE_S = 2.0
+_GOODBYE_S = 2.0
+_UPGRADE_AGAIN_S = 5.0
+"""A schema that cannot be upgraded is for the operator to mend; until then, not every call need try."""
+
+
 class Opened(msgspec.Struct, frozen=True):
     """An open database and the stores on it."""
 
@@ -47,9 +60,11 @@ class Opened(msgspec.Struct, frozen=True):
 class Database:
     """One database: brought to this version's schema at start, opened once, when somebody needs it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pool: PoolSettings) -> None:
         self.url = url
+        self._pool = pool
         self._opening: asyncio.Task[Opened] | None = None
+        self._keep_failure_until = 0.0
 
     async def opened(self) -> Opened:
         """The open database. Raises `StoreUnavailable` while it cannot be opened; the next caller tries anew."""
@@ -59,7 +74,7 @@ class Database:
         try:
             return await asyncio.shield(opening)
         except StoreUnavailable:
-            if self._opening is opening:
+            if self._opening is opening and time.monotonic() >= self._keep_failure_until:
                 self._opening = None
             raise
 
@@ -69,7 +84,7 @@ class Database:
             opened = await self.opened()
             from tollway.db.engine import reading
 
-            async with reading(opened.engine) as connection:
+            async with reading(opened.engine, within_s=_PROBE_S) as connection:
                 await connection.exec_driver_sql("SELECT 1")
         except StoreUnavailable:
             return "disconnected"
@@ -83,10 +98,16 @@ class Database:
             opened = await self._opening
         except StoreUnavailable:
             return
-        await opened.engine.dispose()
+        with suppress(TimeoutError):  # a server that hangs does not say goodbye
+            await asyncio.wait_for(opened.engine.dispose(), _GOODBYE_S)
 
     async def _open(self) -> Opened:
-        await upgrade.upgrade(self.url)
+        try:
+            await upgrade.upgrade(self.url)
+        except Misconfigured as error:
+            logger.error("%s", error.message)
+            self._keep_failure_until = time.monotonic() + _UPGRADE_AGAIN_S
+            raise unavailable(error) from error
         await asyncio.to_thread(_import_stores)
         from tollway.db.engine import open_engine
         from tollway.stores.sql.entities import SqlEntityStore
@@ -95,7 +116,7 @@ class Database:
         from tollway.stores.sql.models import SqlModelStore
         from tollway.stores.sql.spend import SqlSpendReader
 
-        engine = open_engine(self.url)
+        engine = open_engine(self.url, pool=self._pool)
         return Opened(
             engine=engine,
             keys=SqlKeyStore(engine),

@@ -90,11 +90,12 @@ class Reloader:
 
 def changed_server_settings(before: Configuration, after: Configuration) -> list[str]:
     """Settings that only a start can change, and that differ."""
-    return [
+    changed = [
         name
         for name in msgspec.structs.asdict(before.server)
         if getattr(before.server, name) != getattr(after.server, name)
     ]
+    return [*changed, *(["the limits of the database pool"] if before.pool != after.pool else [])]
 
 
 def _marks(files: tuple[Path, ...]) -> Marks:

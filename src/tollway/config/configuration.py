@@ -13,6 +13,7 @@ from typing_extensions import override
 from tollway.config.problem import Problem
 from tollway.config.secret import Secret
 from tollway.core.snapshot import Settings
+from tollway.db.pool import PoolSettings
 
 WELL_KNOWN_MASTER_KEYS = frozenset({"sk-1234", "sk-12345", "sk-123456", "sk-master", "sk-test", "1234"})
 """Keys out of guides and examples: the first that an attacker tries."""
@@ -126,6 +127,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the operator decided."""
 
     server: ServerSettings
+    pool: PoolSettings
     data_plane: Settings
     calls: CallSettings
     models: tuple[ModelEntry, ...]

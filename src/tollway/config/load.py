@@ -16,6 +16,7 @@ from tollway.config.configuration import (
     Sourced,
     entry_id,
 )
+from tollway.config.database import settle_database
 from tollway.config.findings import Findings
 from tollway.config.keys import (
     CREDENTIAL,
@@ -32,10 +33,10 @@ from tollway.config.kinds import TEXT
 from tollway.config.located import REFERENCE, Document, Located, plain, resolve, unset_references
 from tollway.config.model_list import read_models, read_params
 from tollway.config.problem import ConfigurationError
-from tollway.config.secret import Secret
 from tollway.config.server import fields_for, server_settings
-from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, database_from_parts, note_variables
+from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, note_variables
 from tollway.core.snapshot import Settings
+from tollway.db.pool import PoolSettings
 
 QUICK_MODEL_FLAGS = frozenset({"model", "alias", "api_base", "api_version", "headers", "temperature", "max_tokens"})
 """Flags that describe one model without a file."""
@@ -75,11 +76,12 @@ def load(
     origins = {
         key.path: sources.settle(key) for section in SETTINGS for key in section.keys if key.support == "supported"
     }
-    _settle_database(origins, everywhere)
+    settle_database(origins, everywhere, findings)
     _settle_logging(origins)
     server = server_settings(origins, everywhere, findings)
     configuration = Configuration(
         server=server,
+        pool=PoolSettings(**fields_for(origins, "pool")),
         data_plane=Settings(**fields_for(origins, "data_plane")),
         calls=_calls(origins, root, findings),
         models=_models(document.root, root, flags, findings),
@@ -150,11 +152,6 @@ def _check(root: Located, findings: Findings) -> None:
         places.setdefault(unset.reference, unset.place)
     for name, place in places.items():
         findings.note(place, f"{REFERENCE}{name}", "is not set", f"set {name}, or remove the reference")
-
-
-def _settle_database(origins: dict[str, Sourced], environ: Mapping[str, str]) -> None:
-    if origins["general_settings.database_url"].value is None and (url := database_from_parts(environ)):
-        origins["general_settings.database_url"] = Sourced(Secret(url), "environment DATABASE_HOST")
 
 
 def _settle_logging(origins: dict[str, Sourced]) -> None:

@@ -9,8 +9,6 @@ from typing import Any
 from tollway.config.configuration import ServerSettings, Sourced
 from tollway.config.findings import Findings
 from tollway.config.keys import SETTINGS, Key
-from tollway.core.errors import Misconfigured
-from tollway.db.url import sqlite_path
 
 
 def fields_for(origins: Mapping[str, Sourced], record: str) -> dict[str, Any]:
@@ -31,7 +29,6 @@ def server_settings(origins: dict[str, Sourced], environ: Mapping[str, str], fin
     """The server's settings, checked against each other. Puts the data folder that was meant into `origins`."""
     _check_workers(origins["general_settings.workers"], findings)
     _check_tls(origins, findings)
-    _check_database(origins["general_settings.database_url"], findings)
     origins["general_settings.data_dir"] = _data_dir(origins["general_settings.data_dir"], environ)
     server = ServerSettings(**fields_for(origins, "server"))
     if server.has_well_known_master_key and not server.allow_weak_master_key:
@@ -63,25 +60,6 @@ def _check_tls(origins: Mapping[str, Sourced], findings: Findings) -> None:
     if len(given) == 1:
         (missing,) = set(names) - set(given)
         findings.reject(origins[given[0]].origin, given[0], "is not enough for HTTPS", f"set `{missing}` as well")
-
-
-def _check_database(url: Sourced, findings: Findings) -> None:
-    """SQLite alone, so far."""
-    if url.value is None:
-        return
-    path = "general_settings.database_url"
-    try:
-        is_sqlite_file = sqlite_path(url.value) is not None
-    except Misconfigured as error:
-        findings.reject(url.origin, path, error.message)
-        return
-    if not is_sqlite_file:
-        findings.reject(
-            url.origin,
-            path,
-            "this release keeps its state in an SQLite file",
-            "write sqlite:///path/to/file.db, or unset it",
-        )
 
 
 def _data_dir(setting: Sourced, environ: Mapping[str, str]) -> Sourced:

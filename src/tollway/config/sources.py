@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -71,19 +70,6 @@ class Sources:
         for name in key.environment:
             if text := self._environ.get(name):
                 yield _Candidate(text, f"environment {name}")
-
-
-def database_from_parts(environ: Mapping[str, str]) -> str | None:
-    """The database address that `DATABASE_HOST`, `DATABASE_NAME` and the like spell out."""
-    host, name = environ.get("DATABASE_HOST"), environ.get("DATABASE_NAME")
-    if not host or not name:
-        return None
-    user = environ.get("DATABASE_USERNAME") or environ.get("DATABASE_USER")
-    password = environ.get("DATABASE_PASSWORD")
-    port, schema = environ.get("DATABASE_PORT"), environ.get("DATABASE_SCHEMA")
-    login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "") + "@" if user else ""
-    query = f"?schema={quote(schema, safe='')}" if schema else ""
-    return f"postgresql://{login}{host}{f':{port}' if port else ''}/{quote(name, safe='')}{query}"
 
 
 def check_flags(flags: Mapping[str, Any], known: frozenset[str]) -> None:

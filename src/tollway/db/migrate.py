@@ -11,10 +11,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
+from sqlalchemy.schema import CreateSchema
 
 from tollway.db.engine import open_engine, writing
+from tollway.db.pool import PoolSettings
 from tollway.db.tables import metadata
+from tollway.db.url import postgres_url
+
+_UPGRADE_LOCK = 0x746F6C6C_77617902
+"""The advisory lock of upgrades on Postgres."""
 
 
 def newest_revision() -> str:
@@ -56,9 +62,15 @@ def _compare(connection: Connection) -> list[Any]:
 
 
 async def _with_connection(url: str, work: Callable[[Connection], object]) -> None:
-    engine = open_engine(url)
+    engine = open_engine(url, pool=PoolSettings(size=1, answer_timeout_s=None))  # a migration takes as long as it takes
+    address = postgres_url(url)
     try:
-        async with writing(engine) as connection:
+        async with writing(engine, takes_turns=False) as connection:
+            if address is not None:
+                # Held until the transaction ends, by whichever replica comes first; the others find nothing to do then.
+                await connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+                if address.schema is not None:
+                    await connection.execute(CreateSchema(address.schema, if_not_exists=True))
             await connection.run_sync(work)
     finally:
         await engine.dispose()

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tollway.core.errors import Misconfigured, StoreUnavailable
-from tollway.db.url import mask_url, sqlite_path, sqlite_url
+from tollway.db.url import mask_url, postgres_url, sqlite_path, sqlite_url
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +37,14 @@ async def current_revision(url: str) -> str | None:
 
     Raises `StoreUnavailable`.
     """
+    address = postgres_url(url)
+    if address is not None:
+        from tollway.db.postgres import read_revision  # noqa: PLC0415  (the driver: nobody on SQLite pays for it)
+
+        return await read_revision(address)
     path = sqlite_path(url)
     if path is None:
-        raise Misconfigured(f"database URL: {mask_url(url)} is not an SQLite file; others follow", param="database_url")
+        raise Misconfigured(f"database URL: {mask_url(url)} has no file to keep anything in", param="database_url")
     return _current_sqlite_revision(path)
 
 
@@ -64,7 +69,10 @@ async def upgrade(url: str) -> bool:
 
 @contextmanager
 def upgrade_lock(url: str) -> Iterator[None]:
-    """One upgrade at a time: waits for the lock that other processes of this machine may hold. Blocks."""
+    """One upgrade of an SQLite file at a time: waits for other processes of this machine. Blocks.
+
+    Upgrades of Postgres wait for each other inside their transactions, wherever they come from: see `db.migrate`.
+    """
     path = sqlite_path(url)
     if path is None:
         yield
@@ -115,6 +123,7 @@ async def _run_migrations(url: str) -> None:
     )
     output, _ = await process.communicate()
     if process.returncode:
+        await current_revision(url)  # raises if the database went away meanwhile
         raise Misconfigured(
             f"database {mask_url(url)}: the schema could not be upgraded to {HEAD}; nothing was changed. "
             f"Run `tollway db upgrade` to see why. It said:\n{output.decode(errors='replace')[-2000:]}",

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.support.databases import DATABASES, empty_database
+from tests.support.ports import free_port
 
 from tollway.cli import main
 from tollway.db.upgrade import head_revision
-from tollway.db.url import sqlite_url
 
 
-def test_upgrade_brings_an_empty_database_to_the_newest_revision(tmp_path: Path) -> None:
-    environment = {"TOLLWAY_DATABASE_URL": sqlite_url(tmp_path / "tollway.db")}
+@pytest.mark.parametrize("database", DATABASES)
+def test_upgrade_brings_an_empty_database_to_the_newest_revision(database: str, tmp_path: Path) -> None:
+    environment = {"TOLLWAY_DATABASE_URL": empty_database(database, tmp_path)}
     before = CliRunner().invoke(main, ["db", "current"], env=environment)
     assert "database: empty" in before.output
     assert "Run `tollway db upgrade`" in before.output
@@ -29,6 +31,16 @@ def test_a_database_that_is_not_supported_is_an_error_without_its_password(subco
     result = CliRunner().invoke(main, ["db", subcommand], env={"DATABASE_URL": "mysql://root:s3cr3t@h/d"})
     assert result.exit_code == 1
     assert "write sqlite:///path/to/file.db" in result.output
+    assert "s3cr3t" not in result.output
+
+
+@pytest.mark.parametrize("subcommand", ["current", "upgrade"])
+def test_what_keeps_it_out_is_told_without_the_password(subcommand: str) -> None:
+    url = f"postgresql://root:s3cr3t@127.0.0.1:{free_port()}/d"
+    result = CliRunner().invoke(main, ["db", subcommand], env={"DATABASE_URL": url})
+    assert result.exit_code == 1
+    assert "cannot be reached" in result.output
+    assert "Connect call failed" in result.output
     assert "s3cr3t" not in result.output
 
 

@@ -8,6 +8,7 @@ from tollway.config.configuration import ServerSettings
 from tollway.config.keys import SECTIONS, SETTINGS, VARIABLES, Key, all_keys
 from tollway.config.load import load
 from tollway.core.snapshot import Settings
+from tollway.db.pool import PoolSettings
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name or "top")
@@ -44,14 +45,17 @@ def test_no_two_settings_read_the_same_plain_variable() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-@pytest.mark.parametrize(("record", "type_"), [("server", ServerSettings), ("data_plane", Settings)])
+@pytest.mark.parametrize(
+    ("record", "type_"), [("server", ServerSettings), ("pool", PoolSettings), ("data_plane", Settings)]
+)
 def test_settings_fill_fields_that_exist_and_every_field_is_filled(record: str, type_: type) -> None:
     targets = Counter(key.sets.partition(".")[2] for key in supported_settings() if key.sets.startswith(f"{record}."))
     assert dict(targets) == dict.fromkeys(type_.__struct_fields__, 1)  # type: ignore[attr-defined]
 
 
-def test_the_defaults_of_the_tables_are_those_of_the_data_plane() -> None:
-    assert load(environ={"HOME": "/home/x"}).data_plane == Settings()
+def test_the_defaults_of_the_tables_are_those_of_the_records() -> None:
+    configuration = load(environ={"HOME": "/home/x"})
+    assert (configuration.data_plane, configuration.pool) == (Settings(), PoolSettings())
 
 
 def test_families_of_keys_are_found() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tollway.config.configuration import Configuration
 from tollway.config.load import load
 from tollway.config.problem import ConfigurationError
+from tollway.db.pool import PoolSettings
 
 HOME = {"HOME": "/home/x"}
 
@@ -222,7 +223,8 @@ def test_settings_of_our_own_do_not_go_by_way_of_the_environment(folder: Folder)
         ("litellm_settings: {upperbound_key_generate_params: {duration: forever}}\n", "config.yaml:1: litellm_settings.upperbound_key_generate_params.duration: expected a duration such as 30s"),
         ("model_list: {a: 1}\n", "config.yaml:1: model_list: expected a list of models, each with `- model_name: …`"),
         ("general_settings: {database_url: 'mysql://u:p@h/d'}\n", "config.yaml:1: general_settings.database_url: database URL: cannot use"),
-        ("general_settings: {database_url: 'postgresql://u:p@h/d'}\n", "config.yaml:1: general_settings.database_url: this release keeps its state in an SQLite file"),
+        ("general_settings: {database_url: 'sqlite://'}\n", "config.yaml:1: general_settings.database_url: this database would be gone at the end"),
+        ("general_settings: {database_url: 'postgresql://u:p@h/d?sslmode=secure'}\n", "config.yaml:1: general_settings.database_url: database URL: sslmode must be one of disable, allow"),
         ("general_settings: {ssl_keyfile_path: /no/key.pem}\n", "config.yaml:1: general_settings.ssl_keyfile_path: there is no file /no/key.pem"),
     ],
 )  # fmt: skip
@@ -262,11 +264,56 @@ def test_half_of_what_https_needs_is_not_enough(folder: Folder) -> None:
     assert problem.endswith("is not enough for HTTPS; set `general_settings.ssl_certfile_path` as well")
 
 
+SHARED: dict[str, Any] = {"LITELLM_MASTER_KEY": "sk-of-the-fleet", "LITELLM_SALT_KEY": "salt-of-the-fleet"}
+
+
 def test_a_database_given_in_parts_is_put_together_without_showing_its_password(folder: Folder) -> None:
     parts = {"DATABASE_HOST": "db", "DATABASE_NAME": "app", "DATABASE_USERNAME": "u", "DATABASE_PASSWORD": "p@ss/word"}
-    (problem,) = folder.problems("", flags=None, **parts)
-    assert problem.startswith("environment DATABASE_HOST: general_settings.database_url: ")
-    assert "p@ss" not in problem
+    configuration = folder.load("", **parts | SHARED)
+    assert configuration.server.database_url == "postgresql://u:p%40ss%2Fword@db/app"
+    assert configuration.origins["general_settings.database_url"].origin == "environment DATABASE_HOST"
+    assert "p%40ss" not in repr(configuration)
+
+
+@pytest.mark.parametrize("missing", SHARED)
+def test_a_shared_database_needs_keys_that_are_the_same_everywhere(folder: Folder, missing: str) -> None:
+    given = {name: value for name, value in SHARED.items() if name != missing}
+    (problem,) = folder.problems("", DATABASE_URL="postgresql://u:secret@h/d", **given)
+    assert problem == (
+        f"environment DATABASE_URL: general_settings.{missing.removeprefix('LITELLM_').lower()}: is needed with "
+        f"Postgres: it must be the same wherever this database is used; set {missing}"
+    )
+
+
+def test_what_an_address_in_prismas_form_says_is_taken_from_it(folder: Folder) -> None:
+    query = "schema=llm&connection_limit=7&pool_timeout=2&connect_timeout=1&socket_timeout=4&pgbouncer=true"
+    configuration = folder.load("", DATABASE_URL=f"postgresql://u:p@h/d?{query}", **SHARED)
+    assert configuration.pool == PoolSettings(
+        size=7, wait_s=2, connect_timeout_s=1, answer_timeout_s=4, without_prepared_statements=True
+    )
+    origin = configuration.origins["general_settings.database_connection_pool_limit"].origin
+    assert origin == "environment DATABASE_URL (in the address)"
+    assert "no effect" not in configuration.warnings
+
+
+def test_a_setting_wins_over_the_address(folder: Folder) -> None:
+    text = "general_settings: {database_connection_pool_limit: 3}\n"
+    configuration = folder.load(text, DATABASE_URL="postgresql://u:p@h/d?connection_limit=7", **SHARED)
+    assert configuration.pool.size == 3
+
+
+def test_what_means_nothing_in_an_address_is_named_and_stops_nobody(folder: Folder) -> None:
+    query = "connection_limit=many&statement_cache_size=0&channel_binding=require"
+    configuration = folder.load("", DATABASE_URL=f"postgresql://u:p@h/d?{query}", **SHARED)
+    assert "these parameters have no effect: `statement_cache_size`, `channel_binding`" in configuration.warnings
+    assert "`many` is no value for `database_connection_pool_limit`" in configuration.warnings
+    assert configuration.pool == PoolSettings()
+
+
+def test_one_gateway_at_a_time_is_asked_for_where_several_could_come(folder: Folder) -> None:
+    configuration = folder.load("", DATABASE_URL="postgresql://u:p@h/d", **SHARED)
+    assert "let one gateway use this database at a time" in configuration.warnings
+    assert "at a time" not in folder.load("", DATABASE_URL="sqlite:///x.db").warnings
 
 
 # ---- warnings -------------------------------------------------------------------------------------------------------

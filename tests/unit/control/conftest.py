@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support.databases import DATABASES
 from tests.support.management import Management, open_management
 
 FILE = {
@@ -26,9 +27,9 @@ ENVIRON = {
 }
 
 
-@pytest.fixture
-async def management(tmp_path: Path) -> AsyncIterator[Management]:
-    async with open_management(tmp_path) as management:
+@pytest.fixture(params=DATABASES)
+async def management(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Management]:
+    async with open_management(tmp_path, request.param) as management:
         yield management
 
 

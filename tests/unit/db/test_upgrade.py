@@ -13,7 +13,7 @@ import pytest
 from scripts import generate_schema
 from sqlalchemy import Row, Table, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.support.databases import DATABASES, empty_database
+from tests.support.databases import DATABASES, empty_database, migrated_database
 from tests.support.records import NOON, make_record
 
 from tollway.core.errors import Misconfigured, StoreUnavailable
@@ -167,6 +167,17 @@ def test_looking_at_the_schema_imports_neither_sqlalchemy_nor_alembic(tmp_path: 
 import asyncio, sys
 from tollway.db.upgrade import upgrade
 assert asyncio.run(upgrade({sqlite_url(tmp_path / "x.db")!r}))
-assert not {{"sqlalchemy", "alembic", "aiosqlite"}} & set(sys.modules)
+assert not {{"sqlalchemy", "alembic", "aiosqlite", "asyncpg"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_looking_at_a_postgres_schema_takes_the_driver_and_nothing_more(tmp_path: Path) -> None:
+    async with migrated_database("postgres", tmp_path) as url:
+        code = f"""
+import asyncio, sys
+from tollway.db.upgrade import upgrade
+assert not asyncio.run(upgrade({url!r}))
+assert not {{"sqlalchemy", "alembic", "aiosqlite"}} & set(sys.modules)
+"""
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], check=True)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tollway.core.errors import Misconfigured
-from tollway.db.url import is_in_memory, mask_url, sqlite_path, sqlite_url, with_driver
+from tollway.db.url import is_in_memory, mask_url, postgres_url, sqlite_path, sqlite_url, with_driver
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,55 @@ def test_another_database_is_refused_with_a_remedy_and_without_the_password(writ
 
 
 @pytest.mark.parametrize(
+    ("written", "dsn"),
+    [
+        ("postgres://u:p@h:5432/d", "postgresql://u:p@h:5432/d"),
+        ("postgresql+asyncpg://u:p@h/d", "postgresql://u:p@h/d"),
+        ("postgresql://u:p@h/d?sslmode=require", "postgresql://u:p@h/d?sslmode=require"),
+        ("postgresql://u:p@h/d?ssl=true", "postgresql://u:p@h/d?sslmode=require"),
+        ("postgresql://u:p@h/d?ssl=off", "postgresql://u:p@h/d?sslmode=disable"),
+        ("postgresql://u:p@h/d?ssl=verify-full", "postgresql://u:p@h/d?sslmode=verify-full"),
+        ("postgresql://u:p@h/d?sslmode=require&sslaccept=strict", "postgresql://u:p@h/d?sslmode=verify-full"),
+        ("postgresql://u:p@h/d?sslaccept=accept_invalid_certs", "postgresql://u:p@h/d"),
+        ("postgresql:///d?host=/run/postgresql", "postgresql:///d?host=%2Frun%2Fpostgresql"),
+        ("postgresql://u:p@h1:1,h2:2/d?target_session_attrs=primary", None),
+        ("postgresql://u:a#b/c[d@e@h/d", "postgresql://u:a%23b%2Fc%5Bd%40e@h/d"),
+        ("postgresql://u:a%23b@h/d", "postgresql://u:a%23b@h/d"),
+        ("postgresql://h/d?connection_limit=5&pgbouncer=true&channel_binding=require&schema=s", "postgresql://h/d"),
+    ],
+)
+def test_the_driver_gets_what_it_understands(written: str, dsn: str | None) -> None:
+    address = postgres_url(written)
+    assert address is not None
+    assert address.dsn == (dsn or written)
+
+
+def test_what_an_address_says_beside_the_place_is_told() -> None:
+    address = postgres_url("postgresql://h/d?schema=s&connection_limit=5&pgbouncer=true&channel_binding=require")
+    assert address is not None
+    assert address.schema == "s"
+    assert address.settings == {
+        "database_connection_pool_limit": "5",
+        "database_disable_prepared_statements": "true",
+    }
+    assert address.ignored == ("channel_binding",)
+
+
+def test_an_unknown_sslmode_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="sslmode must be one of disable"):
+        postgres_url("postgresql://h/d?sslmode=sometimes")
+
+
+def test_sqlite_is_no_postgres() -> None:
+    assert postgres_url("sqlite:///x.db") is None
+
+
+@pytest.mark.parametrize(
     ("url", "shown"),
     [
         ("postgresql://ada:s3cr3t@db:5432/tollway?password=s3cr3t", "postgresql://ada:***@db:5432/tollway"),
         ("postgresql://ada:s3@cr3t@db/tollway", "postgresql://ada:***@db/tollway"),
+        ("postgresql://ada:s3#c[r3/t@db/tollway", "postgresql://ada:***@db/tollway"),
         ("postgresql://db/tollway", "postgresql://db/tollway"),
         ("sqlite:////data/x.db?key=s3cr3t", "sqlite:////data/x.db"),
         ("s3cr3t", "***"),

@@ -46,10 +46,18 @@ _LOGGING = (
 )  # fmt: skip
 
 _STATE = (
-    supported("master_key", SECRET, "T1", "The administrator's key. Generated, stored and shown once where none is given.", sets="server.master_key", environment=("LITELLM_MASTER_KEY",)),
-    own("salt_key", SECRET, "Encrypts stored credentials. Generated and stored where none is given.", sets="server.salt_key", environment=("LITELLM_SALT_KEY",)),
+    supported("master_key", SECRET, "T1", "The administrator's key. Generated, stored and shown once where none is given; with Postgres it must be.", sets="server.master_key", environment=("LITELLM_MASTER_KEY",)),
+    own("salt_key", SECRET, "Encrypts stored credentials. Generated and stored where none is given; with Postgres it must be.", sets="server.salt_key", environment=("LITELLM_SALT_KEY",)),
     supported("dangerously_permit_weak_or_unset_master_key", FLAG, "T1", "Silences the warning about a well-known master key. A key is needed all the same.", default=False, sets="server.allow_weak_master_key", environment=("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY",)),
-    supported("database_url", URL, "T1", "Where keys and the ledger live; an SQLite file in `data_dir` where none is given.", sets="server.database_url", flag="--database-url", environment=("DATABASE_URL",)),
+    supported("database_url", URL, "T1", "Where keys and the ledger live: `postgresql://…` or `sqlite:///…`; an SQLite file in `data_dir` where none is given.", sets="server.database_url", flag="--database-url", environment=("DATABASE_URL",)),
+    supported("database_connection_pool_limit", POSITIVE, "T1", "Connections to Postgres at most.", default=10, sets="pool.size"),
+    supported("database_connection_timeout", SECONDS, "T1", "Seconds to wait for a connection that other requests hold.", default=5, sets="pool.wait_s"),
+    supported("database_connect_timeout", SECONDS, "T3", "Seconds a new connection to Postgres may take.", default=3, sets="pool.connect_timeout_s"),
+    supported("database_socket_timeout", SECONDS, "T3", "Seconds Postgres has for one transaction; then it counts as away.", default=10, sets="pool.answer_timeout_s"),
+    supported("database_max_idle_connection_lifetime", SECONDS, "T3", "Seconds after which an unused connection is replaced.", default=60, sets="pool.max_idle_s"),
+    supported("database_disable_prepared_statements", FLAG, "T3", "For poolers such as PgBouncer that hand each transaction another connection.", default=False, sets="pool.without_prepared_statements"),
+    later("database_connection_pool_timeout", SECONDS, "T3", "Wait for a pooled connection.", remedy="set `database_connection_timeout`"),
+    later("database_extra_connection_params", MAPPING, "T3", "More parameters of the database URL.", remedy="write them in `database_url`"),
     own("data_dir", TEXT, "Folder for the database, the journal and generated keys.", default="~/.local/share/tollway", sets="server.data_dir", flag="--data-dir"),
     supported("store_model_in_db", FLAG, "T1", "Whether models added through the API are kept.", default=True, sets="server.stores_models", environment=("STORE_MODEL_IN_DB",)),
     own("journal_fsync", FLAG, "Survive power loss, not only a killed process, at the price of a disk flush per batch of calls.", default=False, sets="server.journal_fsync"),
@@ -73,14 +81,6 @@ _CALLS = (
 )  # fmt: skip
 
 _WITHOUT_NEED = (
-    accepted("database_connection_pool_limit", COUNT, "T1", "Size of the database pool; SQLite has none.", default=10),
-    accepted("database_connection_timeout", SECONDS, "T1", "Wait for a pooled connection.", default=60),
-    accepted("database_connection_pool_timeout", SECONDS, "T3", "Wait for a pooled connection."),
-    accepted("database_connect_timeout", SECONDS, "T3", "Wait for the database to answer."),
-    accepted("database_socket_timeout", SECONDS, "T3", "Wait for a database answer."),
-    accepted("database_max_idle_connection_lifetime", SECONDS, "T3", "Idle time of a pooled connection.", default=60),
-    accepted("database_extra_connection_params", MAPPING, "T3", "More parameters of the database URL."),
-    accepted("database_disable_prepared_statements", FLAG, "T3", "For poolers that cannot prepare."),
     accepted("proxy_batch_write_at", SECONDS, "T1", "Pace of ledger writes; Tollway writes as calls settle.", default=10),
     accepted("proxy_budget_rescheduler_min_time", SECONDS, "T1", "Pace of budget resets; Tollway's windows need no job."),
     accepted("proxy_budget_rescheduler_max_time", SECONDS, "T1", "Pace of budget resets; Tollway's windows need no job."),

@@ -15,6 +15,7 @@ from tollway.db.access_groups import model_access_group_budgets
 from tollway.db.budgets import budgets
 from tollway.db.customers import customers
 from tollway.db.engine import reading
+from tollway.db.pool import LOOK_UP_S
 from tollway.db.tags import tags
 from tollway.ports.entities import EntityKind
 from tollway.stores.sql.limited import from_row, model_scopes, raised, scope_of
@@ -33,7 +34,7 @@ class SqlEntityStore:
 
     async def find_entity(self, kind: EntityKind, id: str, *, default_budget_id: str | None = None) -> Entity | None:
         """The entity; None for a tag or group that nobody gave limits to. Raises `StoreUnavailable`."""
-        async with reading(self._engine) as connection:
+        async with reading(self._engine, within_s=LOOK_UP_S) as connection:
             match kind:
                 case "end_user":
                     return await self._end_user(connection, id, default_budget_id)

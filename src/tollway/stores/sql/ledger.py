@@ -15,11 +15,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Table, insert, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from tollway.core.errors import InvalidRequest
 from tollway.core.record import Charge, Record
-from tollway.db.engine import reading, writing
+from tollway.db.engine import is_postgres, reading, writing
 from tollway.db.ledger import TOKEN_CLASSES, USAGE_SUMS, daily_totals, daily_usage, ledger, spend_windows
 from tollway.ports.ledger import Unstorable
 from tollway.stores.sql.customers import add_served
@@ -56,16 +57,22 @@ class SqlLedgerStore:
             return 0
         with _refusals_reported():
             try:
-                async with writing(self._engine) as connection:
-                    await self._add(connection, batch)
-            except IntegrityError:
-                # Some are there already: a journal is being replayed.
-                return await self._insert_missing(batch)
-            return len(batch)
+                return await self._insert(batch)
+            except InvalidRequest:
+                return await self._insert([_without_nul(record) for record in batch])
+
+    async def _insert(self, batch: list[Record]) -> int:
+        try:
+            async with writing(self._engine, takes_turns=False) as connection:
+                await self._add(connection, batch)
+        except IntegrityError:
+            # Some are there already: a journal is being replayed.
+            return await self._insert_missing(batch)
+        return len(batch)
 
     async def _insert_missing(self, batch: list[Record]) -> int:
         # Should another process add one of them in between, this fails as a whole: nothing is ever counted twice.
-        async with writing(self._engine) as connection:
+        async with writing(self._engine, takes_turns=False) as connection:
             keys = [_record_key(record) for record in batch]
             present = select(*ledger.primary_key).where(tuple_(*ledger.primary_key).in_(keys))
             known = {tuple(row) for row in await connection.execute(present)}
@@ -103,7 +110,9 @@ class SqlLedgerStore:
 async def read_window_spend(engine: AsyncEngine, charges: Sequence[Charge]) -> list[int]:
     """Nano-dollars spent in each of these windows. Raises `StoreUnavailable`."""
     columns = [spend_windows.c[name] for name in _WINDOW_KEYS]
-    wanted = [msgspec.structs.astuple(charge) for charge in charges]
+    # Names with NUL: the one that was stored counts, see `_without_nul`.
+    shown = map(_visible, charges) if is_postgres(engine) else charges
+    wanted = [msgspec.structs.astuple(charge) for charge in shown]
     if not wanted:
         return []
     query = select(*columns, spend_windows.c.spend_nanos).where(tuple_(*columns).in_(wanted))
@@ -114,11 +123,31 @@ async def read_window_spend(engine: AsyncEngine, charges: Sequence[Charge]) -> l
 
 @contextmanager
 def _refusals_reported() -> Iterator[None]:
-    """Turns a driver's ways of refusing a value (an integer or a character it cannot store) into `Unstorable`."""
+    """Turns a database's ways of refusing a value (an integer or a character it cannot store) into `Unstorable`."""
     try:
         yield
-    except (DataError, IntegrityError, OverflowError, UnicodeEncodeError) as error:
+    except (InvalidRequest, IntegrityError) as error:
         raise Unstorable(type(error).__name__) from error
+
+
+def _without_nul(record: Record) -> Record:
+    """The record with NUL made visible in its texts: SQLite stores it, Postgres does not."""
+    values = {name: _visible(value) for name, value in msgspec.structs.asdict(record).items()}
+    return Record(**values)
+
+
+def _visible(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\x00", "\N{SYMBOL FOR NULL}")
+        case bytes():
+            return value.replace(b"\x00", "\N{SYMBOL FOR NULL}".encode())
+        case Charge():
+            return Charge(value.scope_kind, _visible(value.scope_id), value.window_start)
+        case tuple():
+            return tuple(_visible(item) for item in value)
+        case _:
+            return value
 
 
 def ledger_row(record: Record) -> Values:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from tests.support.databases import DATABASES
 from tests.support.management import error_of, good
 from tests.support.people import People, open_people
 
@@ -13,9 +14,9 @@ from tollway.db.audit import audit_log
 from tollway.db.engine import reading
 
 
-@pytest.fixture
-async def people(tmp_path: Path) -> AsyncIterator[People]:
-    async with open_people(tmp_path) as people:
+@pytest.fixture(params=DATABASES)
+async def people(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[People]:
+    async with open_people(tmp_path, request.param) as people:
         yield people
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.databases import DATABASES
 from tests.support.management import Management, error_of, good, make_group, make_snapshot, open_management
 from tests.support.records import make_record
 
@@ -19,12 +20,13 @@ from tollway.stores.sql.ledger import SqlLedgerStore
 DAY = 86_400
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 10**10)), max_size=12))
+@pytest.mark.parametrize("database", DATABASES)
+@given(calls=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 10**10)), max_size=12))
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_every_view_agrees_to_the_nano_dollar(
-    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[int, int]]
+    tmp_path_factory: pytest.TempPathFactory, database: str, calls: list[tuple[int, int]]
 ) -> None:
-    async with open_management(tmp_path_factory.mktemp("spend")) as management:
+    async with open_management(tmp_path_factory.mktemp("spend"), database) as management:
         keys = [await management.new_key() for _ in range(3)]
         for index, nanos in calls:
             await management.spend(keys[index]["key"], 0, cost_nanos=nanos)
