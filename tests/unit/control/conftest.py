@@ -33,8 +33,8 @@ async def management(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
         yield management
 
 
-@pytest.fixture
-async def plane(tmp_path: Path) -> AsyncIterator[Management]:
+@pytest.fixture(params=DATABASES)
+async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Management]:
     """A management plane that serves a file's model and whatever the database adds."""
-    async with open_management(tmp_path, config=FILE, environ=ENVIRON) as opened:
+    async with open_management(tmp_path, request.param, config=FILE, environ=ENVIRON) as opened:
         yield opened

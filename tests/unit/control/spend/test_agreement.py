@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.databases import DATABASES
 from tests.support.management import Management, good, open_management
 from tests.support.records import make_record
 
@@ -69,12 +70,13 @@ def by(records: Iterable[Record], name: Callable[[Record], str]) -> dict[str, in
     return dict(sums)
 
 
-@given(st.lists(drawn, max_size=14))
+@pytest.mark.parametrize("database", DATABASES)
+@given(fields=st.lists(drawn, max_size=14))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_every_view_agrees_to_the_nano_dollar(
-    tmp_path_factory: pytest.TempPathFactory, fields: list[dict[str, Any]]
+    tmp_path_factory: pytest.TempPathFactory, database: str, fields: list[dict[str, Any]]
 ) -> None:
-    async with open_management(tmp_path_factory.mktemp("spend")) as management:
+    async with open_management(tmp_path_factory.mktemp("spend"), database) as management:
         records = await write(management, fields)
         calls = [record for record in records if record.kind != "adjustment"]
         await check_totals(management, calls)
