@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert
-from tests.support.embedded import Embedded
+from tests.support.embedded import Embedded, embedded_gateway, model_list
+from tests.support.faulty_upstream import FaultyUpstream
 
 from tollway.db.engine import writing
 from tollway.db.organizations import organizations
@@ -159,6 +161,18 @@ async def test_a_team_has_its_own_names_for_models(gateway: Embedded) -> None:
     assert (await call(gateway, key, model="fast"))[0] == 200
     await ask(gateway, "/team/update", team_id="t", model_aliases=None)
     assert (await call(gateway, key, model="fast"))[0] in (400, 403)
+
+
+async def test_settings_of_the_file_say_how_teams_are_made(upstream: FaultyUpstream, tmp_path: Path) -> None:
+    settings = {
+        "litellm_settings": {"default_team_params": {"max_budget": 5, "team_member_rpm_limit": 2}},
+        "general_settings": {"disable_auto_add_proxy_admin_to_teams": True},
+    }
+    async with embedded_gateway(tmp_path, model_list(upstream) | settings) as gateway:
+        made = await ask(gateway, "/team/new", team_id="t")
+        assert (made["max_budget"], made["members_with_roles"]) == (5.0, [])
+        shown = await (await gateway.get("/team/info?team_id=t")).json()
+        assert shown["team_info"]["team_member_budget_table"]["rpm_limit"] == 2
 
 
 async def test_keys_die_with_the_membership_and_with_the_team(gateway: Embedded) -> None:

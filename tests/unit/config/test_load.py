@@ -117,6 +117,19 @@ def test_lists_and_mappings_can_come_from_the_environment() -> None:
     assert configuration.default_key_params == {"max_budget": 5}
 
 
+def test_what_new_teams_get_is_checked_like_what_new_keys_get(folder: Folder) -> None:
+    text = (
+        "litellm_settings: {default_team_params: {max_budget: 5, models: [m], team_member_budget: 1}}\n"
+        "general_settings: {team_metadata_schema: [{key: cost_center, label: Cost center}, {key: owner}]}\n"
+    )
+    configuration = folder.load(text)
+    assert configuration.default_team_params == {"max_budget": 5, "models": ("m",), "team_member_budget": 1}
+    assert configuration.team_metadata_fields == (
+        {"key": "cost_center", "label": "Cost center"},
+        {"key": "owner", "label": "owner"},
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "flags", "level"),
     [
@@ -217,6 +230,8 @@ def test_settings_of_our_own_do_not_go_by_way_of_the_environment(folder: Folder)
         ("litellm_settings: {timezone: Mars/Base}\n", "config.yaml:1: litellm_settings.timezone: expected a time zone such as UTC or Europe/Berlin, not 'Mars/Base'"),
         ("litellm_settings: {budget_reset_time: 25:00}\n", "config.yaml:1: litellm_settings.budget_reset_time: expected a time of day such as 00:00, not '25:00'"),
         ("litellm_settings: {budget_exceeded_status_code: 200}\n", "config.yaml:1: litellm_settings.budget_exceeded_status_code: expected an HTTP error status (400 to 599), not 200"),
+        ("litellm_settings: {default_team_params: {max_bugdet: 5}}\n", "config.yaml:1: litellm_settings.default_team_params.max_bugdet: is not a known key; did you mean `max_budget`?"),
+        ("general_settings: {team_metadata_schema: [{label: x}]}\n", "config.yaml:1: general_settings.team_metadata_schema[0]: expected `{key: name, label: text}`"),
         ("litellm_settings: {default_key_generate_params: [a]}\n", "config.yaml:1: litellm_settings.default_key_generate_params: expected a mapping, not a list"),
         ("router_settings: {model_group_alias: {a: 1}}\n", "config.yaml:1: router_settings.model_group_alias.a: expected a model name, or `{model: name, hidden: true}`"),
         ("litellm_settings: {default_key_generate_params: {max_bugdet: 5}}\n", "config.yaml:1: litellm_settings.default_key_generate_params.max_bugdet: is not a known key; did you mean `max_budget`?"),

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import override
 
 from tollway.control.kit.body import Body
 
@@ -16,6 +15,8 @@ GroupName = Annotated[str, Field(min_length=1)]
 class GroupFields(Body):
     """What can be said about an access group, when it is made and later: absent leaves a field alone."""
 
+    kept_for_later = ("access_mcp_server_ids", "access_agent_ids")
+
     description: str | None = None
     access_model_names: list[str] | None = None
     """Models that its teams and keys may use besides their own."""
@@ -24,12 +25,6 @@ class GroupFields(Body):
     assigned_team_ids: list[str] | None = None
     assigned_key_ids: list[str] | None = None
     """Keys, in the clear or by their hashes."""
-
-    @override
-    def warnings(self) -> list[str]:
-        """Also fields that are only kept."""
-        idle = [name for name in ("access_mcp_server_ids", "access_agent_ids") if getattr(self, name)]
-        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
 
 
 class GroupCreate(GroupFields):

@@ -15,6 +15,8 @@ from tollway.control.kit.budgets import BudgetFields
 class BudgetBody(BudgetFields):
     """What can be said about a budget on its own."""
 
+    kept_for_later = ("tpd_limit",)
+
     allowed_models: list[str] | None = None
     """Where the budget is a team member's: the models they may use."""
     temp_budget_increase: float | None = None
@@ -29,8 +31,6 @@ class BudgetBody(BudgetFields):
         warnings = super().warnings()
         if self.budget_reset_at is not None:
             warnings.append("'budget_reset_at' was ignored: it follows from 'budget_duration'")
-        if self.tpd_limit is not None:
-            warnings.append("'tpd_limit' is stored, and not enforced in this release")
         return warnings
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import override
 
 from tollway.control.kit.body import Body, Name
 from tollway.control.kit.budgets import LinkedBudgetFields
@@ -17,6 +16,8 @@ CustomerIds = Annotated[list[CustomerId], Field(min_length=1, max_length=1_000)]
 
 class CustomerFields(LinkedBudgetFields):
     """What can be said about a customer, when it is made and later."""
+
+    kept_for_later = ("allowed_model_region", "object_permission", "tpd_limit")
 
     alias: Name = None
     blocked: bool | None = None
@@ -29,12 +30,6 @@ class CustomerFields(LinkedBudgetFields):
     models: list[str] | None = None
     """Models the customer may be served; none: all."""
     object_permission: dict[str, Any] | None = None
-
-    @override
-    def warnings(self) -> list[str]:
-        """Also fields that are only kept."""
-        idle = [name for name in ("allowed_model_region", "object_permission", "tpd_limit") if getattr(self, name)]
-        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
 
 
 class CustomerCreate(CustomerFields):

@@ -43,6 +43,13 @@ class RouterSettings(BaseModel):
 class KeyFields(Body):
     """What can be said about a key, when it is made and later."""
 
+    kept_for_later = (
+        *("soft_budget", "budget_id", "budget_limits", "model_max_budget", "budget_fallbacks", "tpd_limit"),
+        *("mcp_rpm_limit", "tag_rpm_limit", "guardrails", "policies", "prompts", "enforced_params", "router_settings"),
+        *("allowed_cache_controls", "object_permission", "access_group_ids", "auto_rotate", "send_invite_email"),
+        *("throttle_on_budget_exceeded", "end_user_budget_id", "temp_budget_increase"),
+    )
+
     key_alias: Name = None
     """Unique over all keys."""
     duration: str | None = None
@@ -105,21 +112,11 @@ class KeyFields(Body):
     def warnings(self) -> list[str]:
         """Also limits that were put into `metadata`, where they limit nothing."""
         misplaced = sorted(_LIMITS.intersection(self.metadata or ()))
-        idle = [name for name in _KEPT_FOR_LATER if name in self.model_fields_set and getattr(self, name)]
         return [
             *super().warnings(),
-            *(f"'{name}' is stored, and not enforced in this release" for name in idle),
             *(f"'{name}' inside 'metadata' limits nothing; put it next to 'metadata'" for name in misplaced),
         ]
 
-
-_KEPT_FOR_LATER = (
-    *("soft_budget", "budget_id", "budget_limits", "model_max_budget", "budget_fallbacks", "tpd_limit"),
-    *("mcp_rpm_limit", "tag_rpm_limit", "guardrails", "policies", "prompts", "enforced_params", "router_settings"),
-    *("allowed_cache_controls", "object_permission", "access_group_ids", "auto_rotate", "send_invite_email"),
-    *("throttle_on_budget_exceeded", "end_user_budget_id", "temp_budget_increase"),
-)
-"""Fields that are read back, and that nothing acts on yet: whoever sets one is told."""
 
 _LIMITS = frozenset(
     {

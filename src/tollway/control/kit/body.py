@@ -51,6 +51,9 @@ class Body(BaseModel):
     long_texts: ClassVar[frozenset[str]] = frozenset({"description"})
     """Fields that hold more than a name: up to 100,000 characters. Other texts are names, of up to 1,000."""
 
+    kept_for_later: ClassVar[tuple[str, ...]] = ()
+    """Fields that are read back, and that nothing acts on yet: whoever sets one is told."""
+
     @model_validator(mode="before")
     @classmethod
     def _check_content(cls, sent: Any) -> Any:
@@ -70,7 +73,11 @@ class Body(BaseModel):
     def warnings(self) -> list[str]:
         """What in this body has no effect, and what was probably meant."""
         known = list(type(self).model_fields)
-        return [_unknown(name, known) for name in self.model_extra or ()]
+        idle = [name for name in self.kept_for_later if name in self.model_fields_set and getattr(self, name)]
+        return [
+            *(_unknown(name, known) for name in self.model_extra or ()),
+            *(f"'{name}' is stored, and not enforced in this release" for name in idle),
+        ]
 
 
 def warn(response: Response, body: Body, *more: str) -> None:

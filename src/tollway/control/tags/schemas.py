@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import override
 
 from tollway.control.kit.body import Body
 from tollway.control.kit.budgets import LinkedBudgetFields
@@ -17,16 +16,12 @@ TagName = Annotated[str, Field(min_length=1)]
 class TagWrite(LinkedBudgetFields):
     """`POST /tag/new`, and `POST /tag/update`: absent leaves a field alone, null clears it."""
 
+    kept_for_later = ("models", "tpd_limit")
+
     name: TagName
     description: str | None = None
     models: list[str] | None = None
     """Ids of the deployments that calls with this tag are meant for."""
-
-    @override
-    def warnings(self) -> list[str]:
-        """Also fields that are only kept."""
-        idle = [name for name in ("models", "tpd_limit") if getattr(self, name)]
-        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
 
 
 class TagNames(Body):

@@ -104,7 +104,8 @@ def check_permissions(permissions: Any) -> None:
 
 def fill_defaults(changes: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The request with the operator's defaults where it leaves a field empty."""
-    filled = {name: value for name, value in defaults.items() if changes.get(name) in (None, [], {})}
+    empty = [name for name in defaults if changes.get(name) in (None, [], {})]
+    filled = {name: list(defaults[name]) if isinstance(defaults[name], tuple) else defaults[name] for name in empty}
     return {**changes, **filled}
 
 

@@ -25,8 +25,8 @@ from tollway.control.teams.answers import (
 )
 from tollway.control.teams.members import Addition, MemberService
 from tollway.control.teams.people import describe
-from tollway.control.teams.reading import TeamReader
 from tollway.control.teams.rendering import render_membership, render_own, render_team, render_user, source_of
+from tollway.control.teams.routes import Reader
 from tollway.control.teams.schemas import MemberAdd, MemberName, MembersAdd, MemberSpendReset, MemberUpdate
 from tollway.control.teams.spending import Membership, spend_of_members
 from tollway.core.money import dollars_from_nanos
@@ -38,12 +38,7 @@ def _member_service(context: ContextDep, keys: KeyDeskDep) -> MemberService:
     return MemberService(context, keys)
 
 
-def _team_reader(context: ContextDep, keys: KeyDeskDep) -> TeamReader:
-    return TeamReader(context, keys)
-
-
 Members = Annotated[MemberService, Depends(_member_service)]
-Reader = Annotated[TeamReader, Depends(_team_reader)]
 
 
 @router.post("/team/member_add")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
-from typing_extensions import override
 
 from tollway.control.kit.body import Body, Dollars, Identifier, Moment, Name, OptionalIdentifier
 
@@ -25,6 +24,13 @@ class Member(Body):
 
 class TeamSettings(Body):
     """What can be said about a team, when it is made and later."""
+
+    kept_for_later = (
+        *("soft_budget", "tpd_limit", "rpm_limit_type", "tpm_limit_type", "team_member_key_duration"),
+        *("guardrails", "policies", "prompts", "allowed_passthrough_routes", "denied_passthrough_routes"),
+        *("disable_global_guardrails", "allowed_vector_store_indexes", "enforced_file_expires_after"),
+        *("enforced_batch_output_expires_after", "object_permission", "router_settings", "secret_manager_settings"),
+    )
 
     team_alias: OptionalIdentifier = None
     organization_id: OptionalIdentifier = None
@@ -62,21 +68,6 @@ class TeamSettings(Body):
     allowed_vector_store_indexes: list[dict[str, Any]] | None = None
     enforced_file_expires_after: dict[str, Any] | None = None
     enforced_batch_output_expires_after: dict[str, Any] | None = None
-
-    @override
-    def warnings(self) -> list[str]:
-        """Also fields that nothing acts on yet."""
-        idle = [name for name in _KEPT_FOR_LATER if name in self.model_fields_set and getattr(self, name)]
-        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
-
-
-_KEPT_FOR_LATER = (
-    *("soft_budget", "tpd_limit", "rpm_limit_type", "tpm_limit_type", "team_member_key_duration"),
-    *("guardrails", "policies", "prompts", "allowed_passthrough_routes", "denied_passthrough_routes"),
-    *("disable_global_guardrails", "allowed_vector_store_indexes", "enforced_file_expires_after"),
-    *("enforced_batch_output_expires_after", "object_permission", "router_settings", "secret_manager_settings"),
-)
-"""Fields that are read back, and that nothing acts on yet: whoever sets one is told."""
 
 
 class TeamFields(TeamSettings):

@@ -135,7 +135,7 @@ async def test_an_administrator_joins_a_new_team_unless_that_is_switched_off(tmp
 
 
 async def test_defaults_of_the_configuration_fill_what_is_left_out(tmp_path: Path) -> None:
-    defaults = {"max_budget": 5.0, "models": ["gpt-4o"], "rpm_limit": 7, "team_member_budget": 1.0}
+    defaults = {"max_budget": 5.0, "models": ("gpt-4o",), "rpm_limit": 7, "team_member_budget": 1.0}
     async with open_management(tmp_path, team_policy=TeamPolicy(defaults=defaults)) as management:
         made = await management.new_team(max_budget=9, models=[])
         assert (made["max_budget"], made["models"], made["rpm_limit"]) == (9.0, ["gpt-4o"], 7)
