@@ -13,6 +13,7 @@ _COMMANDS = {
     "serve": ("tollway.cli.serve", "Start the gateway."),
     "check-config": ("tollway.cli.check_config", "Check a configuration file and show what it resolves to."),
     "keys": ("tollway.cli.keys", "Create, list and block virtual keys."),
+    "users": ("tollway.cli.users", "Create, list and change users."),
     "db": ("tollway.cli.db", "Look after the database schema."),
     "version": ("tollway.cli.version", "Show the version."),
 }
