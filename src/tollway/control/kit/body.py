@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
 WARNING_HEADER = "x-tollway-warning"
 _MAX_NAMED = 8
@@ -39,7 +39,7 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 """An id as callers choose them. Indexes bound the length."""
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
 """A point in time; one without a zone is in UTC."""
-OptionalIdentifier = Annotated[str | None, BeforeValidator(_none_if_empty), Field(max_length=255)]
+OptionalIdentifier = Annotated[Identifier | None, BeforeValidator(_none_if_empty)]
 """The same; an empty one is none."""
 
 
