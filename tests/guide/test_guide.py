@@ -16,9 +16,13 @@ from tests.guide.guide import Command, read_guide
 from tests.support.aimock import running_aimock
 from tests.support.gateway import Gateway, running_gateway
 
-SECTIONS = {"Health Checks", "API Key Management", "Making LLM Requests"}
+SECTIONS = {
+    *("Health Checks", "API Key Management", "User Management", "Making LLM Requests"),
+    *("Set Budgets", "Reset Budgets"),
+}
 COMMANDS = [command for command in read_guide() if {command.section, command.subsection} & SECTIONS]
 MODELS = ("gpt-4o", "claude-3-5-sonnet")
+USER = "john@company.com"
 GREETING = "Hello! How can I help you today?"
 STORY = "Once upon a time"
 ANSWERS = Path(__file__).parents[1] / "clients" / "answers.json"
@@ -46,6 +50,15 @@ def made_real(command: Command, gateway: Gateway) -> tuple[Command, str]:
     ):
         text = text.replace(placeholder, value)
     return Command(command.section, command.subsection, command.language, text), key
+
+
+def with_its_user(command: Command, gateway: Gateway) -> None:
+    """Brings the user whom the guide speaks of to where its reader is: not there before `/user/new`, there after it."""
+    if USER not in command.text:
+        return
+    gateway.admin("POST", "/user/update", {"user_id": USER})
+    if command.name == "POST /user/new":
+        gateway.admin("POST", "/user/delete", {"user_ids": [USER]})
 
 
 def curl(command: Command, folder: Path) -> tuple[int, str]:
@@ -112,6 +125,30 @@ def is_unblocked(_command: Command, _key: str, answer: Any) -> None:
     assert answer["blocked"] is False
 
 
+def is_a_new_user(command: Command, _key: str, answer: Any) -> None:
+    assert answer["key"].startswith("sk-")
+    assert {name: answer[name] for name in command.body} == command.body
+
+
+def describes_the_user(_command: Command, _key: str, answer: Any) -> None:
+    assert (answer["user_id"], answer["user_info"]["user_id"]) == (USER, USER)
+    assert answer["user_info"]["spend"] == 0
+
+
+def has_the_changed_user(command: Command, _key: str, answer: Any) -> None:
+    assert answer["user_id"] == USER
+    assert {name: answer["data"][name] for name in command.body} == command.body
+
+
+def counts_one_user(_command: Command, _key: str, answer: Any) -> None:
+    assert answer == 1
+
+
+def is_a_new_team(command: Command, _key: str, answer: Any) -> None:
+    assert answer["team_id"]
+    assert {name: answer[name] for name in command.body} == command.body
+
+
 def is_a_chat_completion(_command: Command, _key: str, answer: Any) -> None:
     assert answer["object"] == "chat.completion"
     assert answer["model"] == "gpt-4o"
@@ -130,6 +167,11 @@ CHECKS: dict[str, tuple[int, Check]] = {
     "POST /key/delete": (200, names_the_deleted_key),
     "POST /key/block": (200, is_blocked),
     "POST /key/unblock": (200, is_unblocked),
+    "POST /user/new": (200, is_a_new_user),
+    f"GET /user/info?user_id={USER}": (200, describes_the_user),
+    "POST /user/update": (200, has_the_changed_user),
+    "POST /user/delete": (200, counts_one_user),
+    "POST /team/new": (200, is_a_new_team),
     "POST /v1/chat/completions": (200, is_a_chat_completion),
 }
 """What each address of the guide answers: status, and what matters in the body."""
@@ -147,6 +189,7 @@ def is_stream(command: Command) -> bool:
 def test_curl_commands_answer_as_the_guide_says(command: Command, gateway: Gateway, tmp_path: Path) -> None:
     expected_status, check = CHECKS[command.name]
     real, key = made_real(command, gateway)
+    with_its_user(command, gateway)
     status, body = curl(real, tmp_path)
     assert status == expected_status, body
     check(real, key, json.loads(body))
@@ -179,4 +222,4 @@ def test_no_command_of_these_sections_is_left_out() -> None:
     assert kinds == COMMANDS
     found = {section for command in COMMANDS for section in (command.section, command.subsection)}
     assert found >= SECTIONS
-    assert len(COMMANDS) == 17
+    assert len(COMMANDS) == 25
