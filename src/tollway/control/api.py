@@ -43,6 +43,7 @@ from tollway.control.tags import routes as tags
 from tollway.control.teams import member_routes as team_members
 from tollway.control.teams import permissions as team_permissions
 from tollway.control.teams import routes as teams
+from tollway.control.teams.desk import Teams
 from tollway.control.users import permissions as user_permissions
 from tollway.control.users import routes as users
 
@@ -103,6 +104,7 @@ def create_app(services: Services, *, inference_routes: Sequence[RouteRow] = ())
     app.state.services = services
     app.state.matrix = role_matrix()
     app.state.key_desk = Keys()
+    app.state.team_desk = Teams()
     app.state.inference_routes = inference_routes
     install_error_handlers(app)
     for resource in RESOURCES:

@@ -12,7 +12,7 @@ from tollway.control.kit.limits import render_limits
 from tollway.control.kit.spending import resets_at
 from tollway.control.users.schemas import UserCreated, UserDetails, UserListed, UserProfile, UserRow
 from tollway.core.money import dollars_from_nanos
-from tollway.stores.sql.rows import OrganizationMember, Team, TeamMember, User
+from tollway.stores.sql.rows import OrganizationMember, User
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,14 +23,6 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """In the current budget window."""
     teams: Sequence[str] = ()
     organizations: Sequence[OrganizationMember] = ()
-
-
-class TeamSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """A team, who is in it, and what it has spent."""
-
-    team: Team
-    members: Sequence[TeamMember]
-    spent_nanos: int
 
 
 def render_created(seen: Seen, key: Mapping[str, Any]) -> UserCreated:
@@ -72,27 +64,6 @@ def render_profile(context: Context, seen: Seen) -> UserProfile:
 def render_listed(context: Context, seen: Seen, *, key_count: int) -> UserListed:
     """An entry of `/user/list`."""
     return UserListed(**_row(context, seen), key_count=key_count)
-
-
-def render_team(context: Context, seen: TeamSeen) -> dict[str, Any]:
-    """An entry of `teams` in `/user/info`."""
-    team = seen.team
-    return {
-        "team_id": team.team_id,
-        "team_alias": team.team_alias,
-        "organization_id": team.organization_id,
-        "models": team.models,
-        "blocked": team.is_blocked,
-        "members_with_roles": [{"role": one.role, "user_id": one.user_id, "user_email": None} for one in seen.members],
-        "metadata": team.metadata,
-        **render_limits(team),
-        "budget_reset_at": resets_at(context.services, team.budget_duration),
-        "spend": dollars_from_nanos(seen.spent_nanos),
-        "team_memberships": [],
-        "keys": [],
-        "created_at": team.created_at,
-        "updated_at": team.updated_at,
-    }
 
 
 def _row(context: Context, seen: Seen) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tollway.control.kit.guard import GuardedRoute
 from tollway.control.kit.keys import KeyDeskDep
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.query import one_of, with_plus
+from tollway.control.kit.teams import TeamDeskDep
 from tollway.control.users.belongings import belongings_of
 from tollway.control.users.rendering import (
     Seen,
@@ -21,7 +22,6 @@ from tollway.control.users.rendering import (
     render_listed,
     render_profile,
     render_row,
-    render_team,
 )
 from tollway.control.users.repository import SortColumn, UserQuery
 from tollway.control.users.schemas import (
@@ -98,7 +98,8 @@ async def create_user(body: UserCreate, response: Response, users: Users) -> Use
 async def show_user(
     users: Users,
     context: ContextDep,
-    desk: KeyDeskDep,
+    keys: KeyDeskDep,
+    teams: TeamDeskDep,
     user_id: AskedId,
     response: Response,
     *,
@@ -112,7 +113,7 @@ async def show_user(
     seen = await _caller_or(users, context, user_id)
     wanted = Page(page, min(size, _ALL_PAGE) if is_about_all else size)
     owner = None if is_about_all else seen.user.user_id
-    found = await belongings_of(context, desk, owner, wanted)
+    found = await belongings_of(context, keys, teams, owner, wanted)
     if max(found.key_count, found.team_count) > wanted.offset + wanted.size:
         response.headers[WARNING_HEADER] = (
             f"page {page} of {found.key_count} keys and {found.team_count} teams; ask for page={page + 1}"
@@ -121,7 +122,7 @@ async def show_user(
         user_id=seen.user.user_id,
         user_info=render_details(context, seen),
         keys=found.keys,
-        teams=[render_team(context, team) for team in found.teams],
+        teams=found.teams,
     )
 
 
