@@ -16,19 +16,20 @@ from tests.guide.guide import Command, read_guide
 from tests.support.aimock import running_aimock
 from tests.support.gateway import Gateway, running_gateway
 
-SECTIONS = {"Health Checks", "API Key Management", "Team Management", "Making LLM Requests"}
-PATHS = ("/team/",)
-"""Addresses that exist, in sections of which others do not yet."""
-
-
-def exists(command: Command) -> bool:
-    return bool({command.section, command.subsection} & SECTIONS) or (
-        command.is_curl and command.path.startswith(PATHS)
-    )
-
-
-COMMANDS = [command for command in read_guide() if exists(command)]
+SECTIONS = {
+    *("Health Checks", "API Key Management", "User Management", "Team Management", "Making LLM Requests"),
+    *("Check Spend", "View Metrics", "Configuration Updates", "Budget Management", "Rate Limiting"),
+}
+"""Sections and subsections of the guide whose commands have to work."""
+OTHER_PROGRAMS = ("docker-compose ", "open ")
+"""What runs beside the gateway, and a browser."""
+COMMANDS = [
+    command
+    for command in read_guide()
+    if {command.section, command.subsection} & SECTIONS and not command.text.startswith(OTHER_PROGRAMS)
+]
 MODELS = ("gpt-4o", "claude-3-5-sonnet")
+USER = "john@company.com"
 GREETING = "Hello! How can I help you today?"
 STORY = "Once upon a time"
 ANSWERS = Path(__file__).parents[1] / "clients" / "answers.json"
@@ -59,6 +60,15 @@ def made_real(command: Command, gateway: Gateway) -> tuple[Command, str]:
     ):
         text = text.replace(placeholder, value)
     return Command(command.section, command.subsection, command.language, text), key
+
+
+def with_its_user(command: Command, gateway: Gateway) -> None:
+    """Brings the user whom the guide speaks of to where its reader is: not there before `/user/new`, there after it."""
+    if USER not in command.text:
+        return
+    gateway.admin("POST", "/user/update", {"user_id": USER})
+    if command.name == "POST /user/new":
+        gateway.admin("POST", "/user/delete", {"user_ids": [USER]})
 
 
 def curl(command: Command, folder: Path) -> tuple[int, str]:
@@ -98,7 +108,8 @@ def names_the_service(_command: Command, _key: str, answer: Any) -> None:
 
 def has_a_new_key(command: Command, _key: str, answer: Any) -> None:
     assert answer["key"].startswith("sk-")
-    assert {name: answer[name] for name in command.body if name != "duration"} == {
+    shown = answer | {name: value for name, value in answer["metadata"].items() if name.startswith("model_")}
+    assert {name: shown[name] for name in command.body if name != "duration"} == {
         name: value for name, value in command.body.items() if name != "duration"
     }
     assert bool(answer["expires"]) is ("duration" in command.body)
@@ -148,6 +159,39 @@ def has_the_new_team_budget(command: Command, _key: str, answer: Any) -> None:
     assert answer["data"]["max_budget"] == command.body["max_budget"]
 
 
+def is_a_new_user(command: Command, _key: str, answer: Any) -> None:
+    assert answer["key"].startswith("sk-")
+    assert {name: answer[name] for name in command.body} == command.body
+
+
+def describes_the_user(_command: Command, _key: str, answer: Any) -> None:
+    assert (answer["user_id"], answer["user_info"]["user_id"]) == (USER, USER)
+    assert answer["user_info"]["spend"] == 0
+
+
+def has_the_changed_user(command: Command, _key: str, answer: Any) -> None:
+    assert answer["user_id"] == USER
+    assert {name: answer["data"][name] for name in command.body} == command.body
+
+
+def counts_one_user(_command: Command, _key: str, answer: Any) -> None:
+    assert answer == 1
+
+
+def is_the_spend_of_all(_command: Command, _key: str, answer: Any) -> None:
+    assert answer == {"spend": 0.0, "max_budget": 0.0}
+
+
+def is_the_new_model(command: Command, _key: str, answer: Any) -> None:
+    assert answer["model_name"] == command.body["model_name"]
+    assert answer["model_id"] == answer["model_info"]["id"]
+    assert answer["created_by"] == "default_user_id"
+
+
+def lists_models(_command: Command, _key: str, answer: Any) -> None:
+    assert {model["id"] for model in answer["data"]} >= set(MODELS)
+
+
 def is_a_chat_completion(_command: Command, _key: str, answer: Any) -> None:
     assert answer["object"] == "chat.completion"
     assert answer["model"] == "gpt-4o"
@@ -170,6 +214,13 @@ CHECKS: dict[str, tuple[int, Check]] = {
     "GET /team/info?team_id=team-uuid": (200, describes_the_team),
     "POST /team/member_add": (200, has_the_new_member),
     "POST /team/update": (200, has_the_new_team_budget),
+    "POST /user/new": (200, is_a_new_user),
+    f"GET /user/info?user_id={USER}": (200, describes_the_user),
+    "POST /user/update": (200, has_the_changed_user),
+    "POST /user/delete": (200, counts_one_user),
+    "GET /global/spend?start_date=2024-01-01&end_date=2024-01-31": (200, is_the_spend_of_all),
+    "POST /model/new": (200, is_the_new_model),
+    "GET /v1/models": (200, lists_models),
     "POST /v1/chat/completions": (200, is_a_chat_completion),
 }
 """What each address of the guide answers: status, and what matters in the body."""
@@ -183,13 +234,30 @@ def is_stream(command: Command) -> bool:
     return command.is_curl and "-d" in command.text and command.body.get("stream") is True
 
 
-@pytest.mark.parametrize("command", named([c for c in COMMANDS if c.is_curl and not is_stream(c)]))
+def is_scrape(command: Command) -> bool:
+    return command.name == "GET /metrics"
+
+
+def is_question(command: Command) -> bool:
+    """Whether it is answered by one JSON document."""
+    return command.is_curl and not is_stream(command) and not is_scrape(command)
+
+
+@pytest.mark.parametrize("command", named([c for c in COMMANDS if is_question(c)]))
 def test_curl_commands_answer_as_the_guide_says(command: Command, gateway: Gateway, tmp_path: Path) -> None:
     expected_status, check = CHECKS[command.name]
     real, key = made_real(command, gateway)
+    with_its_user(command, gateway)
     status, body = curl(real, tmp_path)
     assert status == expected_status, body
     check(real, key, json.loads(body))
+
+
+@pytest.mark.parametrize("command", named([c for c in COMMANDS if is_scrape(c)]))
+def test_metrics_are_open_as_the_guide_says(command: Command, gateway: Gateway, tmp_path: Path) -> None:
+    status, body = curl(made_real(command, gateway)[0], tmp_path)
+    assert status == 200
+    assert "# TYPE litellm_proxy_total_requests_metric" in body
 
 
 @pytest.mark.parametrize("command", named([c for c in COMMANDS if is_stream(c)]))
@@ -219,4 +287,4 @@ def test_no_command_of_these_sections_is_left_out() -> None:
     assert kinds == COMMANDS
     found = {section for command in COMMANDS for section in (command.section, command.subsection)}
     assert found >= SECTIONS
-    assert len(COMMANDS) == 23
+    assert len(COMMANDS) == 38

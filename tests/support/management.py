@@ -121,10 +121,21 @@ class Management:
         made: dict[str, Any] = good(await self.post("/key/generate", fields))
         return made
 
+    async def new_user(self, **fields: Any) -> dict[str, Any]:
+        """What `/user/new` answers; without an id, one is made up."""
+        made: dict[str, Any] = good(await self.post("/user/new", fields))
+        return made
+
     async def info(self, key: str) -> dict[str, Any]:
         """`info` of `/key/info`."""
         info: dict[str, Any] = good(await self.get("/key/info", key=key))["info"]
         return info
+
+    async def call_as(self, key: str, dollars: float) -> Record:
+        """A call with this key, settled now, that counts in everything the key belongs to."""
+        principal = await self.authenticator.authenticate(key)
+        charges = tuple(charge_of(self.services, scope) for scope in principal.scopes)
+        return await self.spend(key, dollars, charges=charges, team_id=principal.team_id or "")
 
     async def spend(self, key: str, dollars: float, **fields: Any) -> Record:
         """A call with this key, settled now."""
@@ -205,6 +216,7 @@ async def open_management(
     *,
     key_policy: KeyPolicy | None = None,
     team_policy: TeamPolicy | None = None,
+    user_defaults: Mapping[str, Any] | None = None,
     snapshot: Snapshot | None = None,
     config: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] = {},
@@ -261,6 +273,7 @@ async def open_management(
             key_policy=key_policy or KeyPolicy(),
             stores_audit_log=stores_audit_log,
             team_policy=team_policy or TeamPolicy(),
+            user_defaults=user_defaults or {},
         )
         app = create_app(services, inference_routes=inference_routes)
         transport = httpx.ASGITransport(app)

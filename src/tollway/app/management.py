@@ -85,5 +85,6 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
             adds_administrators=not keeps_administrators_out,
             metadata_fields=configuration.team_metadata_fields,
         ),
+        user_defaults=configuration.default_user_params,
     )
     return create_app(services, inference_routes=ROUTES)

@@ -14,6 +14,7 @@ _COMMANDS = {
     "check-config": ("tollway.cli.check_config", "Check a configuration file and show what it resolves to."),
     "keys": ("tollway.cli.keys", "Create, list and block virtual keys."),
     "teams": ("tollway.cli.teams", "Create, list and change teams and their members."),
+    "users": ("tollway.cli.users", "Create, list and change users."),
     "db": ("tollway.cli.db", "Look after the database schema."),
     "version": ("tollway.cli.version", "Show the version."),
 }

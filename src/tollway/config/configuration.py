@@ -142,6 +142,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     default_team_params: Mapping[str, Any]
     team_metadata_fields: Sequence[Mapping[str, str]]
     """Entries of `team_metadata_schema`, each with `key` and `label`."""
+    default_user_params: Mapping[str, Any]
+    """What a new user gets: fields of `/user/new` under their names there."""
     callbacks: Mapping[str, Sequence[str]]
     """As written, by key (`success_callback`, …)."""
     environ: Environment

@@ -27,6 +27,7 @@ from tollway.config.keys import (
     SETTINGS,
     TEAM_PARAMS,
     TOP,
+    USER_PARAMS,
     Section,
 )
 from tollway.config.kinds import TEXT
@@ -90,6 +91,7 @@ def load(
         credentials=_credentials(root.items.get("credential_list"), findings),
         default_key_params=_params("default_key_generate_params", KEY_PARAMS, origins, findings),
         upperbound_key_params=_params("upperbound_key_generate_params", KEY_PARAMS, origins, findings),
+        default_user_params=_user_params(origins, findings),
         default_team_params=_params("default_team_params", TEAM_PARAMS, origins, findings),
         team_metadata_fields=_team_metadata_fields(origins, findings),
         stores_audit_log=origins["litellm_settings.store_audit_logs"].value,
@@ -214,14 +216,39 @@ def _quick_model(flags: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
     return (ModelEntry(model_name=name, litellm_params=params, id=entry_id(name, params), origin="flag --model"),)
 
 
+def _user_params(origins: Mapping[str, Sourced], findings: Findings) -> dict[str, Any]:
+    """What a new user gets. The older settings give way to `default_internal_user_params`."""
+    older = {
+        field: origins[f"{LIBRARY.name}.{name}"].value
+        for name, field in (
+            ("default_max_internal_user_budget", "max_budget"),
+            ("max_internal_user_budget", "max_budget"),
+            ("internal_user_budget_duration", "budget_duration"),
+        )
+        if origins[f"{LIBRARY.name}.{name}"].value is not None
+    }
+    params = older | _params("default_internal_user_params", USER_PARAMS, origins, findings)
+    for team in params.get("teams") or ():
+        if not (isinstance(team, str) or (isinstance(team, dict) and isinstance(team.get("team_id"), str))):
+            path = f"{LIBRARY.name}.default_internal_user_params"
+            findings.reject(
+                origins[path].origin,
+                f"{path}.teams",
+                "expected ids of teams, or `{team_id: id, max_budget_in_team: 5}`",
+            )
+    return params
+
+
 def _params(name: str, known: Section, origins: Mapping[str, Sourced], findings: Findings) -> dict[str, Any]:
-    """Budgets and limits of new keys and teams: a mistyped one would be no limit at all."""
+    """Budgets and limits of new keys, users and teams: a mistyped one would be no limit at all."""
     setting = origins[f"{LIBRARY.name}.{name}"]
     params = {}
     for field, value in setting.value.items():
         key, path = known.find(field), f"{LIBRARY.name}.{name}.{field}"
         if key is None:
             findings.report_unknown(setting.origin, path, field, known.by_name)
+        elif key.support == "later":
+            findings.note(setting.origin, path, "has no effect in this release", key.remedy)
         elif value is not None:
             params[field] = findings.read(key.kind, value, place=setting.origin, path=path)
     return params

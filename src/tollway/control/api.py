@@ -19,6 +19,8 @@ from tollway.control.credentials import permissions as credential_permissions
 from tollway.control.credentials import routes as credentials
 from tollway.control.customers import permissions as customer_permissions
 from tollway.control.customers import routes as customers
+from tollway.control.invitations import permissions as invitation_permissions
+from tollway.control.invitations import routes as invitations
 from tollway.control.keys import permissions as key_permissions
 from tollway.control.keys import routes as keys
 from tollway.control.keys.desk import Keys
@@ -41,6 +43,9 @@ from tollway.control.tags import routes as tags
 from tollway.control.teams import member_routes as team_members
 from tollway.control.teams import permissions as team_permissions
 from tollway.control.teams import routes as teams
+from tollway.control.teams.desk import Teams
+from tollway.control.users import permissions as user_permissions
+from tollway.control.users import routes as users
 
 
 class Resource(NamedTuple):
@@ -58,6 +63,8 @@ RESOURCES = (
     Resource(audit.router, audit_permissions.ACCESS),
     Resource(teams.router, team_permissions.ACCESS),
     Resource(team_members.router, {}),
+    Resource(users.router, user_permissions.ACCESS),
+    Resource(invitations.router, invitation_permissions.ACCESS),
     Resource(spend.router, spend_permissions.ACCESS),
     Resource(models.router, model_permissions.ACCESS),
     Resource(credentials.router, credential_permissions.ACCESS),
@@ -97,6 +104,7 @@ def create_app(services: Services, *, inference_routes: Sequence[RouteRow] = ())
     app.state.services = services
     app.state.matrix = role_matrix()
     app.state.key_desk = Keys()
+    app.state.team_desk = Teams()
     app.state.inference_routes = inference_routes
     install_error_handlers(app)
     for resource in RESOURCES:

@@ -79,6 +79,8 @@ class Services:
     stores_audit_log: bool = True
     """Whether changes leave a row in the audit log."""
     team_policy: TeamPolicy = TeamPolicy()
+    user_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What a new user gets where the request is silent: `default_internal_user_params` and the like."""
     proxy_budget_nanos: int = 0
     """`litellm_settings.max_budget`; 0: none."""
 

@@ -166,6 +166,22 @@ _MODEL_ROUTES = (
     "/v2/model/info",
 )
 _TEAM_ROUTES = ("/team/*", "/v2/team/list")
+_USER_ROUTES = (
+    "/user/new",
+    "/user/update",
+    "/user/bulk_update",
+    "/user/delete",
+    "/user/info",
+    "/v2/user/info",
+    "/user/list",
+    "/user/filter/ui",
+    "/user/available_roles",
+    "/user/password/change",
+    "/invitation/new",
+    "/invitation/info",
+    "/invitation/update",
+    "/invitation/delete",
+)
 
 ROUTE_GROUPS: dict[str, tuple[str, ...]] = {
     "openai_routes": _OPENAI_ROUTES,
@@ -194,7 +210,7 @@ ROUTE_GROUPS: dict[str, tuple[str, ...]] = {
         "/sso/get/ui_settings",
     ),
     "key_management_routes": _KEY_ROUTES,
-    "management_routes": (*_KEY_ROUTES, *_TEAM_ROUTES, *_MODEL_ROUTES),
+    "management_routes": (*_KEY_ROUTES, *_USER_ROUTES, *_TEAM_ROUTES, *_MODEL_ROUTES),
     "spend_tracking_routes": (
         "/spend/keys",
         "/spend/users",

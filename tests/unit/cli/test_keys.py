@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from click.testing import CliRunner, Result
-from tests.support.gateway import Gateway, running_gateway
+from click.testing import CliRunner
+from tests.support.commands import Run, runner
+from tests.support.gateway import Gateway
 from tests.support.ports import free_port
 
 from tollway.cli.keys import command
 
-Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running_gateway(tmp_path_factory.mktemp("gateway")) as gateway:
-        yield gateway
-
 
 @pytest.fixture
 def run(gateway: Gateway) -> Run:
-    """Runs `tollway keys …` with the gateway's address and key in the environment."""
-    environment = {"TOLLWAY_URL": gateway.url, "TOLLWAY_MASTER_KEY": gateway.master_key}
-
-    def run(*arguments: str, **changes: str | None) -> Result:
-        return CliRunner(env=environment | changes).invoke(command, arguments)
-
-    return run
+    return runner(gateway, command)
 
 
 def test_a_key_is_created_used_and_shown(run: Run, gateway: Gateway) -> None:

@@ -131,6 +131,25 @@ def test_what_new_teams_get_is_checked_like_what_new_keys_get(folder: Folder) ->
 
 
 @pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", {}),
+        ("default_max_internal_user_budget: 3, internal_user_budget_duration: 7d", {"max_budget": 3, "budget_duration": "7d"}),
+        ("default_max_internal_user_budget: 3, max_internal_user_budget: 4", {"max_budget": 4}),
+        ("max_internal_user_budget: 4, default_internal_user_params: {max_budget: 5, user_role: internal_user_viewer}", {"max_budget": 5, "user_role": "internal_user_viewer"}),
+        ("default_internal_user_params: {teams: [t, {team_id: u, max_budget_in_team: 5}]}", {"teams": ["t", {"team_id": "u", "max_budget_in_team": 5}]}),
+    ],
+)  # fmt: skip
+def test_what_new_users_get_is_put_together(folder: Folder, written: str, expected: dict[str, Any]) -> None:
+    assert folder.load(f"litellm_settings: {{{written}}}\n").default_user_params == expected
+
+
+def test_a_part_of_what_new_users_get_that_has_no_effect_is_told(folder: Folder) -> None:
+    text = "litellm_settings: {default_internal_user_params: {available_teams: [t]}}\n"
+    assert "default_internal_user_params.available_teams: has no effect in this release" in folder.warnings(text)
+
+
+@pytest.mark.parametrize(
     ("text", "flags", "level"),
     [
         ("general_settings: {log_level: warning}\n", {"debug": True}, "debug"),
@@ -236,6 +255,10 @@ def test_settings_of_our_own_do_not_go_by_way_of_the_environment(folder: Folder)
         ("router_settings: {model_group_alias: {a: 1}}\n", "config.yaml:1: router_settings.model_group_alias.a: expected a model name, or `{model: name, hidden: true}`"),
         ("litellm_settings: {default_key_generate_params: {max_bugdet: 5}}\n", "config.yaml:1: litellm_settings.default_key_generate_params.max_bugdet: is not a known key; did you mean `max_budget`?"),
         ("litellm_settings: {upperbound_key_generate_params: {duration: forever}}\n", "config.yaml:1: litellm_settings.upperbound_key_generate_params.duration: expected a duration such as 30s"),
+        ("litellm_settings: {default_internal_user_params: {max_bugdet: 5}}\n", "config.yaml:1: litellm_settings.default_internal_user_params.max_bugdet: is not a known key; did you mean `max_budget`?"),
+        ("litellm_settings: {default_internal_user_params: {user_role: king}}\n", "config.yaml:1: litellm_settings.default_internal_user_params.user_role: expected proxy_admin, "),
+        ("litellm_settings: {default_internal_user_params: {teams: [{team: t}]}}\n", "config.yaml:1: litellm_settings.default_internal_user_params.teams: expected ids of teams, or `{team_id: id"),
+        ("litellm_settings: {max_internal_user_budget: much}\n", "config.yaml:1: litellm_settings.max_internal_user_budget: expected "),
         ("model_list: {a: 1}\n", "config.yaml:1: model_list: expected a list of models, each with `- model_name: …`"),
         ("general_settings: {database_url: 'mysql://u:p@h/d'}\n", "config.yaml:1: general_settings.database_url: database URL: cannot use"),
         ("general_settings: {database_url: 'sqlite://'}\n", "config.yaml:1: general_settings.database_url: this database would be gone at the end"),

@@ -59,6 +59,12 @@ async def answers(management: Management) -> dict[str, Any]:
         ("/budget/delete", {"id": "b"}),
     ):
         answers[f"POST {path}"] = good(await management.post(path, body))
+    user = {"user_id": "u", "user_email": "u@x.io", "max_budget": 50, "budget_duration": "30d"}
+    answers["POST /user/new"] = good(await management.post("/user/new", {**user, "user_role": "internal_user"}))
+    answers["GET /user/info"] = good(await management.get("/user/info", user_id="u"))
+    answers["POST /user/update"] = good(await management.post("/user/update", {"user_id": "u", "max_budget": 100}))
+    answers["GET /user/list"] = good(await management.get("/user/list"))
+    answers["POST /user/delete"] = good(await management.post("/user/delete", {"user_ids": ["u"]}))
     answers["POST /key/delete"] = good(await management.post("/key/delete", {"keys": [plain]}))
     return answers
 

@@ -93,6 +93,8 @@ def test_an_alias_of_the_key_stands_for_a_model() -> None:
         (("llm_api_routes",), "/key/generate", False),
         (("management_routes",), "/key/generate", True),
         (("management_routes",), "/key/k1/regenerate", True),
+        (("management_routes",), "/user/new", True),
+        (("key_management_routes",), "/user/new", False),
         (("management_routes",), "/chat/completions", False),
         (("info_routes",), "/key/info", True),
         (("info_routes",), "/key/generate", False),

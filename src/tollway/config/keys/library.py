@@ -129,16 +129,16 @@ _MONEY = (
     supported("max_budget", MONEY, "T1", "Budget of the whole gateway; 0: none.", default=0, sets="data_plane.proxy_budget_nanos", factor=NANOS_PER_DOLLAR),
     supported("budget_duration", DURATION, "T1", "Period of that budget.", sets="data_plane.proxy_budget_duration"),
     later("max_user_budget", MONEY, "T1", "Budget of a user who has none.", remedy=_ON_KEYS),
-    later("max_internal_user_budget", MONEY, "T1", "Budget of a new user.", remedy=_ON_KEYS),
-    later("default_max_internal_user_budget", MONEY, "T1", "Budget of a new user.", remedy=_ON_KEYS),
-    later("internal_user_budget_duration", DURATION, "T1", "Period of a new user's budget.", remedy=_ON_KEYS),
+    supported("max_internal_user_budget", MONEY, "T1", "Budget of a new user."),
+    supported("default_max_internal_user_budget", MONEY, "T1", "The same; `max_internal_user_budget` wins."),
+    supported("internal_user_budget_duration", DURATION, "T1", "Period of a new user's budget."),
     supported("max_end_user_budget", MONEY, "T1", "Budget of an end user who has none; 0: none.", default=0, sets="data_plane.end_user_budget_nanos", factor=NANOS_PER_DOLLAR),
     supported("max_end_user_budget_id", TEXT, "T1", "Budget (`/budget/new`) of an end user who has none.", sets="data_plane.end_user_budget_id"),
     supported("disable_end_user_cost_tracking", FLAG, "T1", "Do not meter by end user.", default=False, sets="data_plane.ignores_end_users"),
     accepted("enable_end_user_cost_tracking_prometheus_only", FLAG, "T1", "Label metrics by end user."),
     accepted("disable_end_user_cost_tracking_prometheus_only", FLAG, "T1", "Do not label metrics by end user; Tollway does not."),
     supported("validate_end_user_id_in_db", FLAG, "T1", "Refuse end users that are not known.", default=False, sets="data_plane.refuses_unknown_end_users"),
-    later("default_internal_user_params", MAPPING, "T1", "What a new user gets."),
+    supported("default_internal_user_params", MAPPING, "T1", "What a new user gets where the request is silent; wins over the settings for their budget.", default={}),
     supported("default_team_params", MAPPING, "T1", "What a new team gets where the request is silent.", default={}),
     later("default_team_settings", LIST, "T1", "Callbacks of teams."),
     later("budget_rollover", FLAG, "T2", "Carry what is left into the next period.", default=False),
@@ -274,3 +274,21 @@ KEY_PARAMS = section(
     ),
 )  # fmt: skip
 """What `default_key_generate_params` and `upperbound_key_generate_params` hold."""
+
+USER_PARAMS = section(
+    "litellm_settings.default_internal_user_params",
+    (
+        supported("user_role", choice("proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"), "T1", "Their role."),
+        supported("max_budget", MONEY, "T1", "Budget in dollars."),
+        supported("budget_duration", DURATION, "T1", "Period of the budget."),
+        supported("tpm_limit", COUNT, "T1", "Tokens per minute."),
+        supported("rpm_limit", COUNT, "T1", "Calls per minute."),
+        supported("max_parallel_requests", COUNT, "T1", "Calls at once."),
+        supported("models", TEXTS, "T1", "Models that their personal keys may call."),
+        supported("metadata", MAPPING, "T1", "Free data."),
+        supported("teams", LIST, "T1", "Teams they join: ids, or `{team_id, max_budget_in_team, user_role}`."),
+        supported("organizations", TEXTS, "T2", "Organizations they join."),
+        later("available_teams", TEXTS, "T2", "Teams that users may join by themselves."),
+    ),
+)  # fmt: skip
+"""What `default_internal_user_params` holds."""

@@ -156,6 +156,12 @@ class KeyRepository:
         statement = select(func.count()).select_from(table).where(*_conditions(query, table))
         return (await self._connection.execute(statement)).scalar_one()
 
+    async def count_by_user(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """How many living keys each of these users has; those without are left out."""
+        user = virtual_keys.c.user_id
+        query = select(user, func.count()).where(user.in_(user_ids)).group_by(user)
+        return {row[0]: row[1] for row in await self._connection.execute(query)}
+
     async def list_page(
         self, query: KeyQuery, page: Page, *, sort_by: SortColumn = "created_at", is_descending: bool = True
     ) -> list[VirtualKey]:
@@ -165,6 +171,11 @@ class KeyRepository:
         order = column.desc().nulls_last() if is_descending else column.asc().nulls_last()
         statement = select(table).where(*_conditions(query, table)).order_by(order, table.c.key_hash)
         return await self._all(statement.limit(page.size).offset(page.offset))
+
+    async def list_all(self, query: KeyQuery) -> list[VirtualKey]:
+        """Every key that matches, in order of hash."""
+        table = _table(query)
+        return await self._all(select(table).where(*_conditions(query, table)).order_by(table.c.key_hash))
 
     async def list_by_spend(
         self, query: KeyQuery, page: Page, *, services: Services, is_descending: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -48,12 +48,11 @@ from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.guard import GuardedRoute
 from tollway.control.kit.keys import hash_of
 from tollway.control.kit.pagination import Page
-from tollway.core.errors import ClientError, InvalidRequest
+from tollway.control.kit.query import one_of
+from tollway.core.errors import ClientError
 from tollway.core.money import dollars_from_nanos
 
 router = APIRouter(route_class=GuardedRoute, tags=["keys"])
-
-ChoiceT = TypeVar("ChoiceT", bound=str)
 
 _SORTS: tuple[SortColumn | Literal["spend"], ...] = (
     *("spend", "max_budget", "created_at", "updated_at", "token", "key_alias"),
@@ -229,11 +228,11 @@ async def list_keys(
         agent_id=agent_id,
         search=search,
         matches_substrings=substring_matching,
-        status=_one_of("status", status, ("active", "expired", "revoked", "deleted")),
-        expiry=_one_of("expires", expires, ("active", "expired")),
+        status=one_of("status", status, ("active", "expired", "revoked", "deleted")),
+        expiry=one_of("expires", expires, ("active", "expired")),
     )
-    sort = _one_of("sort_by", sort_by, _SORTS) or "created_at"
-    order = _one_of("sort_order", sort_order.lower(), ("asc", "desc"))
+    sort = one_of("sort_by", sort_by, _SORTS) or "created_at"
+    order = one_of("sort_order", sort_order.lower(), ("asc", "desc"))
     wanted = Page(page, size)
     found, total = await keys.list_page(
         query,
@@ -268,14 +267,3 @@ async def list_keys_by_spend(keys: Directory, limit: Annotated[int, Query(ge=1, 
     """Keys, the dearest first."""
     found, _ = await keys.list_page(KeyQuery(now=keys.now), Page(1, limit), sort_by=None, is_descending=True)
     return [render_token(*entry) for entry in await keys.with_spend(found)]
-
-
-def _one_of(name: str, value: str | None, allowed: tuple[ChoiceT, ...]) -> ChoiceT | None:
-    if value is None:
-        return None
-    for choice in allowed:
-        if choice == value:
-            return choice
-    raise InvalidRequest(
-        f"Invalid {name} {value[:40]!r}. Use one of: {', '.join(allowed)}.", param=name, type="bad_request_error"
-    )

@@ -29,6 +29,7 @@ from tollway.stores.sql.virtual_key import VirtualKey
 
 MAX_LISTED = 1000
 """Teams, and keys, in a listing without pages."""
+FIRST = Page(1, MAX_LISTED)
 
 
 class TeamContents(NamedTuple):
@@ -103,12 +104,14 @@ class TeamReader:
         usage = await usage_of_model_budgets(self._services, team)
         return TeamFacts(contents, organization, member_budget, usage, self._capacity(team))
 
-    async def list_all(self, *, user_id: str | None, organization_id: str | None) -> tuple[list[TeamContents], int]:
-        """Teams that the caller sees, with what is in them, and how many there are: the first `MAX_LISTED` are here."""
+    async def list_all(
+        self, *, user_id: str | None, organization_id: str | None, page: Page = FIRST
+    ) -> tuple[list[TeamContents], int]:
+        """Teams that the caller sees, oldest first, with what is in them, and how many there are."""
         query = TeamQuery(visible=self._visible(), user_id=user_id, organization_id=organization_id)
         async with reading(self._services.engine) as connection:
             teams = TeamRepository(connection)
-            found, total = await teams.list_page(query, Page(1, MAX_LISTED), sort_by="created_at", is_descending=False)
+            found, total = await teams.list_page(query, page, sort_by="created_at", is_descending=False)
             views = await self._views(teams, found)
             keys = await self._keys_of(teams, found, limit=MAX_LISTED)
             memberships = await self._memberships(teams, views)

@@ -31,6 +31,7 @@ from tollway.control.teams.answers import (
     TeamsDeleted,
     TeamUpdated,
 )
+from tollway.control.teams.desk import render_listed
 from tollway.control.teams.fields import MEMBER_PERMISSIONS
 from tollway.control.teams.permissions import EDITABLE_BY_TEAM_ADMINS
 from tollway.control.teams.reading import MAX_LISTED, TeamFacts, TeamReader
@@ -130,14 +131,7 @@ async def list_teams(
     found, total = await reader.list_all(user_id=user_id, organization_id=organization_id)
     if total > len(found):
         response.headers[WARNING_HEADER] = f"{len(found)} of {total} teams are shown; use /v2/team/list for pages"
-    return [
-        TeamListed(
-            **render_team(reader.context, one.view).model_dump(),
-            team_memberships=[render_sourced(reader.context, *entry) for entry in one.memberships],
-            keys=one.keys,
-        )
-        for one in found
-    ]
+    return [render_listed(reader.context, one) for one in found]
 
 
 @router.get("/v2/team/list")

@@ -1,0 +1,1 @@
+"""Invitations, with which a person chooses a password: `/invitation/*`."""
