@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Protocol
 
 from tollway.core.errors import Header, InvalidRequest, TollwayError
 
@@ -25,6 +26,33 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
+
+
+class Exchange(Protocol):
+    """What our server offers beyond ASGI, as `scope["extensions"]["tollway.exchange"]`: no message per event."""
+
+    task: asyncio.Task[None]
+    """In which the application is called."""
+
+    def on_disconnect(self, callback: Callable[[], object] | None) -> None:
+        """Has `callback` called at once when the client leaves before the response is complete."""
+        ...
+
+    def start(self, status: int, headers: Iterable[Header], fields: bytes = b"") -> None:
+        """Begins the response. `fields` are header lines that are encoded already."""
+        ...
+
+    def write(self, body: bytes) -> bool:
+        """Writes a part of the body at once; False if the client does not keep up."""
+        ...
+
+    async def relieved(self) -> None:
+        """Returns as soon as the client keeps up again, or has left."""
+        ...
+
+    def finish(self, body: bytes) -> None:
+        """Writes the rest of the body, which completes the response."""
+        ...
 
 
 async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int) -> bytes:

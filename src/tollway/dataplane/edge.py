@@ -18,6 +18,7 @@ from tollway.dataplane.asgi import (
     SECURITY_HEADERS,
     App,
     ClientGone,
+    Exchange,
     Message,
     Receive,
     Scope,
@@ -117,7 +118,7 @@ class Edge:
             path_model=path_model,
         )
         self._metrics.in_flight += 1
-        exchange = scope["extensions"]["tollway.exchange"]
+        exchange: Exchange = scope["extensions"]["tollway.exchange"]
 
         def leave() -> None:
             call.is_client_gone = True
@@ -125,7 +126,7 @@ class Edge:
 
         exchange.on_disconnect(leave)
         try:
-            await self._serve(call, receive, send)
+            await self._serve(call, receive, send, exchange)
         except TollwayError as error:
             await self._fail(call, send, error)
         except ClientGone:
@@ -140,7 +141,7 @@ class Edge:
         finally:
             self._metrics.in_flight -= 1
 
-    async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
+    async def _serve(self, call: Call, receive: Receive, send: Send, exchange: Exchange) -> None:
         if self.is_draining:
             raise Overloaded("The gateway is shutting down; try again.", headers=((b"retry-after", b"1"),))
         settings = call.settings
@@ -158,29 +159,25 @@ class Edge:
             headers += cors_headers(call.headers, settings)
             await respond(send, 200, headers, served.body, fields=self._headers.fixed(call))
             return
-        await self._stream(call, served, send)
+        await self._stream(call, served, exchange)
 
-    async def _stream(self, call: Call, stream: Stream, send: Send) -> None:
+    async def _stream(self, call: Call, stream: Stream, exchange: Exchange) -> None:
         headers = self._headers.of_stream(call, stream.upstream_headers)
         headers += _EVENT_STREAM
         headers += cors_headers(call.headers, call.settings)
         try:
-            block = await stream.next()
-            fields = self._headers.fixed(call)
-            await send({"type": "http.response.start", "status": 200, "headers": headers, "tollway.fields": fields})
-            while not stream.is_over:
-                await send({"type": "http.response.body", "body": block, "more_body": True})
-                block = await stream.next()
-            await send({"type": "http.response.body", "body": block})
+            exchange.start(200, headers, self._headers.fixed(call))
+            while (last := await stream.forward(exchange.write)) is None:
+                await exchange.relieved()
+            await exchange.relieved()
+            exchange.finish(last)
         except asyncio.CancelledError:
             await stream.abandon()
             raise
         except Exception:  # the response has begun: the error goes into the stream
             logger.exception("A stream failed unexpectedly", extra={"call_id": call.call_id})
             await stream.abandon()
-            await send(
-                {"type": "http.response.body", "body": render_error_event(TollwayError("Internal server error"))}
-            )
+            exchange.finish(render_error_event(TollwayError("Internal server error")))
         await stream.close()
 
     async def _fail(self, call: Call, send: Send, error: TollwayError) -> None:
