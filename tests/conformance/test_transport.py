@@ -31,7 +31,7 @@ from tests.support.faulty_upstream import (
 
 from tollway.core.errors import InvalidRequest, Misconfigured, UpstreamError
 from tollway.core.snapshot import Endpoint, Origin, Timeouts
-from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
+from tollway.ports.transport import Sink, Transport, UpstreamRequest, UpstreamResponse
 from tollway.upstream.direct import DirectTransport
 from tollway.upstream.proxied import ProxiedTransport
 
@@ -82,6 +82,16 @@ async def read_all(response: UpstreamResponse) -> bytes:
     while part := await response.next_chunk():
         parts.append(part)
     return b"".join(parts)
+
+
+def keeping(seen: list[bytes]) -> Sink:
+    """A sink that takes everything."""
+
+    def sink(data: bytes) -> bool:
+        seen.append(data)
+        return True
+
+    return sink
 
 
 async def call(transport: Transport, request: UpstreamRequest) -> bytes:
@@ -306,7 +316,7 @@ async def test_a_cut_is_raised_behind_what_was_handed_on(transport: Transport, u
     answer = await transport.send(post(upstream))
     seen: list[bytes] = []
     with pytest.raises(UpstreamError, match="was cut"):
-        await answer.forward(lambda data: seen.append(data) is None)
+        await answer.forward(keeping(seen))
     assert seen == [b"data: 1\n\n"]
 
 
@@ -315,7 +325,7 @@ async def test_a_coded_body_is_handed_on_decoded(transport: Transport, upstream:
     upstream.reply(head(200, content_encoding="gzip", content_length=str(len(coded))) + coded[:20], 0.02, coded[20:])
     answer = await transport.send(post(upstream))
     seen: list[bytes] = []
-    assert await answer.forward(lambda data: seen.append(data) is None)
+    assert await answer.forward(keeping(seen))
     assert b"".join(seen) == b"text" * 9
 
 

@@ -38,6 +38,15 @@ class Exchange(Protocol):
         """Has `callback` called at once when the client leaves before the response is complete."""
         ...
 
+    @property
+    def is_choked(self) -> bool:
+        """Whether the client does not keep up."""
+        ...
+
+    def whole_body(self) -> bytes | None:
+        """The request's body, if all of it is here; else None, and it is to be received."""
+        ...
+
     def start(self, status: int, headers: Iterable[Header], fields: bytes = b"") -> None:
         """Begins the response. `fields` are header lines that are encoded already."""
         ...
@@ -89,8 +98,16 @@ def too_large(size: int, max_bytes: int) -> TollwayError:
     )
 
 
-async def respond(send: Send, status: int, headers: list[Header], body: bytes, *, fields: bytes = b"") -> None:
-    """Sends a whole response. `fields` are headers that are encoded already (our server's extension of ASGI)."""
+async def answer(exchange: Exchange, status: int, headers: Iterable[Header], fields: bytes, body: bytes) -> None:
+    """Sends a whole response through our server. `fields` are headers that are encoded already."""
+    if exchange.is_choked:
+        await exchange.relieved()
+    exchange.start(status, headers, fields)
+    exchange.finish(body)
+
+
+async def respond(send: Send, status: int, headers: list[Header], body: bytes) -> None:
+    """Sends a whole response."""
     headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers, "tollway.fields": fields})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -51,7 +51,7 @@ class Answer(msgspec.Struct, gc=False):
     """A whole answer for the client."""
 
     body: bytes
-    upstream_headers: tuple[Header, ...]
+    upstream_headers: Sequence[Header]
     cost_nanos: int
 
 
@@ -186,7 +186,7 @@ class Gateway:
             raise _unreadable(deployment, "is not valid JSON") from None
         text = read_text(body)[0] if reply.usage is None and call.operation != "embeddings" else ""
         cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=text)
-        return Answer(reply.body, tuple(response.headers), cost)
+        return Answer(reply.body, response.headers, cost)
 
     async def _open_stream(self, call: Call, deployment: Deployment, response: UpstreamResponse) -> Stream:
         """Waits for the first bytes, so that a provider that fails at once gets a proper error with a status."""
@@ -412,9 +412,12 @@ _PLAIN = frozenset({b"retry-after", b"x-request-id", b"request-id"})
 
 def passed_on(headers: Sequence[Header]) -> tuple[Header, ...]:
     """A vendor's headers as the client gets them: prefixed, and those that clients act on under their own name too."""
-    result: list[Header] = []
-    for name, value in headers:
-        result.append((b"llm_provider-" + name, value))
-        if name in _PLAIN or name.startswith(b"x-ratelimit-"):
-            result.append((b"request-id" if name == b"x-request-id" else name, value))
-    return tuple(result)
+    return tuple((passed, value) for name, value in headers for passed in names_passed_on(name))
+
+
+def names_passed_on(name: bytes) -> tuple[bytes, ...]:
+    """The names under which the client gets a vendor's header."""
+    prefixed = b"llm_provider-" + name
+    if name in _PLAIN or name.startswith(b"x-ratelimit-"):
+        return prefixed, b"request-id" if name == b"x-request-id" else name
+    return (prefixed,)

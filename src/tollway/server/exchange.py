@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
 
-from tollway.server.head import Header, UnsendableResponse, encode_head, error_response
+from tollway.server.head import Header, UnsendableResponse, bare_head, encode_head, error_response
 from tollway.server.outbox import Outbox, Signal
 
 logger = logging.getLogger(__name__)
@@ -137,7 +137,8 @@ class Exchange:
         connection = self._connection
         while not (self.is_gone or self.is_complete):
             if self._body or (self._is_received and not self._is_delivered):
-                return self._take()
+                body = self._take()
+                return {"type": "http.request", "body": body, "more_body": not self._is_received}
             if self.expects_continue:
                 self.expects_continue = False
                 if not (self.is_begun or self._is_received):
@@ -158,11 +159,22 @@ class Exchange:
         if kind == "http.response.body":
             self._write(message.get("body", b""), message.get("more_body", False))
         elif kind == "http.response.start":
-            self._start(message["status"], message.get("headers", ()), message.get("tollway.fields", b""))
+            self._start(message["status"], message.get("headers", ()), b"")
         else:
             raise UnsendableResponse(f"{kind!r} is no message of a response.")
 
     # The same without messages, for an application that knows this server (`scope["extensions"]["tollway.exchange"]`)
+
+    @property
+    def is_choked(self) -> bool:
+        """Whether the client does not keep up."""
+        return self._connection.out.is_choked
+
+    def whole_body(self) -> bytes | None:
+        """The request's body, if all of it is here and none was received before; else None: `receive` it."""
+        if not self._is_received or self._is_delivered or self.is_gone:
+            return None
+        return self._take()
 
     def start(self, status: int, headers: Iterable[Header], fields: bytes = b"") -> None:
         """Begins the response. `fields` are header lines that are encoded already."""
@@ -227,7 +239,7 @@ class Exchange:
 
     # What follows
 
-    def _take(self) -> Message:
+    def _take(self) -> bytes:
         pieces = self._body
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
@@ -235,13 +247,14 @@ class Exchange:
             self.unread_bytes = 0
             self._connection.resume_reading()
         self._is_delivered = self._is_received
-        return {"type": "http.request", "body": body, "more_body": not self._is_received}
+        return body
 
     def _start(self, status: int, headers: Any, encoded: bytes) -> None:
         """Makes the head. It is written with the first part of the body, which ASGI wants it to wait for."""
         if self._head:
             raise UnsendableResponse("A response begins only once.")
-        head, length, closes = encode_head(status, headers, self._connection.default_headers)
+        defaults = self._connection.default_headers
+        head, length, closes = encode_head(status, headers, defaults) if headers else bare_head(status, defaults)
         self._head = head + encoded
         if closes or (self.expects_continue and not self._is_received):  # else the body may come, or may not
             self.is_kept = False

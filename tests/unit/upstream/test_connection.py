@@ -202,7 +202,12 @@ async def test_an_event_is_handed_on_without_a_turn_of_the_loop() -> None:
     exchange = Exchange()
     exchange.feed(CHUNKED)
     seen: list[bytes] = []
-    forwarding = asyncio.ensure_future(exchange.response.forward(lambda data: seen.append(data) is None))
+
+    def sink(data: bytes) -> bool:
+        seen.append(data)
+        return True
+
+    forwarding = asyncio.ensure_future(exchange.response.forward(sink))
     await asyncio.sleep(0)
     for event in (b"one", b"two"):
         exchange.feed(b"3\r\n%b\r\n" % event)
