@@ -100,6 +100,7 @@ async def embedded_gateway(folder: Path, config: Mapping[str, Any]) -> AsyncIter
     server = uvicorn.Server(
         uvicorn.Config(
             Application(runtime, reloader),
+            interface="asgi3",
             host="127.0.0.1",
             port=0,
             http=HttpProtocol,
