@@ -31,7 +31,7 @@ from tests.support.faulty_upstream import (
 
 from tollway.core.errors import InvalidRequest, Misconfigured, UpstreamError
 from tollway.core.snapshot import Endpoint, Origin, Timeouts
-from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
+from tollway.ports.transport import Sink, Transport, UpstreamRequest, UpstreamResponse
 from tollway.upstream.direct import DirectTransport
 from tollway.upstream.proxied import ProxiedTransport
 
@@ -82,6 +82,16 @@ async def read_all(response: UpstreamResponse) -> bytes:
     while part := await response.next_chunk():
         parts.append(part)
     return b"".join(parts)
+
+
+def keeping(seen: list[bytes]) -> Sink:
+    """A sink that takes everything."""
+
+    def sink(data: bytes) -> bool:
+        seen.append(data)
+        return True
+
+    return sink
 
 
 async def call(transport: Transport, request: UpstreamRequest) -> bytes:
@@ -243,6 +253,92 @@ async def test_a_burst_is_one_chunk(transport: Transport, upstream: FaultyUpstre
     answer = await transport.send(post(upstream))
     assert await answer.next_chunk() == b"".join(events)
     assert await answer.next_chunk() == b""
+
+
+async def test_chunks_are_handed_on_as_they_arrive(transport: Transport, upstream: FaultyUpstream) -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+    steps: list[Step] = [chunked_head()]
+    for index, gate in enumerate(gates):
+        steps += (gate, chunk(b"event %d\n\n" % index))
+    upstream.reply(*steps, LAST_CHUNK)
+    answer = await transport.send(post(upstream))
+    seen: list[bytes] = []
+
+    def sink(data: bytes) -> bool:
+        seen.append(data)
+        if len(seen) < len(gates):
+            gates[len(seen)].set()
+        return True
+
+    gates[0].set()
+    assert await answer.forward(sink)
+    assert seen == [b"event %d\n\n" % index for index in range(3)]
+
+
+async def test_who_wants_no_more_gets_the_rest_later(transport: Transport, upstream: FaultyUpstream) -> None:
+    go_on = asyncio.Event()
+    upstream.reply(chunked_head() + chunk(b"first"), 0.02, chunk(b"second"), go_on, chunk(b"third"), LAST_CHUNK)
+    answer = await transport.send(post(upstream))
+    seen: list[bytes] = []
+
+    def is_enough(data: bytes) -> bool:
+        seen.append(data)
+        return False
+
+    assert not await answer.forward(is_enough)
+    assert not await answer.forward(is_enough)
+    assert seen == [b"first", b"second"]
+    go_on.set()
+    while not await answer.forward(is_enough):
+        pass
+    assert seen == [b"first", b"second", b"third"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_what_a_sink_raises_comes_out_where_one_waits(
+    transport: Transport, upstream: FaultyUpstream, is_first: bool
+) -> None:
+    upstream.reply(chunked_head() + chunk(b"first"), 0.02, chunk(b"second"), 0.02, chunk(b"third"), LAST_CHUNK)
+    answer = await transport.send(post(upstream))
+
+    def sink(data: bytes) -> bool:
+        if is_first or data != b"first":
+            raise ZeroDivisionError
+        return True
+
+    with pytest.raises(ZeroDivisionError):
+        await answer.forward(sink)
+    answer.close()
+
+
+async def test_a_cut_is_raised_behind_what_was_handed_on(transport: Transport, upstream: FaultyUpstream) -> None:
+    upstream.reply(*CUTS["between chunks"])
+    answer = await transport.send(post(upstream))
+    seen: list[bytes] = []
+    with pytest.raises(UpstreamError, match="was cut"):
+        await answer.forward(keeping(seen))
+    assert seen == [b"data: 1\n\n"]
+
+
+async def test_a_coded_body_is_handed_on_decoded(transport: Transport, upstream: FaultyUpstream) -> None:
+    coded = gzip.compress(b"text" * 9)
+    upstream.reply(head(200, content_encoding="gzip", content_length=str(len(coded))) + coded[:20], 0.02, coded[20:])
+    answer = await transport.send(post(upstream))
+    seen: list[bytes] = []
+    assert await answer.forward(keeping(seen))
+    assert b"".join(seen) == b"text" * 9
+
+
+async def test_cancelling_who_hands_on_closes_the_connection(transport: Transport, upstream: FaultyUpstream) -> None:
+    upstream.reply(*stream(*[b"x"] * 500, delay_s=0.01))
+    answer = await transport.send(post(upstream))
+    task = asyncio.ensure_future(answer.forward(lambda _: True))
+    await asyncio.sleep(0.05)
+    cancelled_at = time.monotonic()
+    task.cancel()
+    assert await upstream.wait_for_close() - cancelled_at < 0.25
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_slow_reader_makes_the_server_wait(transport: Transport, upstream: FaultyUpstream) -> None:

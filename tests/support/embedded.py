@@ -102,6 +102,7 @@ async def embedded_gateway(
     server = uvicorn.Server(
         uvicorn.Config(
             Application(runtime, reloader),
+            interface="asgi3",
             host="127.0.0.1",
             port=0,
             http=HttpProtocol,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Protocol
 
 from tollway.core.errors import Header, InvalidRequest, TollwayError
 
@@ -25,6 +26,42 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
+
+
+class Exchange(Protocol):
+    """What our server offers beyond ASGI, as `scope["extensions"]["tollway.exchange"]`: no message per event."""
+
+    task: asyncio.Task[None]
+    """In which the application is called."""
+
+    def on_disconnect(self, callback: Callable[[], object] | None) -> None:
+        """Has `callback` called at once when the client leaves before the response is complete."""
+        ...
+
+    @property
+    def is_choked(self) -> bool:
+        """Whether the client does not keep up."""
+        ...
+
+    def whole_body(self) -> bytes | None:
+        """The request's body, if all of it is here; else None, and it is to be received."""
+        ...
+
+    def start(self, status: int, headers: Iterable[Header], fields: bytes = b"") -> None:
+        """Begins the response. `fields` are header lines that are encoded already."""
+        ...
+
+    def write(self, body: bytes) -> bool:
+        """Writes a part of the body at once; False if the client does not keep up."""
+        ...
+
+    async def relieved(self) -> None:
+        """Returns as soon as the client keeps up again, or has left."""
+        ...
+
+    def finish(self, body: bytes) -> None:
+        """Writes the rest of the body, which completes the response."""
+        ...
 
 
 async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
@@ -61,8 +98,16 @@ def too_large(size: int, max_bytes: int) -> TollwayError:
     )
 
 
-async def respond(send: Send, status: int, headers: list[Header], body: bytes, *, fields: bytes = b"") -> None:
-    """Sends a whole response. `fields` are headers that are encoded already (our server's extension of ASGI)."""
+async def answer(exchange: Exchange, status: int, headers: Iterable[Header], fields: bytes, body: bytes) -> None:
+    """Sends a whole response through our server. `fields` are headers that are encoded already."""
+    if exchange.is_choked:
+        await exchange.relieved()
+    exchange.start(status, headers, fields)
+    exchange.finish(body)
+
+
+async def respond(send: Send, status: int, headers: list[Header], body: bytes) -> None:
+    """Sends a whole response."""
     headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers, "tollway.fields": fields})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

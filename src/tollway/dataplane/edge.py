@@ -11,19 +11,22 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tollway.core.errors import Header, Overloaded, TollwayError
+from tollway.core.errors import Overloaded, TollwayError
 from tollway.core.snapshot import Operation, Settings
 from tollway.dataplane.asgi import (
     JSON,
     SECURITY_HEADERS,
     App,
     ClientGone,
+    Exchange,
     Message,
     Receive,
     Scope,
     Send,
+    answer,
     read_body,
     respond,
+    too_large,
 )
 from tollway.dataplane.controls import read_controls
 from tollway.dataplane.cors import cors_headers, preflight_headers
@@ -40,12 +43,6 @@ from tollway.policy.access import RouteForbidden
 from tollway.policy.auth import Authenticator, find_credential
 
 logger = logging.getLogger(__name__)
-
-_EVENT_STREAM: tuple[Header, ...] = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
 
 Page = Callable[[Scope, Receive, Send, str | None], Awaitable[None]]
 """Serves a route that is not a call to a model."""
@@ -78,11 +75,10 @@ class Edge:
         self.is_draining = False
         """No new calls: those in flight finish."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serves one request."""
         if scope["type"] != "http":
-            await self._management(scope, receive, send)
-            return
+            return self._management(scope, receive, send)
         path: str = scope["path"]
         if self._root_path:
             path = path.removeprefix(self._root_path) or "/"
@@ -91,19 +87,16 @@ class Edge:
             body = msgspec.json.encode(
                 {"detail": f"Route {path} is not served here (general_settings.allowed_routes)."}
             )
-            await respond(self._with_edge_headers(scope, send), 403, [JSON], body)
-            return
+            return respond(self._with_edge_headers(scope, send), 403, [JSON], body)
         route, path_model = self._routes.find(scope["method"], path)
         if route is not None and route.operation is not None:
-            await self._generate(scope, receive, send, path, route.operation, path_model)
-            return
+            return self._generate(scope, receive, path, route.operation, path_model)
         if route is not None:
-            await self._page(route, scope, receive, send, path_model)
-            return
-        await self._other(scope, receive, send, path)
+            return self._page(route, scope, receive, send, path_model)
+        return self._other(scope, receive, send, path)
 
     async def _generate(
-        self, scope: Scope, receive: Receive, send: Send, path: str, operation: Operation, path_model: str | None
+        self, scope: Scope, receive: Receive, path: str, operation: Operation, path_model: str | None
     ) -> None:
         """Serves one call to a model, from its first byte to its settlement."""
         headers = dict(scope["headers"])
@@ -117,7 +110,7 @@ class Edge:
             path_model=path_model,
         )
         self._metrics.in_flight += 1
-        exchange = scope["extensions"]["tollway.exchange"]
+        exchange: Exchange = scope["extensions"]["tollway.exchange"]
 
         def leave() -> None:
             call.is_client_gone = True
@@ -125,9 +118,9 @@ class Edge:
 
         exchange.on_disconnect(leave)
         try:
-            await self._serve(call, receive, send)
+            await self._serve(call, receive, exchange)
         except TollwayError as error:
-            await self._fail(call, send, error)
+            await self._fail(call, exchange, error)
         except ClientGone:
             await self._gateway.abandon(call)
         except asyncio.CancelledError:
@@ -136,11 +129,11 @@ class Edge:
                 raise  # the server is going down
         except Exception:  # the outermost boundary: whatever it is, the caller gets a proper error
             logger.exception("A call failed unexpectedly", extra={"call_id": call.call_id})
-            await self._fail(call, send, TollwayError("Internal server error"))
+            await self._fail(call, exchange, TollwayError("Internal server error"))
         finally:
             self._metrics.in_flight -= 1
 
-    async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
+    async def _serve(self, call: Call, receive: Receive, exchange: Exchange) -> None:
         if self.is_draining:
             raise Overloaded("The gateway is shutting down; try again.", headers=((b"retry-after", b"1"),))
         settings = call.settings
@@ -148,54 +141,47 @@ class Edge:
         principal = call.principal = await self._authenticator.authenticate(credential)
         access.check_route(principal, call.path)
         access.check_inference(principal)
-        call.raw_body = await read_body(receive, call.headers, settings.max_request_bytes)
+        body = exchange.whole_body()
+        if body is None:
+            body = await read_body(receive, call.headers, settings.max_request_bytes)
+        elif len(body) > settings.max_request_bytes:
+            raise too_large(len(body), settings.max_request_bytes)
+        call.raw_body = body
         fields = read_fields(call.raw_body)
         call.controls = read_controls(fields, call.headers, principal, settings)
         call.request = read_request(fields, call.operation)
         served = await self._gateway.serve(call)
         if isinstance(served, Answer):
-            headers = self._headers.of_answer(call, served.cost_nanos, served.upstream_headers)
-            headers.append(JSON)
-            headers += cors_headers(call.headers, settings)
-            await respond(send, 200, headers, served.body, fields=self._headers.fixed(call))
+            encoded = self._headers.of_answer(call, served.cost_nanos, served.upstream_headers)
+            await answer(exchange, 200, (), encoded, served.body)
             return
-        await self._stream(call, served, send)
+        await self._stream(call, served, exchange)
 
-    async def _stream(self, call: Call, stream: Stream, send: Send) -> None:
-        headers = self._headers.of_stream(call, stream.upstream_headers)
-        headers += _EVENT_STREAM
-        headers += cors_headers(call.headers, call.settings)
+    async def _stream(self, call: Call, stream: Stream, exchange: Exchange) -> None:
         try:
-            block = await stream.next()
-            fields = self._headers.fixed(call)
-            await send({"type": "http.response.start", "status": 200, "headers": headers, "tollway.fields": fields})
-            while not stream.is_over:
-                await send({"type": "http.response.body", "body": block, "more_body": True})
-                block = await stream.next()
-            await send({"type": "http.response.body", "body": block})
+            exchange.start(200, (), self._headers.of_stream(call, stream.upstream_headers))
+            while (last := await stream.forward(exchange.write)) is None:
+                await exchange.relieved()
+            await exchange.relieved()
+            exchange.finish(last)
         except asyncio.CancelledError:
             await stream.abandon()
             raise
         except Exception:  # the response has begun: the error goes into the stream
             logger.exception("A stream failed unexpectedly", extra={"call_id": call.call_id})
             await stream.abandon()
-            await send(
-                {"type": "http.response.body", "body": render_error_event(TollwayError("Internal server error"))}
-            )
+            exchange.finish(render_error_event(TollwayError("Internal server error")))
         await stream.close()
 
-    async def _fail(self, call: Call, send: Send, error: TollwayError) -> None:
+    async def _fail(self, call: Call, exchange: Exchange, error: TollwayError) -> None:
         try:
             await self._gateway.settle_failure(call, error)
         except TollwayError as fault:
             error = fault
-        headers = self._headers.for_call(call)
+        headers = [*error.headers, JSON]
         if call.is_settled and call.deployment is not None:
             headers.append((b"x-litellm-response-cost", b"0"))
-        headers += error.headers
-        headers.append(JSON)
-        headers += cors_headers(call.headers, call.settings)
-        await respond(send, error.status, headers, _error_body(error), fields=self._headers.fixed(call))
+        await answer(exchange, error.status, headers, self._headers.of_call(call), _error_body(error))
 
     async def _page(self, route: Route, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
         send = self._with_edge_headers(scope, send)

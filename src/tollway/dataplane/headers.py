@@ -1,4 +1,9 @@
-"""Response headers of the wire contract (`x-litellm-*`, `x-ratelimit-*`, `llm_provider-*`)."""
+"""Response headers of the wire contract (`x-litellm-*`, `x-ratelimit-*`, `llm_provider-*`), as bytes.
+
+A response carries some 35 of them, and making and checking each as a pair of name and value took a sixth of a call's
+time. So they are written as lines at once, and whatever is the same for every call of a key, or of a deployment, is
+encoded once. Values that others chose are checked here: a line break would begin a header of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,70 +12,163 @@ from collections.abc import Iterable, Sequence
 
 from tollway.core.errors import Header
 from tollway.core.money import dollars_from_nanos
+from tollway.core.principal import Scope
 from tollway.core.snapshot import Deployment
 from tollway.dataplane.asgi import SECURITY_HEADERS
+from tollway.dataplane.cors import cors_headers
 from tollway.gateway.call import Call
-from tollway.gateway.run import passed_on
-from tollway.policy.limits import rate_limit_headers
+from tollway.gateway.run import names_passed_on
+from tollway.ports.counters import Ticket
 
 CONTRACT_VERSION = b"1.106.2"
 """The LiteLLM release whose wire contract is spoken; clients read it as the server's version."""
+
+_KEPT = 4096
+"""Entries of each memo: wildcards make deployments without end, keys come and go, vendors invent headers."""
 
 _ATTEMPTS: tuple[Header, ...] = (
     (b"x-litellm-attempted-retries", b"0"),
     (b"x-litellm-attempted-fallbacks", b"0"),
 )
-_DURATION = b"x-litellm-response-duration-ms"
-_OVERHEAD = b"x-litellm-overhead-duration-ms"
+
+
+class _ScopeLines:
+    """What headers say of one scope: its limits are encoded, what is left of them is to be filled in."""
+
+    __slots__ = ("limits", "parallel", "requests", "scope", "tokens")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.requests = _rate_lines(scope, b"requests", scope.rpm)
+        self.tokens = _rate_lines(scope, b"tokens", scope.tpm)
+        self.parallel = _rate_lines(scope, b"max_parallel_requests", scope.parallel)
+        self.limits = _encode(_key_limits(scope))
+        """For the scope of a key."""
+
+
+def _rate_lines(scope: Scope, what: bytes, limit: int | None) -> bytes:
+    if limit is None:
+        return b""
+    kind = scope.kind.encode()
+    return b"x-ratelimit-%b-remaining-%b: %%d\r\nx-ratelimit-%b-limit-%b: %d\r\n" % (kind, what, kind, what, limit)
+
+
+def _key_limits(scope: Scope) -> list[Header]:
+    headers: list[Header] = []
+    if scope.budget_nanos is not None:
+        headers.append((b"x-litellm-key-max-budget", b"%a" % dollars_from_nanos(scope.budget_nanos)))
+    if scope.tpm is not None:
+        headers.append((b"x-litellm-key-tpm-limit", b"%d" % scope.tpm))
+    if scope.rpm is not None:
+        headers.append((b"x-litellm-key-rpm-limit", b"%d" % scope.rpm))
+    return headers
 
 
 class HeaderWriter:
-    """Writes the headers of calls. What does not change from call to call is encoded once per deployment."""
+    """Writes the headers of calls."""
 
     def __init__(self) -> None:
-        self._fixed: dict[tuple[str, str], bytes] = {}
+        self._of_deployments: dict[tuple[str, str], bytes] = {}
+        self._of_scopes: dict[int, _ScopeLines] = {}
+        self._prefixes: dict[bytes, tuple[bytes, ...]] = {}
 
-    def fixed(self, call: Call) -> bytes:
-        """Encoded fields that are the same for every response of this model's deployment."""
+    def of_call(self, call: Call) -> bytes:
+        """What every response of a call carries, errors included."""
+        lines = b"%bx-litellm-call-id: %b\r\n" % (self._fixed(call), call.call_id.encode("latin-1"))
+        if call.ticket is not None:
+            lines += self._rates(call.ticket)
+        if call.controls.ignored:
+            names = ", ".join(call.controls.ignored)
+            lines += b"x-tollway-warning: not supported yet, ignored: %b\r\n" % names.encode("latin-1", "replace")
+        if b"origin" in call.headers:
+            lines += _encode(cors_headers(call.headers, call.settings))
+        return lines
+
+    def of_answer(self, call: Call, cost_nanos: int, upstream: Sequence[Header]) -> bytes:
+        """All of a whole answer."""
+        total = time.perf_counter() - call.started
+        return (
+            b"%b%b%bx-litellm-response-cost: %a\r\nx-litellm-response-duration-ms: %.3f\r\n"
+            b"x-litellm-overhead-duration-ms: %.3f\r\ncontent-type: application/json\r\n"
+        ) % (
+            self.of_call(call),
+            self._key(call),
+            self._passed_on(upstream),
+            dollars_from_nanos(cost_nanos),
+            total * 1e3,
+            (total - call.upstream_s) * 1e3,
+        )
+
+    def of_stream(self, call: Call, upstream: Sequence[Header]) -> bytes:
+        """All of a stream: its cost is not known yet."""
+        overhead_s = time.perf_counter() - call.started - call.upstream_s
+        return (
+            b"%b%b%bx-litellm-overhead-duration-ms: %.3f\r\n"
+            b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+        ) % (self.of_call(call), self._key(call), self._passed_on(upstream), max(0.0, overhead_s) * 1e3)
+
+    def _rates(self, ticket: Ticket) -> bytes:
+        """Limit and remainder of every rate limit that the call passed."""
+        lines = b""
+        for left in ticket.remaining:
+            of_scope = self._scope_lines(left.scope)
+            if left.requests is not None and of_scope.requests:
+                lines += of_scope.requests % left.requests
+            if left.tokens is not None and of_scope.tokens:
+                lines += of_scope.tokens % left.tokens
+            if left.parallel is not None and of_scope.parallel:
+                lines += of_scope.parallel % left.parallel
+        return lines
+
+    def _key(self, call: Call) -> bytes:
+        """The key's limits, and its spend: with this call in it, or before it where a stream is only beginning."""
+        own = call.principal.own
+        if own is None:
+            return b""
+        limits = self._scope_lines(own).limits
+        if call.spent_nanos is None:
+            return limits
+        return b"x-litellm-key-spend: %a\r\n%b" % (dollars_from_nanos(call.spent_nanos), limits)
+
+    def _scope_lines(self, scope: Scope) -> _ScopeLines:
+        """Found by identity, which is cheaper than comparing; an entry holds its scope, so the id stays its own."""
+        return self._of_scopes.get(id(scope)) or self._add_scope(scope)
+
+    def _add_scope(self, scope: Scope) -> _ScopeLines:
+        if len(self._of_scopes) >= _KEPT:
+            self._of_scopes.clear()
+        lines = self._of_scopes[id(scope)] = _ScopeLines(scope)
+        return lines
+
+    def _passed_on(self, upstream: Sequence[Header]) -> bytes:
+        """A vendor's headers as the client gets them."""
+        parts: list[bytes] = []
+        for name, value in upstream:
+            for prefix in self._prefixes.get(name) or self._add_prefixes(name):
+                parts += (prefix, value, b"\r\n")
+        lines = b"".join(parts)
+        breaks = len(parts) // 3
+        if lines.count(b"\n") != breaks or lines.count(b"\r") != breaks or b"\0" in lines:
+            return self._passed_on([header for header in upstream if not _breaks_out(header)])
+        return lines
+
+    def _add_prefixes(self, name: bytes) -> tuple[bytes, ...]:
+        if len(self._prefixes) >= _KEPT:
+            self._prefixes.clear()
+        prefixes = self._prefixes[name] = tuple(b"%b: " % each for each in names_passed_on(name))
+        return prefixes
+
+    def _fixed(self, call: Call) -> bytes:
+        """What is the same for every response of this model's deployment."""
         deployment = call.deployment
         if deployment is None:
             return _FIXED
         group = call.group.name if call.group is not None else deployment.group
-        return self._fixed.get((deployment.id, group)) or self._fix(deployment, group)
-
-    def for_call(self, call: Call) -> list[Header]:
-        """Other headers that every response of a call carries, errors included."""
-        headers: list[Header] = [(b"x-litellm-call-id", call.call_id.encode("latin-1"))]
-        if call.ticket is not None:
-            headers += rate_limit_headers(call.ticket)
-        if call.controls.ignored:
-            names = ", ".join(call.controls.ignored)
-            headers.append((b"x-tollway-warning", f"not supported yet, ignored: {names}".encode("latin-1", "replace")))
-        return headers
-
-    def of_answer(self, call: Call, cost_nanos: int, upstream: Sequence[Header]) -> list[Header]:
-        """Headers of a whole answer, besides the fixed ones."""
-        headers = self.for_call(call)
-        headers.append((b"x-litellm-response-cost", dollars(cost_nanos)))
-        headers += _key_headers(call)
-        total = time.perf_counter() - call.started
-        headers.append((_DURATION, b"%.3f" % (total * 1e3)))
-        headers.append((_OVERHEAD, b"%.3f" % ((total - call.upstream_s) * 1e3)))
-        headers += passed_on(upstream)
-        return headers
-
-    def of_stream(self, call: Call, upstream: Sequence[Header]) -> list[Header]:
-        """Headers of a stream, besides the fixed ones: its cost is not known yet."""
-        headers = self.for_call(call)
-        headers += _key_headers(call)
-        total = time.perf_counter() - call.started
-        headers.append((_OVERHEAD, b"%.3f" % (max(0.0, total - call.upstream_s) * 1e3)))
-        headers += passed_on(upstream)
-        return headers
+        return self._of_deployments.get((deployment.id, group)) or self._fix(deployment, group)
 
     def _fix(self, deployment: Deployment, group: str) -> bytes:
-        if len(self._fixed) > 4096:  # wildcards make deployments without end
-            self._fixed.clear()
+        if len(self._of_deployments) >= _KEPT:
+            self._of_deployments.clear()
         named = (
             (b"x-litellm-model-id", deployment.id),
             (b"x-litellm-model-group", group),
@@ -78,7 +176,7 @@ class HeaderWriter:
             (b"x-litellm-model-api-base", deployment.api_base),
         )
         fields = [*_ATTEMPTS, *((name, _field_value(value)) for name, value in named if value)]
-        encoded = self._fixed[deployment.id, group] = _FIXED + _encode(fields)
+        encoded = self._of_deployments[deployment.id, group] = _FIXED + _encode(fields)
         return encoded
 
 
@@ -89,28 +187,10 @@ def _encode(headers: Iterable[Header]) -> bytes:
 _FIXED = _encode([*SECURITY_HEADERS, (b"x-litellm-version", CONTRACT_VERSION)])
 
 
-def dollars(nanos: int) -> bytes:
-    """A number of dollars as the contract writes it: the shortest float."""
-    return repr(dollars_from_nanos(nanos)).encode()
-
-
 def _field_value(text: str) -> bytes:
     """A text as a header can carry it: what a caller named a model must not begin a header of its own."""
     return "".join(each if each.isprintable() else "?" for each in text).encode("latin-1", "replace")
 
 
-def _key_headers(call: Call) -> list[Header]:
-    """The key's limits, and its spend: with this call in it, or before it where a stream is only beginning."""
-    scope = call.principal.own
-    if scope is None:
-        return []
-    headers: list[Header] = []
-    if call.spent_nanos is not None:
-        headers.append((b"x-litellm-key-spend", dollars(call.spent_nanos)))
-    if scope.budget_nanos is not None:
-        headers.append((b"x-litellm-key-max-budget", dollars(scope.budget_nanos)))
-    if scope.tpm is not None:
-        headers.append((b"x-litellm-key-tpm-limit", b"%d" % scope.tpm))
-    if scope.rpm is not None:
-        headers.append((b"x-litellm-key-rpm-limit", b"%d" % scope.rpm))
-    return headers
+def _breaks_out(header: Header) -> bool:
+    return any(byte in part for part in header for byte in (b"\n", b"\r", b"\0"))

@@ -1,7 +1,7 @@
 """Serving one call: choose, reserve, attempt, relay, settle. Knows nothing of HTTP servers.
 
     Gateway.serve(call) ── Answer                      a whole answer, settled
-                        └─ Stream ── next() … is_over  settled before its last bytes go out
+                        └─ Stream ── forward(sink)     settled before its last bytes go out
 
 A call that was admitted is settled exactly once, whatever happens: success, error, a client that leaves.
 """
@@ -32,7 +32,7 @@ from tollway.policy import access, limits
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
-from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
+from tollway.ports.transport import Sink, Transport, UpstreamRequest, UpstreamResponse
 from tollway.routing.router import Router
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Answer(msgspec.Struct, gc=False):
     """A whole answer for the client."""
 
     body: bytes
-    upstream_headers: tuple[Header, ...]
+    upstream_headers: Sequence[Header]
     cost_nanos: int
 
 
@@ -222,7 +222,7 @@ class Gateway:
             raise _unreadable(deployment, "is not valid JSON") from None
         text = read_text(body)[0] if reply.usage is None and call.operation != "embeddings" else ""
         cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=text)
-        return Answer(reply.body, tuple(response.headers), cost)
+        return Answer(reply.body, response.headers, cost)
 
     async def _open_stream(self, call: Call, deployment: Deployment, response: UpstreamResponse) -> Stream:
         """Waits for the first bytes, so that a provider that fails at once gets a proper error with a status."""
@@ -241,9 +241,19 @@ class Gateway:
 
 
 class Stream:
-    """A stream on its way to the client. Forward what `next` returns until `is_over`; then `close`."""
+    """A stream on its way to the client. `forward` it until that returns its last bytes; then `close`."""
 
-    __slots__ = ("_call", "_first", "_relay", "_response", "_settler", "is_over", "upstream_headers")
+    __slots__ = (
+        "_block",
+        "_call",
+        "_first",
+        "_has_ended",
+        "_relay",
+        "_response",
+        "_settler",
+        "_sink",
+        "upstream_headers",
+    )
 
     def __init__(self, call: Call, response: UpstreamResponse, settler: Settler) -> None:
         self._call = call
@@ -252,9 +262,12 @@ class Stream:
         self._first = b""
         wants_usage = call.request.wants_usage or call.settings.always_include_stream_usage
         self._relay = StreamRelay(call.requested_model, forwards_usage=wants_usage)
-        self.is_over = False
-        """What `next` has just returned was the last."""
-        self.upstream_headers = tuple(response.headers)
+        self._sink: Sink
+        self._block = b""
+        """The answer's last bytes, kept back until the call is settled."""
+        self._has_ended = False
+        """The provider's body has ended: its connection needs no draining."""
+        self.upstream_headers = response.headers
 
     async def peek(self, deployment: Deployment) -> None:
         """Awaits the first bytes. Raises `UpstreamError` if they are an error event, or there are none."""
@@ -266,23 +279,35 @@ class Stream:
         if document is not None:
             raise upstream_error(_status_in(document), document, _vendor(deployment))
 
-    async def next(self) -> bytes:
-        """The next bytes for the client; never empty unless `is_over`."""
+    async def forward(self, sink: Sink) -> bytes | None:
+        """Hands the stream to `sink` as it comes, until that wants no more (then None) or only the last bytes are left.
+
+        These are returned, once the call is settled, for the caller to forward. `sink` never gets empty bytes; it is
+        called from where the provider's bytes arrive, so that an event costs no turn of the event loop.
+        """
         relay = self._relay
-        while True:
-            try:
-                data = self._first or await self._response.next_chunk()
-            except UpstreamError as error:
-                return await self._finish(b"", error)
-            self._first = b""
-            if not data:
-                rest = relay.end()
-                return await self._finish(rest, None if relay.is_complete else _cut())
-            block = relay.feed(data)
-            if relay.is_done:
-                return await self._finish(block, None)
-            if block:
-                return block
+        self._sink = sink
+        first, self._first = self._first, b""
+        try:
+            if not first or self._relay_chunk(first):
+                self._has_ended = await self._response.forward(self._relay_chunk)
+        except UpstreamError as error:
+            return await self._finish(b"", error)
+        if relay.is_done:
+            return await self._finish(self._block, None)
+        if self._has_ended:
+            rest = relay.end()
+            return await self._finish(rest, None if relay.is_complete else _cut())
+        return None
+
+    def _relay_chunk(self, chunk: bytes) -> bool:
+        """Forwards what is to be forwarded; False at the end of the answer, or when the client does not keep up."""
+        relay = self._relay
+        block = relay.feed(chunk)
+        if relay.is_done:
+            self._block = block
+            return False
+        return self._sink(block) if block else True
 
     async def abandon(self) -> None:
         """The client left: stop the provider, settle what was used."""
@@ -292,7 +317,7 @@ class Stream:
 
     async def close(self) -> None:
         """Gives the connection back, once everything was forwarded."""
-        if self.is_over and self._relay.is_done:
+        if self._relay.is_done and not self._has_ended:
             try:
                 async with asyncio.timeout(_DRAIN_S):
                     while await self._response.next_chunk():
@@ -304,7 +329,6 @@ class Stream:
     async def _finish(self, block: bytes, error: UpstreamError | None) -> bytes:
         """Settles first: nobody gets the end of a stream that is not in the journal."""
         relay = self._relay
-        self.is_over = True
         if error is None and not relay.usage.total_tokens and relay.has_error:
             error = UpstreamError("The provider ended the stream with an error.", upstream_status=200)
         try:
@@ -440,9 +464,12 @@ _PLAIN = frozenset({b"retry-after", b"x-request-id", b"request-id"})
 
 def passed_on(headers: Sequence[Header]) -> tuple[Header, ...]:
     """A vendor's headers as the client gets them: prefixed, and those that clients act on under their own name too."""
-    result: list[Header] = []
-    for name, value in headers:
-        result.append((b"llm_provider-" + name, value))
-        if name in _PLAIN or name.startswith(b"x-ratelimit-"):
-            result.append((b"request-id" if name == b"x-request-id" else name, value))
-    return tuple(result)
+    return tuple((passed, value) for name, value in headers for passed in names_passed_on(name))
+
+
+def names_passed_on(name: bytes) -> tuple[bytes, ...]:
+    """The names under which the client gets a vendor's header."""
+    prefixed = b"llm_provider-" + name
+    if name in _PLAIN or name.startswith(b"x-ratelimit-"):
+        return prefixed, b"request-id" if name == b"x-request-id" else name
+    return (prefixed,)

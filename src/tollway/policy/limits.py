@@ -11,7 +11,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
-from tollway.core.errors import BudgetExceeded, ClientError, Header, LimitExceeded
+from tollway.core.errors import BudgetExceeded, ClientError, LimitExceeded
 from tollway.core.money import dollars_from_nanos
 from tollway.core.principal import Scope, ScopeKind
 from tollway.core.record import Charge
@@ -150,38 +150,3 @@ def _fully_reserved(refusal: Refusal) -> LimitExceeded:
 def _utc(epoch_s: float) -> str:
     """To the second, rounded up: nobody is told to come back too early."""
     return datetime.fromtimestamp(math.ceil(epoch_s), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-class _HeaderNames:
-    """`x-ratelimit-{scope}-{remaining|limit}-{type}` of one kind of scope, encoded once."""
-
-    __slots__ = ("parallel", "requests", "tokens")
-
-    def __init__(self, kind: ScopeKind) -> None:
-        self.requests = _header_names(kind, "requests")
-        self.tokens = _header_names(kind, "tokens")
-        self.parallel = _header_names(kind, "max_parallel_requests")
-
-
-def _header_names(kind: str, limit: str) -> tuple[bytes, bytes]:
-    return f"x-ratelimit-{kind}-remaining-{limit}".encode(), f"x-ratelimit-{kind}-limit-{limit}".encode()
-
-
-_NAMES = {kind: _HeaderNames(kind) for kind in _OVER_BUDGET}
-
-
-def rate_limit_headers(ticket: Ticket) -> list[Header]:
-    """Limit and remainder of every rate limit that the call passed."""
-    headers: list[Header] = []
-    for left in ticket.remaining:
-        scope = left.scope
-        names = _NAMES[scope.kind]
-        for pair, remaining, limit in (
-            (names.requests, left.requests, scope.rpm),
-            (names.tokens, left.tokens, scope.tpm),
-            (names.parallel, left.parallel, scope.parallel),
-        ):
-            if remaining is not None and limit is not None:
-                headers.append((pair[0], b"%d" % remaining))
-                headers.append((pair[1], b"%d" % limit))
-    return headers

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from tollway.core.snapshot import Endpoint, Timeouts
+
+Sink = Callable[[bytes], bool]
+"""Takes bytes as they come; False: no more for now."""
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,14 @@ class UpstreamResponse(Protocol):
         """The next bytes of the body as soon as there are any; `b""` at its proper end.
 
         Raises `UpstreamError` when the body is cut before its proper end, or stalls.
+        """
+        ...
+
+    async def forward(self, sink: Sink) -> bool:
+        """Hands the body to `sink`, piece by piece, until it ends or `sink` wants no more; True if it has surely ended.
+
+        `sink` may be called from where the bytes arrive, without a turn of the event loop in between: it must be quick.
+        Raises what `sink` raises, and `UpstreamError` as `next_chunk` does.
         """
         ...
 

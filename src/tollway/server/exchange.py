@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
 
-from tollway.server.head import Header, UnsendableResponse, encode_head, error_response
+from tollway.server.head import Header, UnsendableResponse, bare_head, encode_head, error_response
 from tollway.server.outbox import Outbox, Signal
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,8 @@ class Exchange:
         """Whether the connection serves another request afterwards."""
         self.expects_continue = expects_continue
         """The client waits for leave to send the body."""
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None]
+        """In which the application is called; set before it is."""
         self._body: list[bytes] = []
         self.unread_bytes = 0
         self._is_received = False
@@ -127,8 +128,7 @@ class Exchange:
             self._give_up(HTTPStatus.SERVICE_UNAVAILABLE, "The server was stopped before it could answer; try again.")
             raise
         finally:
-            if self.task is not None:
-                self._connection.forget(self.task)
+            self._connection.forget(self.task)
 
     # The application's side
 
@@ -137,7 +137,8 @@ class Exchange:
         connection = self._connection
         while not (self.is_gone or self.is_complete):
             if self._body or (self._is_received and not self._is_delivered):
-                return self._take()
+                body = self._take()
+                return {"type": "http.request", "body": body, "more_body": not self._is_received}
             if self.expects_continue:
                 self.expects_continue = False
                 if not (self.is_begun or self._is_received):
@@ -150,18 +151,52 @@ class Exchange:
 
         Raises `UnsendableResponse` for what HTTP cannot carry.
         """
-        connection = self._connection
-        while connection.out.is_choked and not self.is_gone:
-            await connection.out.relief.wait()
+        if self._connection.out.is_choked:
+            await self.relieved()
         if self.is_gone:
             return
         kind = message["type"]
-        if kind == "http.response.body" and self._framing is not None and not self.is_complete:
+        if kind == "http.response.body":
             self._write(message.get("body", b""), message.get("more_body", False))
-        elif kind == "http.response.start" and not self._head:
-            self._start(message["status"], message.get("headers", ()), message.get("tollway.fields", b""))
+        elif kind == "http.response.start":
+            self._start(message["status"], message.get("headers", ()), b"")
         else:
-            raise UnsendableResponse(f"{kind!r} was sent out of turn.")
+            raise UnsendableResponse(f"{kind!r} is no message of a response.")
+
+    # The same without messages, for an application that knows this server (`scope["extensions"]["tollway.exchange"]`)
+
+    @property
+    def is_choked(self) -> bool:
+        """Whether the client does not keep up."""
+        return self._connection.out.is_choked
+
+    def whole_body(self) -> bytes | None:
+        """The request's body, if all of it is here and none was received before; else None: `receive` it."""
+        if not self._is_received or self._is_delivered or self.is_gone:
+            return None
+        return self._take()
+
+    def start(self, status: int, headers: Iterable[Header], fields: bytes = b"") -> None:
+        """Begins the response. `fields` are header lines that are encoded already."""
+        if not self.is_gone:
+            self._start(status, headers, fields)
+
+    def write(self, body: bytes) -> bool:
+        """Writes a part of the body at once; False if the client does not keep up: wait for `relieved` before more."""
+        if not self.is_gone:
+            self._connection.out.write(self._encode(body, more_body=True))
+        return not self._connection.out.is_choked
+
+    async def relieved(self) -> None:
+        """Returns as soon as the client keeps up again, or has left."""
+        out = self._connection.out
+        while out.is_choked and not self.is_gone:
+            await out.relief.wait()
+
+    def finish(self, body: bytes) -> None:
+        """Writes the rest of the body, which completes the response."""
+        if not self.is_gone:
+            self._write(body, more_body=False)
 
     def on_disconnect(self, callback: Callable[[], object] | None) -> None:
         """Has `callback` called at once when the client leaves before the response is complete; None: nobody.
@@ -204,7 +239,7 @@ class Exchange:
 
     # What follows
 
-    def _take(self) -> Message:
+    def _take(self) -> bytes:
         pieces = self._body
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
@@ -212,11 +247,14 @@ class Exchange:
             self.unread_bytes = 0
             self._connection.resume_reading()
         self._is_delivered = self._is_received
-        return {"type": "http.request", "body": body, "more_body": not self._is_received}
+        return body
 
     def _start(self, status: int, headers: Any, encoded: bytes) -> None:
         """Makes the head. It is written with the first part of the body, which ASGI wants it to wait for."""
-        head, length, closes = encode_head(status, headers, self._connection.default_headers)
+        if self._head:
+            raise UnsendableResponse("A response begins only once.")
+        defaults = self._connection.default_headers
+        head, length, closes = encode_head(status, headers, defaults) if headers else bare_head(status, defaults)
         self._head = head + encoded
         if closes or (self.expects_continue and not self._is_received):  # else the body may come, or may not
             self.is_kept = False
@@ -229,8 +267,18 @@ class Exchange:
             self._framing = "close" if self.is_http10 else "chunked"
 
     def _write(self, body: bytes, more_body: bool) -> None:
-        connection = self._connection
+        data = self._encode(body, more_body)
+        if more_body:
+            self._connection.out.hold(data)
+        else:
+            self._connection.out.write(data)
+            self._finish()
+
+    def _encode(self, body: bytes, more_body: bool) -> bytes:
+        """A part of the body as it is to be written: framed, and behind the head if it is the first."""
         framing = self._framing
+        if framing is None or self.is_complete:
+            raise UnsendableResponse("A part of the body was sent before its response began, or after it ended.")
         if type(body) is not bytes:  # its owner could change it before it is written
             body = bytes(body)
         size = len(body)
@@ -249,15 +297,10 @@ class Exchange:
                 data += b"0\r\n\r\n"
         elif framing != "none":
             if data and size > _COPIED_BYTES:
-                connection.out.write(data)
-                data = body
-            else:
-                data = data + body if data else body
-        if more_body:
-            connection.out.hold(data)
-        else:
-            connection.out.write(data)
-            self._finish()
+                self._connection.out.write(data)
+                return body
+            data = data + body if data else body
+        return data
 
     def _finish_head(self, size: int, *, is_whole: bool) -> bytes:
         """The head with all fields that tell where the response ends, and what becomes of the connection."""

@@ -59,6 +59,21 @@ def encode_head(status: int, given: Iterable[Header], defaults: Sequence[Header]
     return b"%b%b\r\n" % (line, block), None if length is None else int(length), closes
 
 
+Head = tuple[bytes, int | None, bool]
+"""What `encode_head` returns."""
+
+_bare: dict[int, tuple[Sequence[Header], Head]] = {}
+"""By status: heads of the server's fields alone, and the fields they were made of. As many as there are statuses."""
+
+
+def bare_head(status: int, defaults: Sequence[Header]) -> Head:
+    """`encode_head` with nothing given; made anew when `defaults` are another object, with the next second's date."""
+    known = _bare.get(status)
+    if known is None or known[0] is not defaults:
+        known = _bare[status] = (defaults, encode_head(status, (), defaults))
+    return known[1]
+
+
 def error_response(status: int, message: str, defaults: Sequence[Header]) -> tuple[bytes, bytes]:
     """Head and body of a response with OpenAI's error envelope, after which the connection is closed."""
     kind = "internal_server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"

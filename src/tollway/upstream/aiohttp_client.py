@@ -17,8 +17,8 @@ import yarl
 
 from tollway.core.errors import Header, UpstreamError
 from tollway.core.snapshot import Endpoint, Origin
-from tollway.ports.transport import UpstreamRequest
-from tollway.upstream import failure
+from tollway.ports.transport import Sink, UpstreamRequest
+from tollway.upstream import failure, forwarding
 from tollway.upstream.connection import MAX_FRAMING_BYTES, MAX_IDLE_S
 from tollway.upstream.decoding import Decoder
 from tollway.upstream.head import Refused, ends_at_close, read_head, size_of
@@ -69,6 +69,10 @@ class AiohttpResponse:
             self.close()
             raise
         return b""
+
+    async def forward(self, sink: Sink) -> bool:
+        """See `UpstreamResponse.forward`."""
+        return await forwarding.forward(self, sink)
 
     def close(self) -> None:
         """Closes the connection unless the answer has ended; then the pool has it already."""

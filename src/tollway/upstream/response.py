@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tollway.core.errors import Header, UpstreamError
-from tollway.ports.transport import UpstreamRequest
+from tollway.ports.transport import Sink, UpstreamRequest
 from tollway.upstream import failure
 from tollway.upstream.decoding import Decoder
 
@@ -43,6 +43,7 @@ class DirectResponse:
         "_request",
         "_sent_at",
         "_server",
+        "_sink",
         "_source",
         "_unread",
         "decoder",
@@ -75,8 +76,10 @@ class DirectResponse:
         self._decoded = 0
         self._is_ended = False
         self._is_collecting = False
-        self.waiter: asyncio.Future[None] = loop.create_future()
-        """Done when something happens: first of all when the head is there, or never will be."""
+        self._sink: Sink | None = None
+        """Takes chunks as they arrive, while the reader waits for it to have had enough, or for the end."""
+        self.waiter: asyncio.Future[bool] = loop.create_future()
+        """Done when something happens: first when the head is there, or never will be. True: the sink has enough."""
 
     # For the reader
 
@@ -113,6 +116,30 @@ class DirectResponse:
             self.close()
             raise
 
+    async def forward(self, sink: Sink) -> bool:
+        """Hands chunks on as they arrive; see `UpstreamResponse`."""
+        try:
+            while True:
+                if self._chunks:
+                    chunk = self._take()
+                    if chunk and not sink(chunk):
+                        return self._is_ended and self.decoder is None
+                elif self._is_ended:
+                    if self.decoder is not None:
+                        self._check_decoded(self.decoder)
+                    return True
+                elif self.error is not None:
+                    raise self.error
+                else:
+                    self._sink = sink
+                    if await self._news():
+                        return False
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            self._sink = None
+
     def close(self) -> None:
         """Closes the connection unless the answer has ended; then the pool has it already."""
         if self._source is not None:
@@ -130,7 +157,7 @@ class DirectResponse:
             self.close()
             raise
 
-    def _news(self) -> asyncio.Future[None]:
+    def _news(self) -> asyncio.Future[bool]:
         """Done when something more happens. A stall is counted from here: silence while nobody reads does no harm."""
         self._heard_at = self._loop.time()
         waiter = self.waiter = self._loop.create_future()
@@ -186,8 +213,10 @@ class DirectResponse:
         """There is news: wakes the reader, unless it wants nothing but the end."""
         if self._is_collecting:
             self._heard_at = self._loop.time()
+        elif self._sink is not None and self._chunks:
+            self._pour(self._sink)
         elif not self.waiter.done():
-            self.waiter.set_result(None)
+            self.waiter.set_result(False)
 
     def end(self, error: UpstreamError | None = None) -> None:
         """Nothing more will come: properly, or because of `error`."""
@@ -195,7 +224,22 @@ class DirectResponse:
         self.error = error
         self._is_ended = error is None
         if not self.waiter.done():
-            self.waiter.set_result(None)
+            self.waiter.set_result(False)
+
+    def _pour(self, sink: Sink) -> None:
+        """Hands on what has arrived; wakes the reader when that is enough, or goes wrong: it is the reader's error."""
+        try:
+            chunk = self._take()
+            if not chunk or sink(chunk):
+                self._heard_at = self._loop.time()
+                return
+        except Exception as error:  # noqa: BLE001 - raised again where the reader waits
+            if not self.waiter.done():
+                self.waiter.set_exception(error)
+        else:
+            if not self.waiter.done():
+                self.waiter.set_result(True)
+        self._sink = None
 
     @property
     def max_bytes(self) -> int:

@@ -14,6 +14,7 @@ from tests.support.http_protocol import echo, request
 from uvicorn.server import ServerState
 
 from tollway.server.exchange import App, Scope
+from tollway.server.head import UnsendableResponse
 from tollway.server.http1 import HttpProtocol
 
 
@@ -222,6 +223,63 @@ async def test_nothing_of_a_request_is_left_for_the_collector(connect: Connect) 
         assert [reference() for reference in left] == [None, None]
     finally:
         gc.enable()
+
+
+async def test_events_are_written_at_once_until_the_client_does_not_keep_up(connect: Connect) -> None:
+    kept_up: list[bool] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        exchange = scope["extensions"]["tollway.exchange"]
+        exchange.start(200, [], b"x-one: 1\r\n")
+        kept_up.append(exchange.write(b"one"))
+        assert len(wire.writes) == 1
+        kept_up.append(exchange.write(b"two"))
+        assert wire.writes[1] == b"3\r\ntwo\r\n"
+        protocol.pause_writing()
+        kept_up.append(exchange.write(b"three"))
+        asyncio.get_running_loop().call_soon(protocol.resume_writing)
+        await exchange.relieved()
+        exchange.finish(b"four")
+
+    protocol, wire = connect(app)
+    protocol.data_received(request("GET", "/"))
+    await settled(protocol)
+    assert kept_up == [True, True, False]
+    assert b"x-one: 1\r\n" in wire.writes[0]
+    assert b"".join(wire.writes).endswith(b"5\r\nthree\r\n4\r\nfour\r\n0\r\n\r\n")
+
+
+async def test_nothing_is_written_to_a_client_that_left(connect: Connect) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        exchange = scope["extensions"]["tollway.exchange"]
+        protocol.eof_received()
+        exchange.start(200, [])
+        assert exchange.write(b"one")
+        await exchange.relieved()
+        exchange.finish(b"two")
+
+    protocol, wire = connect(app)
+    protocol.data_received(request("GET", "/"))
+    await settled(protocol)
+    assert wire.writes == []
+
+
+async def test_a_body_without_a_beginning_is_refused(connect: Connect) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        exchange = scope["extensions"]["tollway.exchange"]
+        with pytest.raises(UnsendableResponse):
+            exchange.write(b"one")
+        exchange.start(200, [])
+        with pytest.raises(UnsendableResponse):
+            exchange.start(200, [])
+        exchange.finish(b"one")
+        with pytest.raises(UnsendableResponse):
+            exchange.finish(b"two")
+
+    protocol, wire = connect(app)
+    protocol.data_received(request("GET", "/"))
+    await settled(protocol)
+    assert b"".join(wire.writes).endswith(b"\r\n\r\none")
 
 
 async def test_a_connection_sets_no_timer_per_request(connect: Connect) -> None:

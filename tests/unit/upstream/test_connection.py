@@ -198,6 +198,41 @@ async def test_a_burst_of_chunks_is_one_chunk() -> None:
     assert await exchange.response.next_chunk() == b"abcdef"
 
 
+async def test_an_event_is_handed_on_without_a_turn_of_the_loop() -> None:
+    exchange = Exchange()
+    exchange.feed(CHUNKED)
+    seen: list[bytes] = []
+
+    def sink(data: bytes) -> bool:
+        seen.append(data)
+        return True
+
+    forwarding = asyncio.ensure_future(exchange.response.forward(sink))
+    await asyncio.sleep(0)
+    for event in (b"one", b"two"):
+        exchange.feed(b"3\r\n%b\r\n" % event)
+        assert seen[-1] == event
+    exchange.feed(b"0\r\n\r\n")
+    assert await forwarding
+    assert exchange.keeper.kept
+
+
+async def test_an_answer_that_is_handed_on_is_late_only_when_it_is_silent() -> None:
+    exchange = Exchange()
+    exchange.feed(CHUNKED)
+    forwarding = asyncio.ensure_future(exchange.response.forward(lambda _: True))
+    await asyncio.sleep(0)
+    quiet_since = asyncio.get_running_loop().time()
+    await asyncio.sleep(0.01)
+    exchange.feed(b"3\r\none\r\n")
+    limit = REQUEST.timeouts.between_chunks
+    exchange.connection.sweep(quiet_since + limit + 0.005)
+    assert not forwarding.done()
+    exchange.connection.sweep(quiet_since + limit + 1.0)
+    with pytest.raises(UpstreamError, match="the next bytes"):
+        await forwarding
+
+
 async def test_reading_pauses_above_the_high_water_mark_and_goes_on_below_it() -> None:
     exchange = Exchange()
     exchange.feed(OK + b"Content-Length: 900000\r\n\r\n")

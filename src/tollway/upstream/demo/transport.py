@@ -11,8 +11,8 @@ from uuid import uuid4
 from weakref import WeakSet
 
 from tollway.core.snapshot import Timeouts
-from tollway.ports.transport import UpstreamRequest
-from tollway.upstream import failure
+from tollway.ports.transport import Sink, UpstreamRequest
+from tollway.upstream import failure, forwarding
 from tollway.upstream.demo.answer import Answer, ChatShape, CompletionShape, Shape, chunks, count_usage, encode
 from tollway.upstream.demo.model import CountTokens, DemoModel
 from tollway.upstream.demo.request import Behaviour, Chat, Completion, Embedding, Generation, Refusal, parse
@@ -123,6 +123,10 @@ class DemoResponse:
         if not chunk and self._ending == "cut":
             raise failure.cut(NAME, self.status)
         return chunk
+
+    async def forward(self, sink: Sink) -> bool:
+        """See `UpstreamResponse.forward`."""
+        return await forwarding.forward(self, sink)
 
     def close(self) -> None:
         """See `UpstreamResponse.close`."""
