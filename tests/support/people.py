@@ -50,9 +50,11 @@ class People:
 
 
 @asynccontextmanager
-async def open_people(folder: Path, *, team_policy: TeamPolicy | None = None) -> AsyncIterator[People]:
+async def open_people(
+    folder: Path, database: str = "sqlite", *, team_policy: TeamPolicy | None = None
+) -> AsyncIterator[People]:
     """A management plane with all of them."""
-    async with open_management(folder, team_policy=team_policy) as management:
+    async with open_management(folder, database, team_policy=team_policy) as management:
         found = People(management)
         blank: dict[str, Any] = {"models": [], "metadata": {}, "options": {}, **MADE}
         await found.add(organizations, organization_id="org", **blank)

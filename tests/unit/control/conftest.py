@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.databases import DATABASES
 from tests.support.management import Management, open_management
+from tests.support.people import People, open_people
 
 FILE = {
     "model_list": [
@@ -31,6 +32,12 @@ ENVIRON = {
 async def management(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Management]:
     async with open_management(tmp_path, request.param) as management:
         yield management
+
+
+@pytest.fixture(params=DATABASES)
+async def people(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[People]:
+    async with open_people(tmp_path, request.param) as people:
+        yield people
 
 
 @pytest.fixture
