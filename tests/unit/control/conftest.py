@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.databases import DATABASES
 from tests.support.management import Management, open_management
+from tests.support.people import People, open_people
 
 FILE = {
     "model_list": [
@@ -34,7 +35,17 @@ async def management(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 
 @pytest.fixture(params=DATABASES)
+<<<<<<< HEAD
 async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Management]:
+=======
+async def people(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[People]:
+    async with open_people(tmp_path, request.param) as people:
+        yield people
+
+
+@pytest.fixture
+async def plane(tmp_path: Path) -> AsyncIterator[Management]:
+>>>>>>> teams
     """A management plane that serves a file's model and whatever the database adds."""
     async with open_management(tmp_path, request.param, config=FILE, environ=ENVIRON) as opened:
         yield opened

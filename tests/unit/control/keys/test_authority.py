@@ -1,23 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.support.databases import DATABASES
 from tests.support.management import error_of, good
-from tests.support.people import People, open_people
+from tests.support.people import People
 
 from tollway.db.audit import audit_log
 from tollway.db.engine import reading
-
-
-@pytest.fixture(params=DATABASES)
-async def people(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[People]:
-    async with open_people(tmp_path, request.param) as people:
-        yield people
 
 
 async def test_a_user_makes_keys_for_themselves_only(people: People) -> None:
