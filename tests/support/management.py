@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import yaml
@@ -280,3 +281,20 @@ async def open_management(
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             yield Management(app, client, services, ledger, journal, authenticator, clock, told)
         await ledger.close()
+
+
+class Shared(NamedTuple):
+    """A management plane for many tests, which are not coroutines, and the event loop that it lives in."""
+
+    management: Management
+    runner: asyncio.Runner
+    folder: Path
+
+
+@contextmanager
+def shared_management(folder: Path) -> Iterator[Shared]:
+    """A management plane that is opened once: for what tries thousands of requests."""
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        yield Shared(runner.run(stack.enter_async_context(open_management(folder))), runner, folder)
+        runner.run(stack.aclose())

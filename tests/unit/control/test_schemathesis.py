@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from tests.support.management import MASTER_KEY, Management, bearer, is_envelope, open_management
+from schemathesis.core.result import Ok
+from tests.support.management import MASTER_KEY, Management, Shared, bearer, is_envelope, shared_management
 
 from tollway.control.api import create_app
 from tollway.control.openapi import describe
@@ -25,28 +24,22 @@ REQUESTS = 500
 
 DOCUMENT = describe(create_app(cast("Services", None)))
 OPERATIONS = {
-    operation.label: operation
-    for operation in (found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations())
+    found.ok().label: found.ok()
+    for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()
+    if isinstance(found, Ok)
 }
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Management]]:
-    """A management plane, and the event loop it lives in."""
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        folder = tmp_path_factory.mktemp("schemathesis")
-        yield runner, runner.run(stack.enter_async_context(open_management(folder)))
-        runner.run(stack.aclose())
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    with shared_management(tmp_path_factory.mktemp("schemathesis")) as shared:
+        yield shared
 
 
 @pytest.mark.parametrize("mode", [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
 @pytest.mark.parametrize("label", sorted(OPERATIONS))
-def test_an_operation_answers_as_described(
-    label: str, mode: schemathesis.GenerationMode, gateway: tuple[asyncio.Runner, Management]
-) -> None:
+def test_an_operation_answers_as_described(label: str, mode: schemathesis.GenerationMode, shared: Shared) -> None:
     operation = OPERATIONS[label]
-    runner, management = gateway
 
     @settings(
         max_examples=max(2, REQUESTS // (2 * len(OPERATIONS))),
@@ -57,8 +50,8 @@ def test_an_operation_answers_as_described(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def check(case: schemathesis.Case) -> None:
-        response = runner.run(send(management, case))
+    def check(case: schemathesis.Case[Any]) -> None:
+        response = shared.runner.run(send(shared.management, case))
         what = (case.as_curl_command(), response.status_code, response.text[:500])
         assert response.status_code < 500, what
         if response.status_code >= 400:
@@ -69,7 +62,7 @@ def test_an_operation_answers_as_described(
     check()
 
 
-async def send(management: Management, case: schemathesis.Case) -> httpx.Response:
+async def send(management: Management, case: schemathesis.Case[Any]) -> httpx.Response:
     management.clock.advance(1)  # ids are made of the time and of chance, and Hypothesis takes the chance away
     sent: dict[str, Any] = case.as_transport_kwargs(base_url="http://gateway")
     content = {"json": sent["json"]} if "json" in sent else {"content": sent.get("data") or b""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, date, datetime, timedelta
 
 from tollway.core.errors import InvalidRequest
@@ -10,6 +11,8 @@ from tollway.ports.spend import Days
 DEFAULT_DAYS = 30
 _MAX_DAYS = 3660
 _MICROS = 1_000_000
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+"""A day before and a day after can still be counted."""
 _MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
@@ -42,12 +45,11 @@ def read_date(name: str, text: str | None) -> date | None:
     """A date as `YYYY-MM-DD`; what follows a day (a time) is left out. Raises `InvalidRequest`."""
     if not text:
         return None
-    try:
-        return date.fromisoformat(text[:10])
-    except ValueError:
-        raise InvalidRequest(
-            f"Invalid {name} {text[:40]!r}. Use YYYY-MM-DD.", param=name, type="bad_request_error"
-        ) from None
+    with contextlib.suppress(ValueError):
+        day = date.fromisoformat(text[:10])
+        if _FIRST_YEAR <= day.year <= _LAST_YEAR:
+            return day
+    raise InvalidRequest(f"Invalid {name} {text[:40]!r}. Use YYYY-MM-DD.", param=name, type="bad_request_error")
 
 
 def read_moment(name: str, text: str | None) -> int:
@@ -55,10 +57,10 @@ def read_moment(name: str, text: str | None) -> int:
     if not text:
         raise InvalidRequest(f"{name} is required: YYYY-MM-DD HH:MM:SS (UTC).", param=name, type="bad_request")
     for form in (_MOMENT, "%Y-%m-%d"):
-        try:
-            return micros_of(datetime.strptime(text, form).replace(tzinfo=UTC))
-        except ValueError:
-            continue
+        with contextlib.suppress(ValueError):
+            moment = datetime.strptime(text, form).replace(tzinfo=UTC)
+            if _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+                return micros_of(moment)
     raise InvalidRequest(
         f"Invalid {name} {text[:40]!r}. Use YYYY-MM-DD HH:MM:SS (UTC).", param=name, type="bad_request"
     )

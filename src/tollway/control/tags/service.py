@@ -17,13 +17,12 @@ from tollway.control.tags.schemas import TagWrite
 from tollway.core.errors import Conflict, NotFound
 from tollway.core.principal import Scope
 from tollway.db.engine import reading
-from tollway.ports.spend import RecordFilter
+from tollway.ports.spend import Days
 from tollway.stores.sql.entities import tag_scope
 from tollway.stores.sql.rows import Budget, Tag
 
 _TABLE = "LiteLLM_TagTable"
 _MAX_LISTED = 1_000
-_MICROS_PER_DAY = 86_400_000_000
 
 
 class Spent(NamedTuple):
@@ -94,15 +93,13 @@ class TagService:
             return await self._with_spend(await rows.all(limit=_MAX_LISTED)), await rows.count()
 
     async def list_seen(self, first: date | None = None, last: date | None = None) -> list[str]:
-        """Tags of calls on these UTC days, in order of name."""
+        """Tags of calls on these UTC days, in order of name; without days, of all calls."""
         await self._services.ledger.flush()
-        span = RecordFilter(
-            kind="call",
-            started_from=_micros(first) if first else None,
-            started_before=_micros(last) + _MICROS_PER_DAY if last else None,
-        )
-        records = await self._services.spend.list_records(span, limit=_MAX_LISTED)
-        return sorted({tag for record in records for tag in record.tags})
+        spend = self._services.spend
+        if first is None and last is None:
+            return await spend.list_entities("tag", limit=_MAX_LISTED)
+        days = Days(first or date.min, last or date.max)
+        return sorted(one.group[0] for one in await spend.sum_totals(days, "tag", limit=_MAX_LISTED))
 
     def model_names(self, tag: Tag) -> dict[str, str]:
         """Public names of a tag's models, by id; models that are not served any more are left out."""
@@ -139,7 +136,3 @@ class TagService:
         assert named is not None
         unit.audit(action, _TABLE, named.name, before=before, after=after)
         unit.tell("tag", named.name)
-
-
-def _micros(day: date) -> int:
-    return (day - date(1970, 1, 1)).days * _MICROS_PER_DAY
