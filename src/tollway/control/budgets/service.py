@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
+from tollway.control.budgets.repository import BudgetLinks
 from tollway.control.budgets.schemas import BudgetCreate, BudgetUpdate
-from tollway.control.kit.budget_links import (
+from tollway.control.kit.budgets import (
     BUDGET_TABLE,
+    BudgetRows,
     add_budget,
-    carry_linked,
-    clear_links,
-    count_links,
-    replace_budget,
+    amend_budget,
+    budget_changes,
+    new_budget,
 )
-from tollway.control.kit.budgets import BudgetRows, amend_budget, budget_changes
-from tollway.control.kit.context import Context, changing
+from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.pagination import Page
+from tollway.control.kit.spending import carry_spends
 from tollway.core.errors import Conflict
 from tollway.db.budgets import budgets
 from tollway.db.engine import reading
@@ -39,25 +41,30 @@ class BudgetService:
                     f"Budget with budget_id={body.budget_id[:100]} already exists. Change it with POST /budget/update.",
                     param="budget_id",
                 )
-            return await add_budget(unit, budget_changes(body.changes()), budget_id=body.budget_id)
+            budget = new_budget(self._context, budget_changes(body.changes()), budget_id=body.budget_id)
+            return await add_budget(unit, budget)
 
     async def update(self, body: BudgetUpdate) -> Budget:
         """Changes a budget for everything that links to it. Raises `NotFound`."""
         async with changing(self._context) as unit:
             before = await BudgetRows(unit.connection).named(body.budget_id)
             after = amend_budget(self._context, before, budget_changes(body.changes()))
-            await replace_budget(unit, before, after)
+            await BudgetRows(unit.connection).replace(after)
+            unit.audit("updated", BUDGET_TABLE, after.budget_id, before=before, after=after)
+            unit.tell("budget", after.budget_id)
+            await self._carry_spends(unit, before, after)
         return after
 
     async def delete(self, budget_id: str) -> Budget:
         """Deletes a budget. Whatever linked to it goes on without one. Raises `NotFound`."""
         async with changing(self._context) as unit:
             budget = await BudgetRows(unit.connection).named(budget_id)
-            links = await count_links(unit.connection, budget_id)
-            await carry_linked(unit, budget, None)
-            await clear_links(unit.connection, budget_id)
+            links = BudgetLinks(unit.connection, budget_id)
+            linked_by = await links.count()
+            await self._carry_spends(unit, budget, None)
+            await links.clear()
             await BudgetRows(unit.connection).delete(budgets.c.budget_id == budget_id)
-            before = {**msgspec.to_builtins(budget), **({"linked_by": links} if links else {})}
+            before = {**msgspec.to_builtins(budget), **({"linked_by": linked_by} if linked_by else {})}
             unit.audit("deleted", BUDGET_TABLE, budget_id, before=before)
             unit.tell("budget", budget_id)
         return budget
@@ -78,3 +85,11 @@ class BudgetService:
         matching = [budgets.c.budget_id.icontains(search, autoescape=True)] if search else []
         async with reading(self._engine) as connection:
             return await BudgetRows(connection).page(*matching, page=page, order=[budgets.c.created_at.desc()])
+
+    async def _carry_spends(self, unit: Unit, before: Budget, after: Budget | None) -> None:
+        """Takes along what everything linked to the budget has spent, if its windows get another length."""
+        if before.budget_duration == (after.budget_duration if after else None):
+            return
+        linked = await BudgetLinks(unit.connection, before.budget_id).scopes()
+        changes = [(scope_with(before), scope_with(after)) for scope_with in linked]
+        unit.afterwards.append(partial(carry_spends, self._context, changes))

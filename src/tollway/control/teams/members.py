@@ -151,7 +151,9 @@ class MemberService:
             budgets = await teams.budgets.by_id([member.budget_id, team.member_budget_id])
         self._check_not_oneself(capacity, member)
         membership = membership_of(member, team, budgets)
-        before = await lower_spend(self._context, membership.scope, reset_to, team_id=team_id, user_id=user_id)
+        audited = (RESOURCE, team_id)
+        ids = {"team_id": team_id, "user_id": user_id}
+        before = await lower_spend(self._context, membership.scope, reset_to, audited=audited, **ids)
         return Reset(membership, before)
 
     async def reset_budget(self, team_id: str, user_id: str) -> tuple[Membership, str | None]:
