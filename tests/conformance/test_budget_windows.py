@@ -42,13 +42,14 @@ from tollway.control.services import Services
 from tollway.core.errors import BudgetExceeded
 from tollway.core.principal import Principal, Scope, ScopeKind
 from tollway.db.engine import writing
-from tollway.db.ledger import daily_spend, ledger, spend_windows
+from tollway.db.tables import metadata
 from tollway.policy.limits import admit
 from tollway.ports.counters import Ticket
 from tollway.ports.spend import RecordFilter
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.stores.sql.keys import SqlKeyStore
 from tollway.stores.sql.ledger import SqlLedgerStore
+from tollway.stores.sql.spend import SqlSpendReader
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 FIRST_DAY = date(2025, 12, 1)
@@ -128,12 +129,15 @@ class World:
             engine=self._engine,
             keys=SqlKeyStore(self._engine),
             ledger=self.ledger,
-            spend=self.store,
+            spend=SqlSpendReader(self._engine),
             authenticate=never,
             changed=never,
             clock=self.clock,
             prices=PRICES,
             snapshot=lambda: snapshot,
+            configuration=never,
+            lendable=never,
+            sealer=never,
         )
 
     async def begin(self, scopes: list[Scope]) -> Ticket:
@@ -203,7 +207,7 @@ class World:
         """What is shown is what the rows of the ledger add up to, which is what the book says."""
         shown = await spent_nanos(self.services, self.scopes)
         assert shown == [self.expected(scope) for scope in self.scopes]
-        rows = await self.store.list_records(RecordFilter(), limit=10_000)
+        rows = await self.services.spend.list_records(RecordFilter(), limit=10_000)
         for scope, nanos in zip(self.scopes, shown, strict=True):
             start, end = window_of(self.services, scope.budget_duration)
             in_window = [
@@ -251,31 +255,32 @@ async def test_400_days_in_a_row(zone: str, engine: AsyncEngine, tmp_path: Path)
 
 async def _empty(engine: AsyncEngine) -> None:
     async with writing(engine) as connection:
-        for table in (ledger, spend_windows, daily_spend):
+        for table in metadata.tables.values():
             await connection.execute(delete(table))
 
 
 class Budgets(RuleBasedStateMachine):
-    """Any order of events."""
+    """Any order of events. A subclass says where."""
 
-    def __init__(self, runner: asyncio.Runner, engine: AsyncEngine, folder: Path) -> None:
+    runner: asyncio.Runner
+    engine: AsyncEngine
+    folder: Path
+
+    def __init__(self) -> None:
         super().__init__()
-        self._runner = runner
-        self._engine = engine
-        self._folder = folder
         self._tickets: list[Ticket] = []
 
     def _run(self, work: Awaitable[T]) -> T:
         async def wait() -> T:
             return await work
 
-        return self._runner.run(wait())
+        return self.runner.run(wait())
 
     @initialize(zone=st.sampled_from(ZONES))
     def open(self, zone: str) -> None:
         # Hypothesis seeds what ids are made of, so that each example would meet the records of the one before.
-        self._run(_empty(self._engine))
-        self.world = World(self._engine, self._folder, zone)
+        self._run(_empty(self.engine))
+        self.world = World(self.engine, self.folder, zone)
         self._last_moment = _midnight(FIRST_DAY + timedelta(days=DAYS), self.world.zone)
         self._points = turning_points(self.world.zone)
 
@@ -335,8 +340,9 @@ def test_whatever_happens_in_whatever_order(database: str, tmp_path: Path) -> No
     with asyncio.Runner() as runner:
         opened = runner.run(cast("Any", stack.enter_async_context(open_database(database, tmp_path))))
         try:
-            run_state_machine_as_test(  # type: ignore[no-untyped-call]
-                lambda: Budgets(runner, opened, tmp_path / "journal"),
+            where = {"runner": runner, "engine": opened, "folder": tmp_path / "journal"}
+            run_state_machine_as_test(
+                type("BudgetsHere", (Budgets,), where),
                 settings=settings(
                     max_examples=10, stateful_step_count=25, deadline=None, phases=[Phase.reuse, Phase.generate]
                 ),

@@ -35,17 +35,14 @@ async def management(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 
 @pytest.fixture(params=DATABASES)
-<<<<<<< HEAD
-async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Management]:
-=======
 async def people(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[People]:
+    """A team of an organization and the people around it, each with a key."""
     async with open_people(tmp_path, request.param) as people:
         yield people
 
 
-@pytest.fixture
-async def plane(tmp_path: Path) -> AsyncIterator[Management]:
->>>>>>> teams
+@pytest.fixture(params=DATABASES)
+async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Management]:
     """A management plane that serves a file's model and whatever the database adds."""
     async with open_management(tmp_path, request.param, config=FILE, environ=ENVIRON) as opened:
         yield opened

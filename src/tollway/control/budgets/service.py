@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import msgspec
 
 from tollway.control.budgets.schemas import BudgetCreate, BudgetUpdate
-from tollway.control.kit.budget_links import (
+from tollway.control.kit.budget_links import BudgetLinks, carry_linked, replace_budget
+from tollway.control.kit.budgets import (
     BUDGET_TABLE,
+    BudgetRows,
     add_budget,
-    carry_linked,
-    clear_links,
-    count_links,
-    replace_budget,
+    amend_budget,
+    budget_changes,
+    new_budget,
 )
-from tollway.control.kit.budgets import BudgetRows, amend_budget, budget_changes
 from tollway.control.kit.context import Context, changing
 from tollway.control.kit.pagination import Page
 from tollway.core.errors import Conflict
@@ -39,7 +39,8 @@ class BudgetService:
                     f"Budget with budget_id={body.budget_id[:100]} already exists. Change it with POST /budget/update.",
                     param="budget_id",
                 )
-            return await add_budget(unit, budget_changes(body.changes()), budget_id=body.budget_id)
+            budget = new_budget(self._context, budget_changes(body.changes()), budget_id=body.budget_id)
+            return await add_budget(unit, budget)
 
     async def update(self, body: BudgetUpdate) -> Budget:
         """Changes a budget for everything that links to it. Raises `NotFound`."""
@@ -53,11 +54,12 @@ class BudgetService:
         """Deletes a budget. Whatever linked to it goes on without one. Raises `NotFound`."""
         async with changing(self._context) as unit:
             budget = await BudgetRows(unit.connection).named(budget_id)
-            links = await count_links(unit.connection, budget_id)
+            links = BudgetLinks(unit.connection, budget_id)
+            linked_by = await links.count()
             await carry_linked(unit, budget, None)
-            await clear_links(unit.connection, budget_id)
+            await links.clear()
             await BudgetRows(unit.connection).delete(budgets.c.budget_id == budget_id)
-            before = {**msgspec.to_builtins(budget), **({"linked_by": links} if links else {})}
+            before = {**msgspec.to_builtins(budget), **({"linked_by": linked_by} if linked_by else {})}
             unit.audit("deleted", BUDGET_TABLE, budget_id, before=before)
             unit.tell("budget", budget_id)
         return budget

@@ -208,10 +208,7 @@ class KeyService:
             authority = Authority(self._context, connection)
             authority.check_fields(await authority.over(key, "/key/{key_id}/reset_spend"), {"reset_to": reset_to})
         scope = await current_scope(self._services, key)
-        before = await lower_spend(self._context, scope, reset_to, **ids_of(key))
-        async with changing(self._context) as unit:
-            spends = {"spend": dollars_from_nanos(before)}, {"spend": reset_to}
-            unit.audit("updated", RESOURCE, key.key_hash, before=spends[0], after=spends[1])
+        before = await lower_spend(self._context, scope, reset_to, audited=(RESOURCE, key.key_hash), **ids_of(key))
         return Spent(key, await self._spend(key)), dollars_from_nanos(before)
 
     async def existing(self, keys: KeyRepository, name: str) -> VirtualKey:

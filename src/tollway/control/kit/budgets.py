@@ -92,7 +92,7 @@ class BudgetRows(Rows[Budget]):
 
     async def links(self, budget_id: str) -> int:
         """How many things link to this budget."""
-        counts = [select(func.count()).where(column == budget_id).scalar_subquery() for column in _LINKS]
+        counts = [select(func.count()).where(column == budget_id).scalar_subquery() for column in BUDGET_LINKS]
         return sum((await self.connection.execute(select(*counts))).one())
 
     async def delete_unlinked(self, ids: Iterable[str | None]) -> None:
@@ -100,11 +100,11 @@ class BudgetRows(Rows[Budget]):
         wanted = {one for one in ids if one}
         if not wanted:
             return
-        linked = [exists().where(column == budgets.c.budget_id) for column in _LINKS]
+        linked = [exists().where(column == budgets.c.budget_id) for column in BUDGET_LINKS]
         await self.delete(budgets.c.budget_id.in_(wanted), not_(or_(*linked)))
 
 
-_LINKS = [
+BUDGET_LINKS = [
     column
     for table in metadata.tables.values()
     for column in table.columns
@@ -130,23 +130,25 @@ async def link_budget(unit: Unit, linked: str | None, changes: Mapping[str, Any]
     if current is None:
         if all(value is None for value in fields.values()):
             return linked
-        return await _make_budget(unit, new_budget(unit.context, fields))
+        return (await add_budget(unit, new_budget(unit.context, fields))).budget_id
     if not fields:
         return linked
     changed = amend_budget(unit.context, current, fields)
     is_default = current.budget_id == unit.context.services.settings.end_user_budget_id
     if is_default or await rows.links(current.budget_id) > 1:
-        return await _make_budget(unit, msgspec.structs.replace(changed, budget_id=str(uuid.uuid4())))
+        return (await add_budget(unit, msgspec.structs.replace(changed, budget_id=str(uuid.uuid4())))).budget_id
     await rows.replace(changed)
     unit.audit("updated", BUDGET_TABLE, changed.budget_id, before=current, after=changed)
     unit.tell("budget", changed.budget_id)
     return changed.budget_id
 
 
-async def _make_budget(unit: Unit, budget: Budget) -> str:
+async def add_budget(unit: Unit, budget: Budget) -> Budget:
+    """Stores a new budget."""
     await BudgetRows(unit.connection).insert(budget)
     unit.audit("created", BUDGET_TABLE, budget.budget_id, after=budget)
-    return budget.budget_id
+    unit.tell("budget", budget.budget_id)
+    return budget
 
 
 def new_budget(context: Context, changes: Mapping[str, Any], *, budget_id: str | None = None) -> Budget:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, case, func, literal, select
 
-from tollway.control.kit.context import Context
+from tollway.control.kit.context import Context, changing
 from tollway.control.kit.limits import check_dollars
 from tollway.control.services import Services
 from tollway.core.errors import InvalidRequest
@@ -101,10 +101,11 @@ async def set_spend(
     return spent
 
 
-async def lower_spend(context: Context, scope: Scope, reset_to: float, **ids: str) -> int:
+async def lower_spend(context: Context, scope: Scope, reset_to: float, *, audited: tuple[str, str], **ids: str) -> int:
     """Sets the spend of the current window back to `reset_to` dollars; what it was before, in nano-dollars.
 
-    Raises `InvalidRequest` for more than has been spent, or than the budget.
+    `audited`: resource and id in the audit log. Raises `InvalidRequest` for more than has been spent, or than the
+    budget.
     """
     check_dollars("reset_to", reset_to)
     (spent,) = await spent_nanos(context.services, [scope])
@@ -116,6 +117,9 @@ async def lower_spend(context: Context, scope: Scope, reset_to: float, **ids: st
                 param="reset_to",
                 type="bad_request_error",
             )
+    async with changing(context) as unit:
+        before, after = {"spend": dollars_from_nanos(spent)}, {"spend": reset_to}
+        unit.audit("updated", *audited, before=before, after=after)
     await set_spend(context, scope, wanted, **ids)
     return spent
 

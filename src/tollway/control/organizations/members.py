@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tollway.control.kit.budget_links import settle_budget
+from tollway.control.kit.budgets import link_budget
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.spending import spent_nanos
 from tollway.control.organizations.rendering import Spent
@@ -60,11 +60,10 @@ class MemberService:
             repository = OrganizationRepository(unit.connection)
             before = await self._find(repository, body)
             self._require_other(before.user_id)
-            budget = await settle_budget(unit, before.budget_id, _budget_of(changes))
             after = msgspec.structs.replace(
                 before,
                 role=body.role or before.role,
-                budget_id=budget.budget_id if budget else None,
+                budget_id=await link_budget(unit, before.budget_id, _budget_of(changes)),
                 updated_at=self._context.now,
             )
             await repository.memberships.replace(after)
@@ -107,12 +106,11 @@ class MemberService:
                 "Change them with PATCH /organization/member_update.",
                 param="member",
             )
-        budget = await settle_budget(unit, None, _budget_of(body.changes()))
         membership = OrganizationMember(
             organization_id=body.organization_id,
             user_id=user.user_id,
             role=one.role,
-            budget_id=budget.budget_id if budget else None,
+            budget_id=await link_budget(unit, None, _budget_of(body.changes())),
             created_at=self._context.now,
             updated_at=self._context.now,
         )

@@ -8,18 +8,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tollway.control.kit.body import Body, Dollars, Name
-from tollway.control.kit.budgets import BudgetFields
+from tollway.control.kit.budgets import LinkedBudgetFields
 
 MemberRole = Literal["org_admin", "internal_user", "internal_user_viewer"]
 
 
-class OrganizationFields(BudgetFields):
+class OrganizationFields(LinkedBudgetFields):
     """What can be said about an organization. Budget fields belong to the budget it links to."""
 
     organization_alias: Name = None
     """What people call it."""
-    budget_id: Name = None
-    """A budget made with `/budget/new`, instead of limits of its own."""
     models: list[str] | None = None
     """Models its keys may use; empty: all."""
     metadata: dict[str, Any] | None = None

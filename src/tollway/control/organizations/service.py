@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tollway.control.kit.budget_links import add_budget, settle_budget
+from tollway.control.kit.budgets import add_budget, link_budget, new_budget
 from tollway.control.kit.context import Context, changing
 from tollway.control.kit.documents import merge_metadata, with_fields_in_metadata
 from tollway.control.kit.limits import check_limits
@@ -53,18 +53,21 @@ class OrganizationService:
                     f"Organization id = {organization_id[:100]} already exists. Use another one.",
                     param="organization_id",
                 )
-            budget = await settle_budget(unit, None, changes) or await add_budget(unit, {})
+            budget_id = await link_budget(unit, None, changes)
+            if budget_id is None:  # the contract gives every organization one
+                budget_id = (await add_budget(unit, new_budget(self._context, {}))).budget_id
             blank = Organization(
                 organization_id=organization_id,
                 created_at=self._context.now,
                 created_by=self._actor.name,
                 updated_at=self._context.now,
             )
-            made = self._amend(blank, changes, budget.budget_id)
+            made = self._amend(blank, changes, budget_id)
             await repository.organizations.insert(made)
             unit.audit("created", ORGANIZATION_TABLE, organization_id, after=made)
             unit.tell("organization", organization_id)
-        return await self._with_spend([Belonging(made, budget, [], [])])
+            shown = await repository.with_belongings([made])
+        return await self._with_spend(shown)
 
     async def update(self, organization_id: str, changes: Mapping[str, Any]) -> Shown:
         """Changes the fields that were sent."""
@@ -74,13 +77,14 @@ class OrganizationService:
             repository = OrganizationRepository(unit.connection)
             before = await named(repository, organization_id)
             budget_before = await repository.budgets.find(before.budget_id) if before.budget_id else None
-            budget = await settle_budget(unit, before.budget_id, changes)
-            after = self._amend(before, changes, budget.budget_id if budget else None)
+            after = self._amend(before, changes, await link_budget(unit, before.budget_id, changes))
             await repository.organizations.replace(after)
             unit.audit("updated", ORGANIZATION_TABLE, organization_id, before=before, after=after)
             unit.tell("organization", organization_id)
             shown = await repository.with_belongings([after])
-        await carry_spend(self._context, organization_scope(before, budget_before), organization_scope(after, budget))
+        await carry_spend(
+            self._context, organization_scope(before, budget_before), organization_scope(after, shown[0].budget)
+        )
         return await self._with_spend(shown)
 
     async def delete(self, ids: Sequence[str]) -> Shown:

@@ -8,16 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tollway.control.kit.body import Body, Name
-from tollway.control.kit.budgets import BudgetFields
+from tollway.control.kit.budgets import LinkedBudgetFields
 
 
-class ProjectFields(BudgetFields):
+class ProjectFields(LinkedBudgetFields):
     """What can be said about a project. Budget fields belong to the budget it links to."""
 
     project_alias: Name = None
     description: str | None = None
-    budget_id: Name = None
-    """A budget made with `/budget/new`, instead of limits of its own."""
     models: list[str] | None = None
     """Models its keys may use, among those of the team; empty: all of them."""
     metadata: dict[str, Any] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.control.kit.budget_links import settle_budget
+from tollway.control.kit.budgets import link_budget
 from tollway.control.kit.context import Context, changing
 from tollway.control.kit.documents import merge_metadata, with_fields_in_metadata
 from tollway.control.kit.limits import check_limits
@@ -47,14 +47,13 @@ class ProjectService:
             project_id = body.project_id or str(uuid.uuid4())
             if await repository.projects.find(project_id) is not None:
                 raise Conflict(f"Project id = {project_id[:100]} already exists. Use another one.", param="project_id")
-            budget = await settle_budget(unit, None, changes)
             blank = Project(
                 project_id=project_id,
                 created_at=self._context.now,
                 created_by=self._actor.name,
                 updated_at=self._context.now,
             )
-            made = self._amend(blank, changes, budget.budget_id if budget else None)
+            made = self._amend(blank, changes, await link_budget(unit, None, changes))
             await repository.projects.insert(made)
             unit.audit("created", PROJECT_TABLE, project_id, after=made)
             unit.tell("project", project_id)
@@ -73,8 +72,8 @@ class ProjectService:
             if body.team_id is not None and await repository.find_team(body.team_id) is None:
                 raise _no_team(body.team_id)
             budget_before = await repository.budgets.find(before.budget_id) if before.budget_id else None
-            budget = await settle_budget(unit, before.budget_id, changes)
-            after = self._amend(before, changes, budget.budget_id if budget else None)
+            after = self._amend(before, changes, await link_budget(unit, before.budget_id, changes))
+            budget = await repository.budgets.find(after.budget_id) if after.budget_id else None
             await repository.projects.replace(after)
             unit.audit(_action(before, after), PROJECT_TABLE, after.project_id, before=before, after=after)
             unit.tell("project", after.project_id)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from tollway.control.kit.context import Context
+from tollway.control.kit.context import Context, changing
 from tollway.control.kit.spending import charge_of, spent_nanos
 from tollway.control.spend.repository import SpendRepository
 from tollway.core.principal import Scope
@@ -29,6 +29,8 @@ async def reset_spend(context: Context) -> int:
                 await _reset(context, scope, nanos, owner)
                 count += 1
         await asyncio.sleep(0)
+    async with changing(context) as unit:
+        unit.audit("updated", "LiteLLM_SpendLogs", "all keys and teams", after={"spend": 0, "reset": count})
     return count
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from tollway.control.kit.budget_links import insert_budget, replace_budget
-from tollway.control.kit.budgets import amend_budget, new_budget
+from tollway.control.kit.budget_links import replace_budget
+from tollway.control.kit.budgets import add_budget, amend_budget, new_budget
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.keys import KeyDesk
 from tollway.control.kit.limits import check_limits
@@ -149,7 +149,9 @@ class MemberService:
             budgets = await teams.budgets.by_id([member.budget_id, team.member_budget_id])
         self._check_not_oneself(capacity, member)
         membership = membership_of(member, team, budgets)
-        before = await lower_spend(self._context, membership.scope, reset_to, team_id=team_id, user_id=user_id)
+        audited = (RESOURCE, team_id)
+        ids = {"team_id": team_id, "user_id": user_id}
+        before = await lower_spend(self._context, membership.scope, reset_to, audited=audited, **ids)
         return Reset(membership, before)
 
     async def reset_budget(self, team_id: str, user_id: str) -> tuple[Membership, str | None]:
@@ -219,7 +221,7 @@ class MemberService:
         if held is not None:
             history = {name: getattr(blank, name) for name in _IDENTITY}
             blank = msgspec.structs.replace(held, **history)
-        return await insert_budget(unit, amend_budget(self._context, blank, limits))
+        return await add_budget(unit, amend_budget(self._context, blank, limits))
 
     async def _everybody(self, teams: TeamRepository, team: Team) -> list[Member]:
         """Users who are not in the team."""

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from tollway.control.kit.access_groups import set_groups
-from tollway.control.kit.budget_links import add_budget, carry_linked, replace_budget
-from tollway.control.kit.budgets import amend_budget
+from tollway.control.kit.budget_links import carry_linked, replace_budget
+from tollway.control.kit.budgets import add_budget, amend_budget, new_budget
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.keys import KeyDesk, hash_of
 from tollway.control.kit.spending import carry_spend, set_spend
@@ -257,7 +257,7 @@ class TeamService:
             await replace_budget(unit, before, amend_budget(self._context, before, sent))
         if before is not None or all(value is None for value in sent.values()):
             return team
-        budget = await add_budget(unit, sent)
+        budget = await add_budget(unit, new_budget(self._context, sent))
         return msgspec.structs.replace(team, member_budget_id=budget.budget_id)
 
     async def _carry_to_members(self, unit: Unit, teams: TeamRepository, team: Team) -> None:

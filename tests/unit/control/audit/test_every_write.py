@@ -2,113 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from tests.support.management import MASTER_KEY, Management, bearer, good, open_management
-from tests.support.rows import store
 
 from tollway.control.api import role_matrix
 from tollway.db.audit import audit_log
 from tollway.db.engine import reading
-from tollway.stores.sql.rows import Team
 
 QUESTIONS = {
-    *("/v2/key/info", "/key/health", "/spend/calculate", "/budget/info", "/organization/info"),
+    *("/v2/key/info", "/key/health", "/budget/info", "/organization/info", "/tag/info"),
+    *("/spend/calculate", "/cost/estimate", "/global/spend/end_users", "/global/spend/refresh"),
 }
 """Paths that are posted to, and change nothing."""
 
-Prepare = Callable[[Management], Awaitable[tuple[str, Any]]]
-"""Makes what a request needs; the path and body to send then."""
+KEY = "sk-0123456789abcdefghij"
+MODEL = {"model_name": "m", "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-1"}, "model_info": {"id": "i"}}
+CREDENTIAL = {"credential_name": "c", "credential_values": {"api_key": "sk-1"}, "credential_info": {}}
 
-
-async def _key(management: Management) -> str:
-    key: str = (await management.new_key())["key"]
-    return key
-
-
-async def _organization(management: Management) -> None:
-    good(await management.post("/organization/new", {"organization_id": "o", "organization_alias": "o"}))
-
-
-async def _member(management: Management) -> None:
-    await _organization(management)
-    member = {"role": "internal_user", "user_id": "u"}
-    good(await management.post("/organization/member_add", {"organization_id": "o", "member": member}))
-
-
-async def _team(management: Management) -> None:
-    await store(management.services.engine, Team, team_id="t")
-
-
-async def _project(management: Management) -> None:
-    await _team(management)
-    good(await management.post("/project/new", {"team_id": "t", "project_id": "p"}))
-
-
-async def _budget(management: Management) -> None:
-    good(await management.post("/budget/new", {"budget_id": "b"}))
-
-
-async def _nothing(_management: Management) -> None:
-    pass
-
-
-def of_key(path: str, **fields: Any) -> Prepare:
-    async def prepare(management: Management) -> tuple[str, Any]:
-        key = await _key(management)
-        if "{key}" in path:
-            return path.replace("{key}", key), fields
-        named = {"/key/delete": {"keys": [key]}, "/key/bulk_update": {"keys": [{"key": key, "max_budget": 1}]}}
-        return path, {**fields, **named.get(path, {"key": key})}
-
-    return prepare
-
-
-def after(setup: Callable[[Management], Awaitable[None]], path: str, **body: Any) -> Prepare:
-    async def prepare(management: Management) -> tuple[str, Any]:
-        await setup(management)
-        return path, body
-
-    return prepare
-
-
-_IN = {"organization_id": "o", "user_id": "u"}
-
-WRITES: dict[tuple[str, str], Prepare] = {
-    ("POST", "/key/generate"): after(_nothing, "/key/generate"),
-    ("POST", "/key/service-account/generate"): after(_team, "/key/service-account/generate", team_id="t"),
-    ("POST", "/key/bulk_update"): of_key("/key/bulk_update"),
-    ("POST", "/key/update"): of_key("/key/update", max_budget=1),
-    ("POST", "/key/delete"): of_key("/key/delete"),
-    ("POST", "/key/block"): of_key("/key/block"),
-    ("POST", "/key/unblock"): of_key("/key/unblock"),
-    ("POST", "/key/regenerate"): of_key("/key/regenerate"),
-    ("POST", "/key/{key}/regenerate"): of_key("/key/{key}/regenerate"),
-    ("POST", "/key/{key}/reset_spend"): of_key("/key/{key}/reset_spend", reset_to=0),
-    ("POST", "/budget/new"): after(_nothing, "/budget/new"),
-    ("POST", "/budget/update"): after(_budget, "/budget/update", budget_id="b", max_budget=1),
-    ("POST", "/budget/delete"): after(_budget, "/budget/delete", id="b"),
-    ("POST", "/organization/new"): after(_nothing, "/organization/new", organization_alias="o"),
-    ("PATCH", "/organization/update"): after(_organization, "/organization/update", organization_id="o"),
-    ("PATCH", "/v2/organization/{organization_id}"): after(_organization, "/v2/organization/o"),
-    ("DELETE", "/organization/delete"): after(_organization, "/organization/delete", organization_ids=["o"]),
-    ("POST", "/organization/member_add"): after(
-        _organization,
-        "/organization/member_add",
-        organization_id="o",
-        member={"role": "org_admin", "user_email": "u@x.io"},
-    ),
-    ("PATCH", "/organization/member_update"): after(_member, "/organization/member_update", **_IN),
-    ("DELETE", "/organization/member_delete"): after(_member, "/organization/member_delete", **_IN),
-    ("POST", "/project/new"): after(_team, "/project/new", team_id="t"),
-    ("POST", "/project/update"): after(_project, "/project/update", project_id="p", blocked=True),
-    ("DELETE", "/project/delete"): after(_project, "/project/delete", project_ids=["p"]),
+SETUPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "nothing": [],
+    "key": [("/key/generate", {"key": KEY, "max_budget": 1})],
+    "budget": [("/budget/new", {"budget_id": "b"})],
+    "organization": [("/organization/new", {"organization_id": "o", "organization_alias": "o"})],
+    "organization member": [
+        ("/organization/new", {"organization_id": "o", "organization_alias": "o"}),
+        ("/organization/member_add", {"organization_id": "o", "member": {"role": "internal_user", "user_id": "u"}}),
+    ],
+    "team": [("/team/new", {"team_id": "t", "models": ["gpt-4o"]})],
+    "team member": [
+        ("/team/new", {"team_id": "t"}),
+        (
+            "/team/member_add",
+            {"team_id": "t", "member": {"role": "user", "user_id": "u"}, "max_budget_in_team": 1},
+        ),
+    ],
+    "team key": [
+        ("/team/new", {"team_id": "t"}),
+        ("/key/generate", {"key": "sk-0123456789abcdefghij", "team_id": "t"}),
+    ],
+    "project": [("/team/new", {"team_id": "t"}), ("/project/new", {"team_id": "t", "project_id": "p"})],
+    "customer": [("/customer/new", {"user_id": "c"})],
+    "tag": [("/tag/new", {"name": "g"})],
+    "model": [("/model/new", MODEL)],
+    "credential": [("/credentials", CREDENTIAL)],
+    "models of a group": [
+        ("/model/new", MODEL),
+        ("/model/new", {**MODEL, "model_name": "n", "model_info": {"id": "j"}}),
+        ("/access_group/new", {"access_group": "a", "model_names": ["m"]}),
+    ],
+    "access group": [("/v1/access_group", {"access_group_name": "a"})],
 }
-"""A request that succeeds, for each route that changes something."""
+"""What there is before, by the requests that make it."""
+
+_MEMBER = {"organization_id": "o", "user_id": "u"}
+_NEW_MEMBER = {"role": "user", "user_id": "v"}
+
+WRITES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+    ("POST", "/key/generate"): ("nothing", {}),
+    ("POST", "/key/service-account/generate"): ("team", {"team_id": "t"}),
+    ("POST", "/key/update"): ("key", {"key": KEY, "max_budget": 2}),
+    ("POST", "/key/bulk_update"): ("key", {"keys": [{"key": KEY, "max_budget": 2}]}),
+    ("POST", "/key/delete"): ("key", {"keys": [KEY]}),
+    ("POST", "/key/block"): ("key", {"key": KEY}),
+    ("POST", "/key/unblock"): ("key", {"key": KEY}),
+    ("POST", "/key/regenerate"): ("key", {"key": KEY}),
+    ("POST", "/key/{key}/regenerate"): ("key", {}),
+    ("POST", "/key/{key}/reset_spend"): ("key", {"reset_to": 0}),
+    ("POST", "/budget/new"): ("nothing", {}),
+    ("POST", "/budget/update"): ("budget", {"budget_id": "b", "max_budget": 1}),
+    ("POST", "/budget/delete"): ("budget", {"id": "b"}),
+    ("POST", "/organization/new"): ("nothing", {"organization_alias": "o"}),
+    ("PATCH", "/organization/update"): ("organization", {"organization_id": "o"}),
+    ("PATCH", "/v2/organization/{organization_id}"): ("organization", {}),
+    ("DELETE", "/organization/delete"): ("organization", {"organization_ids": ["o"]}),
+    ("POST", "/organization/member_add"): (
+        "organization",
+        {"organization_id": "o", "member": {"role": "org_admin", "user_email": "u@x.io"}},
+    ),
+    ("PATCH", "/organization/member_update"): ("organization member", {**_MEMBER, "role": "org_admin"}),
+    ("DELETE", "/organization/member_delete"): ("organization member", _MEMBER),
+    ("POST", "/project/new"): ("team", {"team_id": "t"}),
+    ("POST", "/project/update"): ("project", {"project_id": "p", "blocked": True}),
+    ("DELETE", "/project/delete"): ("project", {"project_ids": ["p"]}),
+    ("POST", "/team/new"): ("nothing", {}),
+    ("POST", "/team/update"): ("team", {"team_id": "t", "max_budget": 1}),
+    ("PATCH", "/team/{team_id}"): ("team", {"max_budget": 1}),
+    ("POST", "/team/block"): ("team", {"team_id": "t"}),
+    ("POST", "/team/unblock"): ("team", {"team_id": "t"}),
+    ("POST", "/team/delete"): ("team", {"team_ids": ["t"]}),
+    ("POST", "/team/member_add"): ("team", {"team_id": "t", "member": _NEW_MEMBER}),
+    ("POST", "/team/bulk_member_add"): ("team", {"team_id": "t", "members": [_NEW_MEMBER]}),
+    ("POST", "/team/member_update"): ("team member", {"team_id": "t", "user_id": "u", "max_budget_in_team": 2}),
+    ("POST", "/team/member_delete"): ("team member", {"team_id": "t", "user_id": "u"}),
+    ("POST", "/team/{team_id}/member/{user_id}/reset_spend"): ("team member", {"reset_to": 0}),
+    ("POST", "/team/{team_id}/member/{user_id}/reset_budget"): ("team member", {}),
+    ("POST", "/team/model/add"): ("team", {"team_id": "t", "models": ["m"]}),
+    ("POST", "/team/model/delete"): ("team", {"team_id": "t", "models": ["gpt-4o"]}),
+    ("POST", "/team/permissions_update"): ("team", {"team_id": "t", "team_member_permissions": ["/key/generate"]}),
+    ("POST", "/team/permissions_bulk_update"): ("team", {"team_ids": ["t"], "permissions": ["/key/generate"]}),
+    ("POST", "/team/key/bulk_update"): (
+        "team key",
+        {"team_id": "t", "all_keys_in_team": True, "update_fields": {"max_budget": 1}},
+    ),
+    ("POST", "/tag/new"): ("nothing", {"name": "g"}),
+    ("POST", "/tag/update"): ("tag", {"name": "g", "max_budget": 1}),
+    ("POST", "/tag/delete"): ("tag", {"name": "g"}),
+    ("POST", "/model/new"): ("nothing", MODEL),
+    ("POST", "/model/update"): ("model", {"model_info": {"id": "i"}, "model_name": "n"}),
+    ("PATCH", "/model/{model_id}/update"): ("model", {"model_name": "n"}),
+    ("POST", "/model/block"): ("model", {"model_id": "i"}),
+    ("POST", "/model/unblock"): ("model", {"model_id": "i"}),
+    ("POST", "/model/delete"): ("model", {"id": "i"}),
+    ("POST", "/credentials"): ("nothing", CREDENTIAL),
+    ("PATCH", "/credentials/{credential_name}"): ("credential", {"credential_info": {"a": "b"}}),
+    ("DELETE", "/credentials/{credential_name}"): ("credential", {}),
+    ("POST", "/access_group/new"): ("model", {"access_group": "a", "model_names": ["m"]}),
+    ("PUT", "/access_group/{access_group}/update"): ("models of a group", {"model_names": ["n"]}),
+    ("DELETE", "/access_group/{access_group}/delete"): ("models of a group", {}),
+    ("PUT", "/access_group/{access_group}/budget"): ("models of a group", {"max_budget": 1}),
+    ("DELETE", "/access_group/{access_group}/budget"): ("budget of a group", {}),
+    ("POST", "/v1/access_group"): ("nothing", {"access_group_name": "a"}),
+    ("PUT", "/v1/access_group/{access_group_id}"): ("access group", {"description": "d"}),
+    ("DELETE", "/v1/access_group/{access_group_id}"): ("access group", {}),
+    ("POST", "/global/spend/reset"): ("key that spent", {}),
+    **{
+        ("POST", f"/{prefix}/{action}"): (needs, body)
+        for prefix in ("customer", "end_user")
+        for action, needs, body in (
+            ("new", "nothing", {"user_id": "c"}),
+            ("update", "customer", {"user_id": "c", "max_budget": 1}),
+            ("block", "customer", {"user_ids": ["c"]}),
+            ("unblock", "customer", {"user_ids": ["c"]}),
+            ("delete", "customer", {"user_ids": ["c"]}),
+        )
+    },
+}
+"""For each route that changes something: what there is before, and the body of a request that succeeds."""
+
+
+async def set_up(management: Management, needs: str) -> dict[str, str]:
+    """Makes what a request needs; what to put into its path."""
+    if needs == "key that spent":
+        await set_up(management, "key")
+        await management.spend(KEY, 1)
+        return {}
+    if needs == "budget of a group":
+        await set_up(management, "models of a group")
+        good(await management.send("PUT", "/access_group/a/budget", {"max_budget": 1}))
+        return PATHS
+    ids: dict[str, str] = {}
+    for path, body in SETUPS[needs]:
+        made = await management.post(path, body)
+        assert made.is_success, made.text
+        ids |= {"access_group_id": made.json()["access_group_id"]} if path == "/v1/access_group" else {}
+    return PATHS | ids
+
+
+PATHS = {
+    "key": KEY,
+    "organization_id": "o",
+    "team_id": "t",
+    "user_id": "u",
+    "model_id": "i",
+    "credential_name": "c",
+    "access_group": "a",
+}
 
 
 def test_every_route_that_changes_something_is_tried() -> None:
@@ -118,18 +180,22 @@ def test_every_route_that_changes_something_is_tried() -> None:
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
 async def test_a_write_leaves_an_entry(method: str, path: str, tmp_path: Path) -> None:
-    async with open_management(tmp_path) as management:
-        target, body = await WRITES[method, path](management)
+    needs, body = WRITES[method, path]
+    async with open_management(tmp_path, config={}) as management:
+        target = path.format(**await set_up(management, needs))
         management.clock.advance(1)
         headers = bearer(MASTER_KEY) | {"litellm-changed-by": "ada", "user-agent": "a-test"}
-        good(await management.client.request(method, target, json=body, headers=headers))
+        answer = await management.client.request(method, target, json=body, headers=headers)
+        assert answer.is_success, answer.text
         async with reading(management.services.engine) as connection:
             query = select(audit_log).where(audit_log.c.changed_by == "ada")
             rows = (await connection.execute(query)).all()
     assert rows, f"{method} {path} leaves nothing in the audit log"
     for row in rows:
         assert row.action in {"created", "updated", "deleted", "blocked", "unblocked", "rotated"}
-        assert (row.client_ip, row.user_agent, row.changed_by_key) == ("127.0.0.1", "a-test", rows[0].changed_by_key)
-        assert (row.before is None) == (row.action == "created")
-        assert (row.after is None) == (row.action == "deleted")
+        assert (row.client_ip, row.user_agent) == ("127.0.0.1", "a-test")
+        assert row.changed_by_key
+        assert row.before or row.after
+        assert row.action != "created" or row.before is None
+        assert row.action != "deleted" or row.after is None
         assert row.resource.startswith("LiteLLM_")

@@ -122,7 +122,7 @@ async def test_deleting_a_budget_in_use_leaves_what_linked_to_it_without_one(man
     async with reading(management.services.engine) as connection:
         query = select(audit_log.c.before).where(audit_log.c.action == "deleted")
         (before,) = (await connection.execute(query)).scalars()
-    assert before["linked_by"] == {"keys": 1, "organization": 1}
+    assert before["linked_by"] == {"organizations": 1, "virtual_keys": 1}
 
 
 async def test_what_was_spent_goes_along_into_a_window_of_another_length(management: Management) -> None:
@@ -188,7 +188,7 @@ async def test_lists_are_newest_first_and_in_pages(management: Management) -> No
 
 
 @pytest.mark.parametrize("query", [{"page": 0}, {"page_size": 101}, {"pagesize": 1}])
-async def test_the_newer_listing_refuses_with_a_problem_document(query: dict[str, int], management: Management) -> None:
+async def test_the_newer_listing_refuses_with_a_problem_document(query: dict[str, Any], management: Management) -> None:
     answer = await management.get("/management/v1/budgets", **query)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     problem = answer.json()

@@ -78,7 +78,6 @@ async def test_an_organization_can_link_to_a_budget(management: Management) -> N
     [
         ({"organization_id": "o1", "organization_alias": "x"}, 400, "already exists"),
         ({"organization_alias": "x", "budget_id": "nope"}, 404, "nope"),
-        ({"organization_alias": "x", "budget_id": "b1", "max_budget": 1}, 400, "budget_id"),
         ({"organization_alias": "x", "max_budget": -1}, 400, "max_budget"),
         ({"organization_alias": "x", "model_rpm_limit": {"m": -1}}, 400, "model_rpm_limit"),
     ],
@@ -91,6 +90,13 @@ async def test_what_cannot_be_made_is_said_and_nothing_is_left_behind(
     assert word in error_of(await management.post("/organization/new", body), status)["message"]
     assert len(good(await management.get("/organization/list"))) == 1
     assert len(good(await management.get("/budget/list"))) == 2
+
+
+async def test_a_budget_is_linked_or_its_own(management: Management) -> None:
+    good(await management.post("/budget/new", {"budget_id": "b1"}))
+    body = {"organization_alias": "x", "budget_id": "b1", "max_budget": 1}
+    answer = await management.post("/organization/new", body)
+    assert (answer.status_code, "budget_id" in answer.json()["detail"][0]["msg"]) == (422, True)
 
 
 @pytest.mark.parametrize("body", [{}, {"organization_alias": ""}, {"organization_alias": 1}])

@@ -196,14 +196,6 @@ async def test_an_organization_admin_changes_limits_of_a_project_but_no_shared_b
     assert (again["budget_id"], again["litellm_budget_table"]["max_budget"]) == (changed["budget_id"], 60)
 
 
-async def test_a_proxy_admin_changes_a_shared_budget_for_all(team: Management) -> None:
-    good(await team.post("/budget/new", {"budget_id": "b1", "max_budget": 1}))
-    await new_project(team, budget_id="b1")
-    await new_project(team, project_id="p2", budget_id="b1")
-    good(await team.post("/project/update", {"project_id": "p2", "max_budget": 2}))
-    assert (await info(team))["litellm_budget_table"]["max_budget"] == 2
-
-
 async def test_everybody_sees_the_projects_of_their_teams(team: Management) -> None:
     await new_project(team)
     await new_project(team, project_id="p2", team_id="t2")
