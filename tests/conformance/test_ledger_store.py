@@ -90,10 +90,7 @@ def as_stored(database: str, record: Record) -> Record:
         return record
     return msgspec.structs.replace(
         record,
-        key_hash=shown(record.key_hash),
-        user_id=shown(record.user_id),
-        end_user=shown(record.end_user),
-        error_message=shown(record.error_message),
+        **{name: shown(value) for name, value in msgspec.structs.asdict(record).items() if isinstance(value, str)},
         tags=tuple(map(shown, record.tags)),
         metadata=shown(record.metadata.decode()).encode(),
         charges=tuple(

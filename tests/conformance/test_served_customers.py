@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.support.databases import DATABASES, open_database
+from tests.support.databases import DATABASES, migrated_database, open_database
 from tests.support.records import NOON, make_record
 
 from tollway.db.customers import customers
@@ -68,13 +68,18 @@ async def test_records_that_come_twice_make_no_row_twice(engine: AsyncEngine) ->
     assert (await stored(engine)).keys() == {"ada", "bob"}
 
 
-async def test_concurrent_writers_that_meet_the_same_customers_do_not_stop_each_other(engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("database", DATABASES)
+async def test_concurrent_writers_that_meet_the_same_customers_do_not_stop_each_other(
+    database: str, tmp_path: Path
+) -> None:
     names = [f"u{number}" for number in range(30)]
-    address = engine.url.render_as_string(hide_password=False)
-    patient = open_engine(address, busy_timeout_s=10)
-    try:
-        batches = [[make_record(NOON + n, end_user=name) for n, name in enumerate(names[::step])] for step in (1, -1)]
-        await asyncio.gather(*(SqlLedgerStore(patient).insert(batch) for batch in batches))
-        assert (await stored(patient)).keys() == set(names)
-    finally:
-        await patient.dispose()
+    async with migrated_database(database, tmp_path) as url:
+        engine = open_engine(url, busy_timeout_s=10)
+        try:
+            batches = [
+                [make_record(NOON + n, end_user=name) for n, name in enumerate(names[::step])] for step in (1, -1)
+            ]
+            await asyncio.gather(*(SqlLedgerStore(engine).insert(batch) for batch in batches))
+            assert (await stored(engine)).keys() == set(names)
+        finally:
+            await engine.dispose()

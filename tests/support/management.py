@@ -202,7 +202,7 @@ def is_envelope(response: httpx.Response) -> bool:
             return body.keys() == {"error"} and code == str(response.status_code)
         case {"type": str(), "title": str(), "status": int(), "detail": str()}:
             return response.headers["content-type"] == "application/problem+json"
-        case {"detail": str()}:
+        case {"detail": str()} | {"detail": {"error": str()}} | {"detail": {"message": str()}}:
             return len(body) == 1
         case {"detail": [*problems]}:
             return all(isinstance(one, dict) and {"type", "loc", "msg"} <= one.keys() for one in problems)

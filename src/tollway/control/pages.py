@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.roles import PUBLIC, VIEWERS, Matrix, read
 from tollway.control.openapi import describe
 from tollway.core.errors import ClientError
 
-router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
+router = resource_router(None)
 
 ACCESS: Matrix = {
     ("GET", "/"): PUBLIC,

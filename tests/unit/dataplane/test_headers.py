@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from tollway.core.errors import Header
-from tollway.core.principal import Scope, ScopeKind
+from tollway.core.principal import Principal, Scope, ScopeKind
 from tollway.core.snapshot import Settings
 from tollway.dataplane.headers import HeaderWriter
 from tollway.gateway.call import Call
@@ -68,7 +68,9 @@ def test_a_limit_that_changed_is_not_taken_for_the_old_one() -> None:
 
 
 def test_what_the_key_has_spent_and_may_spend() -> None:
-    call = a_call(Remaining(Scope(kind="api_key", id="k", budget_nanos=2 * 10**9), None, None, None))
+    own = Scope(kind="api_key", id="k", budget_nanos=2 * 10**9)
+    call = a_call(Remaining(own, None, None, None))
+    call.principal = Principal(key_hash="k", own=own)
     call.spent_nanos = 161_700_000
     block = lines(HeaderWriter().of_answer(call, 700_000, ()))
     assert {"x-litellm-key-spend: 0.1617", "x-litellm-key-max-budget: 2.0", "x-litellm-response-cost: 0.0007"} <= {

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from tollway.control.access_groups.rendering import render_group
 from tollway.control.access_groups.schemas import GroupCreate, GroupOut, GroupUpdate
 from tollway.control.access_groups.service import AccessGroupService
 from tollway.control.kit.body import say, warn
 from tollway.control.kit.context import ContextDep
-from tollway.control.kit.guard import DetailRoute
+from tollway.control.kit.guard import DetailRoute, resource_router
 from tollway.control.kit.pagination import Page
 
-router = APIRouter(route_class=DetailRoute, tags=["access groups"])
+router = resource_router("access groups", route_class=DetailRoute)
 
 
 def _access_group_service(context: ContextDep) -> AccessGroupService:

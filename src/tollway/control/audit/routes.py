@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from tollway.control.audit.repository import AuditQuery, AuditRepository, AuditRow, SortColumn
 from tollway.control.audit.schemas import AuditEntry, AuditPage
 from tollway.control.kit.errors import Detail
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import Page
 from tollway.control.services import ServicesDep
 from tollway.core.errors import InvalidRequest
 from tollway.core.ids import hash_key
 from tollway.db.engine import reading
 
-router = APIRouter(route_class=GuardedRoute, tags=["audit"])
+router = resource_router("audit")
 
 _DATE_LENGTH = len("2026-01-31")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, NoReturn
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from tollway.control.budgets.rendering import render_row, render_settings
 from tollway.control.budgets.schemas import (
@@ -22,11 +22,11 @@ from tollway.control.budgets.service import BudgetService
 from tollway.control.kit.actor import Actor
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import ActorDep, ContextDep
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import Page, PageDep, warn_of_more
 from tollway.core.errors import InvalidRequest
 
-router = APIRouter(route_class=GuardedRoute, tags=["budgets"])
+router = resource_router("budgets")
 
 
 def _budget_service(context: ContextDep) -> BudgetService:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tollway.control.credentials.schemas import CredentialChange, CredentialItem, CredentialList, CredentialNew, Done
 from tollway.control.credentials.service import CredentialService
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import ContextDep
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 
-router = APIRouter(route_class=GuardedRoute, tags=["credentials"])
+router = resource_router("credentials")
 
 
 def _credential_service(context: ContextDep) -> CredentialService:

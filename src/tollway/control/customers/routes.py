@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from tollway.control.customers.rendering import render_customer
 from tollway.control.customers.schemas import (
@@ -19,10 +19,10 @@ from tollway.control.customers.schemas import (
 from tollway.control.customers.service import CustomerService
 from tollway.control.kit.body import say, warn
 from tollway.control.kit.context import ContextDep
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import Page
 
-router = APIRouter(route_class=GuardedRoute, tags=["customers"])
+router = resource_router("customers")
 
 
 def _customer_service(context: ContextDep) -> CustomerService:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tollway.control.invitations.repository import Invitation
 from tollway.control.invitations.schemas import (
@@ -17,9 +17,9 @@ from tollway.control.invitations.schemas import (
 from tollway.control.invitations.service import InvitationService
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import ContextDep
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 
-router = APIRouter(route_class=GuardedRoute, tags=["invitations"])
+router = resource_router("invitations")
 
 
 def _invitation_service(context: ContextDep) -> InvitationService:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from tollway.control.keys.directory import KeyDirectory
 from tollway.control.keys.rendering import (
@@ -45,14 +45,14 @@ from tollway.control.keys.service import KeyService
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import ActorDep, ContextDep
 from tollway.control.kit.errors import reject_missing
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.keys import hash_of
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.query import one_of
 from tollway.core.errors import ClientError
 from tollway.core.money import dollars_from_nanos
 
-router = APIRouter(route_class=GuardedRoute, tags=["keys"])
+router = resource_router("keys")
 
 _SORTS: tuple[SortColumn | Literal["spend"], ...] = (
     *("spend", "max_budget", "created_at", "updated_at", "token", "key_alias"),

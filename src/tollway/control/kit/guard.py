@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -81,6 +81,16 @@ class DetailRoute(GuardedRoute):
             return await handle(request)
         except ClientError as error:
             return render_detail(error)
+
+
+def resource_router(tag: str | None, *, route_class: type[GuardedRoute] = GuardedRoute) -> APIRouter:
+    """A router for the routes of a resource, described under `tag`; without one they are left out of the description."""
+    return APIRouter(
+        route_class=route_class,
+        tags=None if tag is None else [tag],
+        include_in_schema=tag is not None,
+        strict_content_type=False,  # curl without a content type is how half of all scripts call
+    )
 
 
 def _check_address(request: Request) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import ContextDep
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.model_access_groups.schemas import (
     GroupBudget,
     GroupBudgetShown,
@@ -21,7 +21,7 @@ from tollway.control.model_access_groups.schemas import (
 )
 from tollway.control.model_access_groups.service import AccessGroupService
 
-router = APIRouter(route_class=GuardedRoute, tags=["model access groups"])
+router = resource_router("model access groups")
 
 
 def _group_service(context: ContextDep) -> AccessGroupService:

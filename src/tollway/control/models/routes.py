@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import Context, ContextDep
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.stored import show_params
 from tollway.control.models.listing import ModelListing, ModelQuery, SortColumn
@@ -27,7 +27,7 @@ from tollway.control.models.service import ModelService, Written, not_found, rea
 from tollway.core.errors import InvalidRequest
 from tollway.ports.models import StoredModel
 
-router = APIRouter(route_class=GuardedRoute, tags=["models"])
+router = resource_router("models")
 
 
 def _model_service(context: ContextDep) -> ModelService:

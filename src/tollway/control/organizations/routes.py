@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import Context, ContextDep
 from tollway.control.kit.errors import Detail
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import PageDep, warn_of_more
 from tollway.control.organizations.members import MemberService
 from tollway.control.organizations.rendering import render_full, render_member, render_organization, render_user
@@ -29,7 +29,7 @@ from tollway.control.organizations.schemas import (
 )
 from tollway.control.organizations.service import OrganizationService, Shown
 
-router = APIRouter(route_class=GuardedRoute, tags=["organizations"])
+router = resource_router("organizations")
 
 
 def _organization_service(context: ContextDep) -> OrganizationService:

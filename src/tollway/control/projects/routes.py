@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import ContextDep
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import PageDep, warn_of_more
 from tollway.control.projects.rendering import render_project
 from tollway.control.projects.schemas import ProjectCreate, ProjectIds, ProjectOut, ProjectUpdate
 from tollway.control.projects.service import ProjectService
 
-router = APIRouter(route_class=GuardedRoute, tags=["projects"])
+router = resource_router("projects")
 
 
 def _project_service(context: ContextDep) -> ProjectService:

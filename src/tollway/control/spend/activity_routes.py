@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import Page
 from tollway.control.spend.access import Fresh, Seen, answer_json
 from tollway.control.spend.activity import ActivityFilter, daily_activity
@@ -15,7 +15,7 @@ from tollway.control.spend.reports import SpendReports
 from tollway.control.spend.visibility import Slice
 from tollway.core.errors import InvalidRequest
 
-router = APIRouter(route_class=GuardedRoute, tags=["spend"])
+router = resource_router("spend")
 
 _TEAM_ACTIVITY = "/team/daily/activity"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from tollway.control.kit.body import warn
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.services import ServicesDep
 from tollway.control.spend.access import Fresh, Global, Seen, answer_json
 from tollway.control.spend.charts import (
@@ -37,7 +37,7 @@ from tollway.core.errors import Forbidden
 from tollway.core.money import dollars_from_nanos
 from tollway.ports.spend import Days
 
-router = APIRouter(route_class=GuardedRoute, tags=["spend"])
+router = resource_router("spend")
 
 _MAX_NAMES = 10_000
 Limit = Annotated[int, Query(ge=1, le=1000)]

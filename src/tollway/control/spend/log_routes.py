@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from tollway.control.kit.body import WARNING_HEADER, warn
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import Page
 from tollway.control.services import ServicesDep
 from tollway.control.spend.access import Fresh, Global, answer_json
@@ -35,7 +35,7 @@ from tollway.core.money import dollars_from_nanos
 from tollway.core.record import Record
 from tollway.ports.spend import RecordPage
 
-router = APIRouter(route_class=GuardedRoute, tags=["spend"])
+router = resource_router("spend")
 
 TRUNCATED = "x-litellm-spend-logs-truncated"
 _SECOND = 1_000_000

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
+from tollway.control.kit.guard import resource_router
 from tollway.control.spend import activity_routes, global_routes, log_routes
 
-router = APIRouter()
+router = resource_router("spend")
 for part in (log_routes, global_routes, activity_routes):
-    router.include_router(part.router)
+    router.routes.extend(part.router.routes)

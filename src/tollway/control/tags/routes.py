@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tollway.control.kit.body import say, warn
 from tollway.control.kit.context import ContextDep
-from tollway.control.kit.guard import DetailRoute
+from tollway.control.kit.guard import DetailRoute, resource_router
 from tollway.control.tags.rendering import render_details, render_seen, render_tag
 from tollway.control.tags.schemas import (
     TagDelete,
@@ -24,7 +24,7 @@ from tollway.control.tags.schemas import (
 )
 from tollway.control.tags.service import TagService
 
-router = APIRouter(route_class=DetailRoute, tags=["tags"])
+router = resource_router("tags", route_class=DetailRoute)
 
 
 def _tag_service(context: ContextDep) -> TagService:

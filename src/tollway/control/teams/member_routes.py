@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tollway.control.kit.body import warn
 from tollway.control.kit.context import Context, ContextDep
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.keys import KeyDeskDep
 from tollway.control.kit.limits import dollars
 from tollway.control.teams.answers import (
@@ -31,7 +31,7 @@ from tollway.control.teams.schemas import MemberAdd, MemberName, MembersAdd, Mem
 from tollway.control.teams.spending import Membership, spend_of_members
 from tollway.core.money import dollars_from_nanos
 
-router = APIRouter(route_class=GuardedRoute, tags=["teams"])
+router = resource_router("teams")
 
 
 def _member_service(context: ContextDep, keys: KeyDeskDep) -> MemberService:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from tollway.control.kit.body import WARNING_HEADER, warn
 from tollway.control.kit.budgets import render_budget
 from tollway.control.kit.context import Context, ContextDep
 from tollway.control.kit.errors import reject_missing
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.keys import KeyDeskDep
 from tollway.control.kit.pagination import Page
 from tollway.control.teams.answers import (
@@ -61,7 +61,7 @@ from tollway.control.teams.service import TeamService
 from tollway.core.money import dollars_from_nanos
 from tollway.core.principal import Role
 
-router = APIRouter(route_class=GuardedRoute, tags=["teams"])
+router = resource_router("teams")
 
 
 def _team_service(context: ContextDep, keys: KeyDeskDep) -> TeamService:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from tollway.control.kit.body import WARNING_HEADER, warn
 from tollway.control.kit.context import ActorDep, ContextDep
 from tollway.control.kit.errors import reject_missing
-from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.guard import resource_router
 from tollway.control.kit.keys import KeyDeskDep
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.query import one_of, with_plus
@@ -46,7 +46,7 @@ from tollway.core.errors import InvalidRequest, NotFound
 from tollway.core.principal import Role
 from tollway.stores.sql.rows import User
 
-router = APIRouter(route_class=GuardedRoute, tags=["users"])
+router = resource_router("users")
 
 _SORTS: tuple[SortColumn | Literal["spend"], ...] = (
     *("user_id", "user_email", "created_at", "spend", "user_alias", "user_role"),

@@ -55,6 +55,13 @@ SETUPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("/access_group/new", {"access_group": "a", "model_names": ["m"]}),
     ],
     "access group": [("/v1/access_group", {"access_group_name": "a"})],
+    "user": [("/user/new", {"user_id": "u"})],
+    "person": [
+        ("/user/new", {"user_id": "u", "auto_create_key": False}),
+        ("/key/generate", {"user_id": "u", "key": KEY}),
+        ("/user/update", {"user_id": "u", "password": "at first"}),
+    ],
+    "invitation": [("/user/new", {"user_id": "u"}), ("/invitation/new", {"user_id": "u"})],
 }
 """What there is before, by the requests that make it."""
 
@@ -129,6 +136,14 @@ WRITES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("PUT", "/v1/access_group/{access_group_id}"): ("access group", {"description": "d"}),
     ("DELETE", "/v1/access_group/{access_group_id}"): ("access group", {}),
     ("POST", "/global/spend/reset"): ("key that spent", {}),
+    ("POST", "/user/new"): ("nothing", {}),
+    ("POST", "/user/update"): ("user", {"user_id": "u", "max_budget": 1}),
+    ("POST", "/user/bulk_update"): ("user", {"users": [{"user_id": "u", "max_budget": 1}]}),
+    ("POST", "/user/delete"): ("user", {"user_ids": ["u"]}),
+    ("POST", "/user/password/change"): ("person", {"current_password": "at first", "new_password": "at second"}),
+    ("POST", "/invitation/new"): ("user", {"user_id": "u"}),
+    ("POST", "/invitation/update"): ("invitation", {"invitation_id": "{invitation_id}", "is_accepted": True}),
+    ("POST", "/invitation/delete"): ("invitation", {"invitation_id": "{invitation_id}"}),
     **{
         ("POST", f"/{prefix}/{action}"): (needs, body)
         for prefix in ("customer", "end_user")
@@ -141,11 +156,12 @@ WRITES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
         )
     },
 }
-"""For each route that changes something: what there is before, and the body of a request that succeeds."""
+"""For each route that changes something: what there is before, and the body of a request that succeeds. Text of the
+form `{name}` stands for an id that came back when that was made."""
 
 
 async def set_up(management: Management, needs: str) -> dict[str, str]:
-    """Makes what a request needs; what to put into its path."""
+    """Makes what a request needs; the ids to put into its path and its body."""
     if needs == "key that spent":
         await set_up(management, "key")
         await management.spend(KEY, 1)
@@ -158,9 +174,14 @@ async def set_up(management: Management, needs: str) -> dict[str, str]:
     for path, body in SETUPS[needs]:
         made = await management.post(path, body)
         assert made.is_success, made.text
-        ids |= {"access_group_id": made.json()["access_group_id"]} if path == "/v1/access_group" else {}
+        if path in MADE:
+            name, field = MADE[path]
+            ids[name] = made.json()[field]
     return PATHS | ids
 
+
+MADE = {"/v1/access_group": ("access_group_id", "access_group_id"), "/invitation/new": ("invitation_id", "id")}
+"""Requests that choose an id: what it is called here, and the field it comes back in."""
 
 PATHS = {
     "key": KEY,
@@ -182,10 +203,12 @@ def test_every_route_that_changes_something_is_tried() -> None:
 async def test_a_write_leaves_an_entry(method: str, path: str, tmp_path: Path) -> None:
     needs, body = WRITES[method, path]
     async with open_management(tmp_path, config={}) as management:
-        target = path.format(**await set_up(management, needs))
+        ids = await set_up(management, needs)
+        sent = {name: value.format(**ids) if isinstance(value, str) else value for name, value in body.items()}
         management.clock.advance(1)
-        headers = bearer(MASTER_KEY) | {"litellm-changed-by": "ada", "user-agent": "a-test"}
-        answer = await management.client.request(method, target, json=body, headers=headers)
+        by = bearer(KEY if needs == "person" else MASTER_KEY)
+        headers = by | {"litellm-changed-by": "ada", "user-agent": "a-test"}
+        answer = await management.client.request(method, path.format(**ids), json=sent, headers=headers)
         assert answer.is_success, answer.text
         async with reading(management.services.engine) as connection:
             query = select(audit_log).where(audit_log.c.changed_by == "ada")

@@ -277,7 +277,7 @@ async def test_changes_are_told_and_audited(management: Management) -> None:
     table = "LiteLLM_EndUserTable"
     actions = ("created", "updated", "blocked", "unblocked", "deleted")
     assert await management.audited("c") == {(action, table) for action in actions}
-    assert management.told == ["c"] * 5
+    assert [one for one in management.told if one == "c"] == ["c"] * 5
 
 
 async def test_fields_without_effect_are_named(management: Management) -> None:

@@ -46,7 +46,10 @@ def test_nothing_is_said_about_a_body_that_is_all_known() -> None:
     assert WARNING_HEADER not in response.headers
 
 
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), st.none()))
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@given(st.dictionaries(NAMES.filter(lambda name: name not in Order.model_fields), st.none()))
 def test_no_name_of_a_field_breaks_out_of_the_header(fields: dict[str, None]) -> None:
     response = Response()
     warn(response, Order.model_validate(fields))

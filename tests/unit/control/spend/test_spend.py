@@ -214,7 +214,7 @@ async def test_without_dates_the_last_thirty_days_count(three_days: Management) 
         ("/global/spend", {"start_date": "yesterday"}, "start_date"),
         ("/global/spend", {"end_date": "2026-02-30"}, "end_date"),
         ("/global/spend", {"start_date": "2026-02-01", "end_date": "2026-01-01"}, "start_date"),
-        ("/global/spend", {"start_date": "0001-01-01", "end_date": "9999-12-31"}, "start_date"),
+        ("/global/spend", {"start_date": "0001-01-01", "end_date": "9999-12-31"}, "end_date"),
         ("/spend/logs", {"start_date": "01/02/2026"}, "start_date"),
     ],
 )
