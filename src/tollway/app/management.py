@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tollway.core.errors import TollwayError
 from tollway.core.principal import Principal
@@ -18,9 +18,15 @@ from tollway.policy.auth import find_credential
 if TYPE_CHECKING:
     from tollway.app.late import Opened
     from tollway.app.runtime import Runtime
+    from tollway.control.keys.rotation import KeyRotation
 
 
 logger = logging.getLogger(__name__)
+
+
+class _Made(NamedTuple):
+    app: App
+    rotation: KeyRotation
 
 
 class LateManagement:
@@ -28,12 +34,12 @@ class LateManagement:
 
     def __init__(self, runtime: Callable[[], Runtime]) -> None:
         self._runtime = runtime
-        self._making: asyncio.Task[App] | None = None
+        self._making: asyncio.Task[_Made] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; 503 while the database cannot be opened."""
         try:
-            app = await self.made()
+            app = (await self._complete()).app
         except Exception as error:
             if not isinstance(error, TollwayError):
                 logger.exception("The management plane could not be made")
@@ -42,21 +48,29 @@ class LateManagement:
             return
         await app(scope, receive, send)
 
-    async def made(self) -> App:
-        """The app. A failure to make it is not remembered."""
+    async def made(self) -> None:
+        """Makes the app, if it was not yet. A failure is not remembered."""
+        await self._complete()
+
+    async def rotate_keys(self) -> int:
+        """Gives keys that are due new values; how many. Raises `StoreUnavailable`."""
+        return await (await self._complete()).rotation.rotate_due()
+
+    async def _complete(self) -> _Made:
         if self._making is None or (self._making.done() and self._making.exception() is not None):
             self._making = asyncio.create_task(self._make())
         return await asyncio.shield(self._making)
 
-    async def _make(self) -> App:
+    async def _make(self) -> _Made:
         runtime = self._runtime()
         opened = await runtime.database.opened()
         await runtime.served.complete()
-        return await asyncio.to_thread(_make_app, runtime, opened)
+        return await asyncio.to_thread(_make, runtime, opened)
 
 
-def _make_app(runtime: Runtime, opened: Opened) -> App:
+def _make(runtime: Runtime, opened: Opened) -> _Made:
     from tollway.control.api import create_app
+    from tollway.control.keys.rotation import KeyRotation
     from tollway.control.services import KeyPolicy, Services, TeamPolicy
 
     async def authenticate(headers: Mapping[bytes, bytes]) -> Principal:
@@ -78,7 +92,11 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         configuration=lambda: runtime.configuration,
         lendable=lambda: runtime.served.environ,
         sealer=runtime.sealer,
-        key_policy=KeyPolicy(defaults=configuration.default_key_params, ceilings=configuration.upperbound_key_params),
+        key_policy=KeyPolicy(
+            defaults=configuration.default_key_params,
+            ceilings=configuration.upperbound_key_params,
+            grace_period=configuration.server.rotation_grace,
+        ),
         stores_audit_log=configuration.stores_audit_log,
         team_policy=TeamPolicy(
             defaults=configuration.default_team_params,
@@ -87,4 +105,4 @@ def _make_app(runtime: Runtime, opened: Opened) -> App:
         ),
         user_defaults=configuration.default_user_params,
     )
-    return create_app(services, inference_routes=ROUTES)
+    return _Made(create_app(services, inference_routes=ROUTES), KeyRotation(services))

@@ -15,7 +15,6 @@ from tollway.config.configuration import Configuration
 from tollway.config.sealing import Sealer
 from tollway.core.changes import Change
 from tollway.core.snapshot import Snapshot, TransportName
-from tollway.dataplane.asgi import App
 from tollway.dataplane.edge import Edge
 from tollway.gateway.run import Gateway
 from tollway.observability.metrics import Metrics
@@ -26,10 +25,14 @@ from tollway.stores.memory.counters import MemoryCounterStore
 
 
 class Late(Protocol):
-    """An application that is made when it is first needed."""
+    """The management plane, which is made when it is first needed."""
 
-    async def made(self) -> App:
-        """The application, made now if it was not yet."""
+    async def made(self) -> None:
+        """Makes the application, if it was not yet."""
+        ...
+
+    async def rotate_keys(self) -> int:
+        """Gives keys that are due new values; how many. Raises `StoreUnavailable`."""
         ...
 
 

@@ -91,7 +91,7 @@ class Application:
     def __init__(self, runtime: Runtime, reloader: Reloader) -> None:
         self._runtime = runtime
         self._reloader = reloader
-        self._warming: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serves one ASGI connection."""
@@ -120,7 +120,9 @@ class Application:
             logger.error("%s Records of the last run stay in the journal and follow when it is back.", error.message)
         runtime.ledger.start()
         self._reloader.start()
-        self._warming = asyncio.create_task(self._warm_up())
+        self._tasks = [asyncio.create_task(self._warm_up())]
+        if runtime.configuration.server.rotates_keys:
+            self._tasks.append(asyncio.create_task(self._rotate_keys()))
         # What was made at start lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -142,11 +144,23 @@ class Application:
                 is_told = True
             await asyncio.sleep(_RETRY_DATABASE_S)
 
+    async def _rotate_keys(self) -> None:
+        """Looks for keys that are due, now and then. One that a stop cuts short is rolled back and due again."""
+        while True:
+            await asyncio.sleep(self._runtime.configuration.server.rotation_check_s)
+            try:
+                await self._runtime.management.rotate_keys()
+            except StoreUnavailable:
+                logger.debug("The database is away; keys that are due are rotated when it is back")
+            except Exception:  # whatever was wrong this time, the next round is due all the same
+                logger.exception("Keys could not be rotated")
+
     async def _stop(self) -> None:
         runtime = self._runtime
         self._reloader.stop()
-        if self._warming is not None:
-            self._warming.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for _ in range(_SETTLING_POLLS):  # calls that were cut off are being settled
             if not runtime.metrics.in_flight:
                 break

@@ -50,6 +50,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_weak_master_key: bool
     stores_models: bool
     journal_fsync: bool
+    rotates_keys: bool
+    rotation_check_s: float
+    rotation_grace: str | None
+    """Duration; None: nobody said."""
 
     @property
     def has_well_known_master_key(self) -> bool:

@@ -57,13 +57,21 @@ def _key_columns() -> list[Column[Any]]:
     ]
 
 
-virtual_keys = Table("virtual_keys", metadata, Column("key_hash", _HASH, primary_key=True), *_key_columns())
+virtual_keys = Table(
+    "virtual_keys",
+    metadata,
+    Column("key_hash", _HASH, primary_key=True),
+    *_key_columns(),
+    Column("rotates_at", Timestamp),  # follows from the columns of its rotation; here so that an index finds who is due
+)
 Index(None, virtual_keys.c.key_alias, unique=True)
 Index(None, virtual_keys.c.spend_id, unique=True)
 Index(None, virtual_keys.c.user_id)
 Index(None, virtual_keys.c.team_id)
 Index(None, virtual_keys.c.organization_id)
 Index(None, virtual_keys.c.created_at, virtual_keys.c.key_hash)
+_IS_ROTATING = virtual_keys.c.rotates_at.is_not(None)
+Index(None, virtual_keys.c.rotates_at, sqlite_where=_IS_ROTATING, postgresql_where=_IS_ROTATING)
 
 retired_key_hashes = Table(
     "retired_key_hashes",
@@ -72,6 +80,7 @@ retired_key_hashes = Table(
     Column("spend_id", _HASH, nullable=False),
     Column("retired_at", Timestamp, nullable=False),
     Column("works_until", Timestamp, nullable=False),
+    Column("successor", Text),  # sealed: the new value of a key that was rotated by itself, until its holder has it
 )
 """Hashes that a key had before it was regenerated. Until `works_until` the old key opens the same door.
 

@@ -344,7 +344,7 @@ CREATE TABLE retired_key_hashes (
 	key_hash VARCHAR(64) NOT NULL, 
 	spend_id VARCHAR(64) NOT NULL, 
 	retired_at DATETIME NOT NULL, 
-	works_until DATETIME NOT NULL, 
+	works_until DATETIME NOT NULL, successor TEXT, 
 	CONSTRAINT pk_retired_key_hashes PRIMARY KEY (key_hash)
 );
 
@@ -463,7 +463,7 @@ CREATE TABLE virtual_keys (
 	created_by TEXT, 
 	updated_at DATETIME NOT NULL, 
 	updated_by TEXT, 
-	settings_updated_at DATETIME, 
+	settings_updated_at DATETIME, rotates_at DATETIME, 
 	CONSTRAINT pk_virtual_keys PRIMARY KEY (key_hash)
 );
 
@@ -535,10 +535,12 @@ CREATE UNIQUE INDEX ix_virtual_keys_key_alias ON virtual_keys (key_alias);
 
 CREATE INDEX ix_virtual_keys_organization_id ON virtual_keys (organization_id);
 
+CREATE INDEX ix_virtual_keys_rotates_at ON virtual_keys (rotates_at) WHERE rotates_at IS NOT NULL;
+
 CREATE UNIQUE INDEX ix_virtual_keys_spend_id ON virtual_keys (spend_id);
 
 CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0003');
+INSERT INTO alembic_version (version_num) VALUES ('0004');

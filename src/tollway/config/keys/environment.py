@@ -43,7 +43,6 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("LITELLM_DISABLE_ACCESS_LOG_PATHS", "T1", "later", "Paths left out of the access log."),
     Variable("LITELLM_MODEL_COST_MAP_URL", "T2", "later", "Where prices are fetched.", "set prices in `model_info`"),
     Variable("LITELLM_RATE_LIMIT_WINDOW_SIZE", "T2", "later", "Length of a rate window.", "windows are 60 s"),
-    Variable("LITELLM_KEY_ROTATION_*", "T2", "later", "Regenerate keys on a schedule."),
     Variable("LITELLM_CORS_ALLOW_CREDENTIALS", "T2", "later", "Let browsers send cookies."),
     Variable("LITELLM_ENABLE_HSTS", "T2", "later", "Tell browsers to use HTTPS only."),
     Variable("LITELLM_CONFIG_BUCKET_*", "T2", "later", "Read the configuration from a bucket.", "give a file"),

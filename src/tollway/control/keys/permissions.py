@@ -7,7 +7,7 @@ for `authority` to find out; the rows say what each of these may then set.
 from __future__ import annotations
 
 from tollway.control.keys.schemas import KeyFields
-from tollway.control.kit.roles import ADMIN, ANY_KEY, MANAGERS, USERS, VIEWERS, Matrix, fields, read, write
+from tollway.control.kit.roles import ADMIN, ANY_KEY, MANAGERS, USERS, VIEWERS, Access, Matrix, fields, read, write
 from tollway.core.principal import Role
 
 HOLDERS = USERS | {Role.TEAM}
@@ -45,6 +45,7 @@ ACCESS: Matrix = {
     ("POST", "/key/generate"): write(HOLDERS, **_FIELDS, key=HOLDERS),
     ("POST", "/key/service-account/generate"): write(HOLDERS, **_FIELDS, key=HOLDERS),
     ("GET", "/key/info"): read(ANY_KEY),
+    ("GET", "/key/successor"): Access(roles=ANY_KEY, ignores_allowed_routes=True),
     ("POST", "/v2/key/info"): write(ANY_KEY, keys=ANY_KEY, key_aliases=ANY_KEY),
     ("POST", "/key/update"): write(HOLDERS, **_FIELDS, **_RAISES, key=HOLDERS),
     ("POST", "/key/bulk_update"): write(ADMIN, keys=ADMIN),

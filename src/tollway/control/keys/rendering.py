@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +18,6 @@ from tollway.control.keys.schemas import (
     RouterSettings,
 )
 from tollway.core.money import dollars_from_nanos
-from tollway.core.windows import expires_at
 from tollway.stores.sql.virtual_key import VirtualKey
 
 Status = Literal["active", "expired", "revoked", "deleted"]
@@ -116,7 +115,7 @@ def _state(key: VirtualKey, spend: KeySpend) -> dict[str, Any]:
         "rotation_interval": key.rotation_interval,
         "rotation_count": key.rotation_count,
         "last_rotation_at": key.last_rotated_at,
-        "key_rotation_at": _rotates_at(key),
+        "key_rotation_at": key.rotates_at,
         "settings_updated_at": key.settings_updated_at,
     }
 
@@ -154,10 +153,3 @@ def _budget_row(key: VirtualKey, spend: KeySpend) -> dict[str, Any] | None:
 
 def _dollars(nanos: int | None) -> float | None:
     return None if nanos is None else dollars_from_nanos(nanos)
-
-
-def _rotates_at(key: VirtualKey) -> datetime | None:
-    if not (key.auto_rotate and key.rotation_interval):
-        return None
-    since = key.last_rotated_at or key.created_at
-    return datetime.fromtimestamp(expires_at(key.rotation_interval, since.timestamp()), UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, not_, or_, select, true, update
@@ -21,7 +21,7 @@ from tollway.db.teams import teams
 from tollway.stores.sql.limited import from_row
 from tollway.stores.sql.virtual_key import VirtualKey
 
-_COLUMNS = frozenset(virtual_keys.columns.keys())
+_COLUMNS = frozenset(VirtualKey.__struct_fields__) & frozenset(virtual_keys.columns.keys())
 
 SortColumn = Literal["max_budget", "created_at", "updated_at", "token", "key_alias"]
 _SORT_COLUMNS: dict[SortColumn, str] = {
@@ -40,6 +40,15 @@ class Visible(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     team_ids: frozenset[str] = frozenset()
     organization_ids: frozenset[str] = frozenset()
+
+
+class Retired(NamedTuple):
+    """A value that a key had before, and its successor."""
+
+    key_hash: str
+    works_until: datetime
+    successor: str
+    """Sealed."""
 
 
 class KeyQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,26 +109,50 @@ class KeyRepository:
     async def insert(self, key: VirtualKey) -> None:
         """Adds a key."""
         with _alias_taken(key):
-            await self._connection.execute(insert(virtual_keys).values(**_values(key)))
+            await self._connection.execute(insert(virtual_keys).values(**_living(key)))
 
     async def replace(self, key_hash: str, key: VirtualKey) -> None:
         """Writes all of a key over the one with this hash."""
         with _alias_taken(key):
             await self._connection.execute(
-                update(virtual_keys).where(virtual_keys.c.key_hash == key_hash).values(**_values(key))
+                update(virtual_keys).where(virtual_keys.c.key_hash == key_hash).values(**_living(key))
             )
 
-    async def retire_hash(self, key: VirtualKey, *, at: datetime, works_until: datetime) -> None:
-        """Remembers the hash of a key that is being regenerated. Whatever it had before stops working now."""
+    async def retire_hash(
+        self, key: VirtualKey, *, at: datetime, works_until: datetime, successor: str | None = None
+    ) -> None:
+        """Remembers the hash of a key that is being regenerated. Whatever it had before stops working now.
+
+        `successor`: the new value, sealed, for its holder to fetch with the old one.
+        """
         earlier = update(retired_key_hashes).where(
             retired_key_hashes.c.spend_id == key.spend_id, retired_key_hashes.c.works_until > at
         )
         await self._connection.execute(earlier.values(works_until=at))
         await self._connection.execute(
             insert(retired_key_hashes).values(
-                key_hash=key.key_hash, spend_id=key.spend_id, retired_at=at, works_until=works_until
+                key_hash=key.key_hash,
+                spend_id=key.spend_id,
+                retired_at=at,
+                works_until=works_until,
+                successor=successor,
             )
         )
+
+    async def find_successor(self, spend_id: str, *, now: datetime) -> Retired | None:
+        """The hash this key had before the one it has, if it still works and the new value can be fetched with it."""
+        columns = retired_key_hashes.c
+        query = select(columns.key_hash, columns.works_until, columns.successor).where(
+            columns.spend_id == spend_id, columns.works_until > now, columns.successor.is_not(None)
+        )
+        row = (await self._connection.execute(query)).first()
+        return Retired(*row) if row else None
+
+    async def forget_successors(self, *, before: datetime) -> None:
+        """Removes the new values that nobody can fetch any more."""
+        columns = retired_key_hashes.c
+        over = columns.successor.is_not(None) & (columns.works_until <= before)
+        await self._connection.execute(update(retired_key_hashes).where(over).values(successor=None))
 
     async def find_retired(self, spend_id: str) -> list[str]:
         """Hashes a key had before."""
@@ -202,9 +235,10 @@ class KeyRepository:
             alternatives.append(columns.team_id == team_id)
         return await self._all(select(virtual_keys).where(or_(*alternatives)).order_by(columns.key_hash))
 
-    async def list_rotating(self) -> list[VirtualKey]:
-        """Keys that are to be given new values by themselves."""
-        return await self._all(select(virtual_keys).where(virtual_keys.c.auto_rotate).order_by(virtual_keys.c.key_hash))
+    async def list_due(self, *, now: datetime, limit: int) -> list[VirtualKey]:
+        """Keys whose time to be given a new value has come, those that wait longest first."""
+        rotates_at = virtual_keys.c.rotates_at
+        return await self._all(select(virtual_keys).where(rotates_at <= now).order_by(rotates_at).limit(limit))
 
     async def list_aliases(self, page: Page, *, search: str | None, team_id: str | None) -> tuple[list[str], int]:
         """One page of the aliases in use, sorted, and how many there are."""
@@ -240,6 +274,10 @@ def _conflict(key: VirtualKey) -> Conflict:
         f"Key with alias '{key.key_alias}' already exists. Unique key aliases across all keys are required.",
         param="key_alias",
     )
+
+
+def _living(key: VirtualKey) -> dict[str, Any]:
+    return _values(key) | {"rotates_at": key.rotates_at}
 
 
 def _values(key: VirtualKey) -> dict[str, Any]:

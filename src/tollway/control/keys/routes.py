@@ -16,6 +16,7 @@ from tollway.control.keys.rendering import (
     render_updated,
 )
 from tollway.control.keys.repository import KeyQuery, SortColumn
+from tollway.control.keys.rotation import find_successor
 from tollway.control.keys.schemas import (
     KeyAliases,
     KeyBlocked,
@@ -35,6 +36,7 @@ from tollway.control.keys.schemas import (
     KeyRegenerate,
     KeysDeleted,
     KeysInfo,
+    KeySuccessor,
     KeyToken,
     KeyUpdate,
     KeyUpdated,
@@ -93,6 +95,13 @@ async def show_key(keys: Directory, actor: ActorDep, key: str | None = None) -> 
     name = key or actor.key_hash
     found = await keys.find(name)
     return KeyInfoAnswer(key=name, info=render_info(found.key, found.spend, keys.now))
+
+
+@router.get("/key/successor")
+async def fetch_successor(context: ContextDep) -> KeySuccessor:
+    """The new value of the key that asks, after it was rotated by itself (`auto_rotate`) and while it still works."""
+    found = await find_successor(context)
+    return KeySuccessor(key=str(found.value), old_key_works_until=found.works_until)
 
 
 @router.post("/v2/key/info")

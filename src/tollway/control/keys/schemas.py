@@ -44,10 +44,9 @@ class KeyFields(Body):
     """What can be said about a key, when it is made and later."""
 
     kept_for_later = (
-        *("soft_budget", "budget_id", "budget_limits", "model_max_budget", "budget_fallbacks", "tpd_limit"),
-        *("mcp_rpm_limit", "tag_rpm_limit", "guardrails", "policies", "prompts", "enforced_params", "router_settings"),
-        *("allowed_cache_controls", "object_permission", "access_group_ids", "auto_rotate", "send_invite_email"),
-        *("throttle_on_budget_exceeded", "end_user_budget_id", "temp_budget_increase"),
+        *("budget_fallbacks", "tpd_limit", "mcp_rpm_limit", "tag_rpm_limit", "guardrails", "policies", "prompts"),
+        *("enforced_params", "router_settings", "allowed_cache_controls", "object_permission", "send_invite_email"),
+        "throttle_on_budget_exceeded",
     )
 
     key_alias: Name = None
@@ -358,6 +357,14 @@ class KeysInfo(BaseModel):
 
     key: list[str]
     info: list[KeyToken]
+
+
+class KeySuccessor(BaseModel):
+    """`GET /key/successor`, which only Tollway has."""
+
+    key: str
+    """The new value."""
+    old_key_works_until: datetime
 
 
 class KeyBlocked(KeyState):

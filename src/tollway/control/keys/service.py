@@ -183,9 +183,19 @@ class KeyService:
         return Issued(key, plaintext, await self._spend(key))
 
     async def rotate(
-        self, unit: Unit, before: VirtualKey, after: VirtualKey, plaintext: str, *, grace: str | None
+        self,
+        unit: Unit,
+        before: VirtualKey,
+        after: VirtualKey,
+        plaintext: str,
+        *,
+        grace: str | None,
+        successor: str | None = None,
     ) -> VirtualKey:
-        """Puts a new value in the place of the one a key has, which goes on working for `grace`."""
+        """Puts a new value in the place of the one a key has, which goes on working for `grace`.
+
+        `successor`: the new value, sealed, for its holder to fetch. Who may is the caller's to check.
+        """
         works_until = datetime.fromtimestamp(expires_at(grace, self._now_s), UTC) if grace else self.now
         keys = KeyRepository(unit.connection)
         key = self._touch(
@@ -197,7 +207,7 @@ class KeyService:
                 last_rotated_at=self.now,
             )
         )
-        await keys.retire_hash(before, at=self.now, works_until=works_until)
+        await keys.retire_hash(before, at=self.now, works_until=works_until, successor=successor)
         await self._replace(unit, keys, before, key, "rotated")
         return key
 

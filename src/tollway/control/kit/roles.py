@@ -34,6 +34,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     """Who may enter; None: everybody, without a key."""
     fields: Mapping[str, Roles] = {}
     """For each field of the body, who may set it. Roles are capacities: what the caller is *to the object* named."""
+    ignores_allowed_routes: bool = False
+    """Open to a key whatever list of routes it is confined to."""
     refusal: str = (
         "Authentication Error, Only proxy admin can be used to generate, delete, update info for new keys/users/teams."
         " Route={path}. Your role={role}. Your user_id={user_id}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from tollway.core.windows import expires_at
 from tollway.stores.sql.limited import LimitedRow
 
 
@@ -38,3 +39,11 @@ class VirtualKey(LimitedRow, frozen=True, kw_only=True):
     settings_updated_at: datetime | None = None
     deleted_at: datetime | None = None
     deleted_by: str | None = None
+
+    @property
+    def rotates_at(self) -> datetime | None:
+        """When it is to get a new value by itself; None: never."""
+        if not (self.auto_rotate and self.rotation_interval):
+            return None
+        since = self.last_rotated_at or self.created_at
+        return datetime.fromtimestamp(expires_at(self.rotation_interval, since.timestamp()), UTC)
