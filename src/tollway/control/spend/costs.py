@@ -8,7 +8,7 @@ import msgspec
 
 from tollway.accounting.pricing import cost_nanos
 from tollway.accounting.tokens import count_chat_request, count_in_thread
-from tollway.control.services import Services
+from tollway.control.kit.context import Context
 from tollway.control.spend.schemas import CostEstimate, CostQuestion, EstimateQuestion
 from tollway.core.errors import InvalidRequest
 from tollway.core.money import NANOS_PER_DOLLAR, dollars_from_nanos
@@ -18,7 +18,7 @@ from tollway.dialects.openai.wire import read_usage
 from tollway.routing.router import Router
 
 
-async def calculate(services: Services, question: CostQuestion) -> int:
+async def calculate(context: Context, question: CostQuestion) -> int:
     """Nano-dollars a call would cost, or has cost. Raises `InvalidRequest` where nobody knows a price."""
     if question.completion_response is not None:
         answer = question.completion_response
@@ -32,12 +32,12 @@ async def calculate(services: Services, question: CostQuestion) -> int:
         raise InvalidRequest("Send 'model' and 'messages', or 'completion_response'.", type="bad_request_error")
     if not model:
         raise InvalidRequest("Missing required parameter: 'model'.", param="model", type="bad_request_error")
-    return cost_nanos(_price(services, model)[1], usage)
+    return cost_nanos(_price(context, model)[1], usage)
 
 
-def estimate(services: Services, question: EstimateQuestion) -> CostEstimate:
+def estimate(context: Context, question: EstimateQuestion) -> CostEstimate:
     """What calls of this size would cost, each, by day and by month. Raises `InvalidRequest` as `calculate` does."""
-    provider, price = _price(services, question.model)
+    provider, price = _price(context, question.model)
     usage = Usage(
         input_tokens=question.input_tokens,
         cache_read_tokens=question.cache_read_input_tokens,
@@ -65,8 +65,10 @@ def estimate(services: Services, question: EstimateQuestion) -> CostEstimate:
     )
 
 
-def _price(services: Services, model: str) -> tuple[str, Price]:
-    group = Router(services.snapshot()).group(model)
+def _price(context: Context, model: str) -> tuple[str, Price]:
+    """Provider and price of what a call of the caller's would reach under this name."""
+    services = context.services
+    group = Router(services.snapshot()).group(model, context.actor.principal.team_id)
     prices = [(deployment.provider, deployment.price) for deployment in group.deployments] if group else []
     provider, slash, name = model.partition("/")
     if not slash:

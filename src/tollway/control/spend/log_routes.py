@@ -11,9 +11,9 @@ from fastapi import Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from tollway.control.kit.body import WARNING_HEADER, warn
+from tollway.control.kit.context import ContextDep
 from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import Page
-from tollway.control.services import ServicesDep
 from tollway.control.spend.access import Fresh, Global, answer_json
 from tollway.control.spend.costs import calculate, estimate
 from tollway.control.spend.dates import first_micros, read_date, read_days, read_moment
@@ -190,18 +190,18 @@ async def list_users_by_spend(
 
 
 @router.post("/spend/calculate")
-async def calculate_cost(body: CostQuestion, response: Response, services: ServicesDep) -> Cost:
+async def calculate_cost(body: CostQuestion, response: Response, context: ContextDep) -> Cost:
     """What a request would cost (its prompt), or what an answer has cost. Dollars."""
-    nanos = await calculate(services, body)
+    nanos = await calculate(context, body)
     warn(response, body)
     return Cost(cost=dollars_from_nanos(nanos))
 
 
 @router.post("/cost/estimate")
-async def estimate_cost(body: EstimateQuestion, response: Response, services: ServicesDep) -> CostEstimate:
+async def estimate_cost(body: EstimateQuestion, response: Response, context: ContextDep) -> CostEstimate:
     """What calls of a size would cost: each, by day and by month. Dollars."""
     warn(response, body)
-    return estimate(services, body)
+    return estimate(context, body)
 
 
 @router.get("/provider/budgets")

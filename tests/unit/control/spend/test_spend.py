@@ -287,6 +287,18 @@ async def test_a_price_of_the_operator_wins(tmp_path: Path) -> None:
             assert good(await management.post("/spend/calculate", body))["cost"] == pytest.approx(8 * dollars)
 
 
+async def test_a_team_asks_for_the_price_of_its_own_model(tmp_path: Path) -> None:
+    async with open_management(tmp_path, config={}) as management:
+        team_id = (await management.new_team())["team_id"]
+        key = (await management.new_key(team_id=team_id))["key"]
+        params = {"model": "openai/gpt-4o", "input_cost_per_token": 1e-3, "output_cost_per_token": 1e-3}
+        model = {"model_name": "ours", "litellm_params": params, "model_info": {"team_id": team_id}}
+        good(await management.post("/model/new", model))
+        question = {"model": "ours", "messages": MESSAGES}
+        assert good(await management.post("/spend/calculate", question, by=key)) == {"cost": 8e-3}
+        error_of(await management.post("/spend/calculate", question), 400)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
