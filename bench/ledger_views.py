@@ -170,18 +170,22 @@ async def _ask(management: Management, method: str, path: str, query: dict[str, 
 
 
 def make_ledger(home: Path, rows: int) -> None:
-    """A database as a gateway would have written it, a day of records at a time."""
+    """A database as a gateway would have written it, a day of records at a time; one cut short is gone on with."""
     home.mkdir(parents=True, exist_ok=True)
     path = home / "tollway.db"
-    path.unlink(missing_ok=True)
     started = time.monotonic()
     asyncio.run(upgrade(sqlite_url(path)))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-1000000")
-        _insert_entities(connection)
-        for _, day in itertools.groupby(_records(rows), key=lambda record: record.started_at // MICROS_PER_DAY):
+        (newest,) = connection.execute("SELECT max(started_at) FROM ledger").fetchone()
+        last_day = -1 if newest is None else newest // MICROS_PER_DAY
+        if newest is None:
+            _insert_entities(connection)
+        for number, day in itertools.groupby(_records(rows), key=lambda record: record.started_at // MICROS_PER_DAY):
             records = list(day)
+            if number <= last_day:
+                continue
             usage, totals = rollup_rows(records)
             for table, values in (
                 (ledger, map(ledger_row, records)),
