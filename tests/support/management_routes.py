@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from fastapi.routing import APIRoute, iter_route_contexts
-
 from tollway.control.api import RESOURCES
 from tollway.control.kit.body import Body
+from tollway.control.kit.late import late_routes
 
 
 class ManagementRoute(NamedTuple):
@@ -39,14 +38,13 @@ def management_routes() -> list[ManagementRoute]:
 
 def _routes() -> Iterator[ManagementRoute]:
     for resource in RESOURCES:
-        for context in iter_route_contexts(resource.router.routes):
-            route = context.original_route
-            assert isinstance(route, APIRoute)
+        for late in late_routes(resource.router.routes):
+            route = late.made
             kinds = [kind for hint in get_type_hints(route.endpoint).values() for kind in (hint, *get_args(hint))]
             bodies = tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Body))
             queries = tuple(parameter.alias for parameter in route.dependant.query_params)
-            for method in context.methods or ():
-                yield ManagementRoute(method, str(context.path), bodies, queries)
+            for method in late.methods:
+                yield ManagementRoute(method, late.path, bodies, queries)
 
 
 def plausible(body: type[Body]) -> dict[str, Any]:

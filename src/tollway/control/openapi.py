@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
+from tollway.control.kit.late import late_routes
 from tollway.control.kit.roles import NO_ROW, Access, Matrix
 
 
@@ -41,7 +43,8 @@ class RouteRow(Protocol):
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of everything that is served."""
-    document = app.openapi()
+    routes = [route.made for route in late_routes(app.routes)]
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=routes)
     rows: Sequence[RouteRow] = app.state.inference_routes
     matrix: Matrix = app.state.matrix
     paths: dict[str, dict[str, Any]] = {

@@ -90,12 +90,12 @@ class Services:
         return self.snapshot().settings
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-def _caller(request: Request) -> Principal:
+async def _caller(request: Request) -> Principal:
     principal: Principal = request.state.actor.principal
     return principal
 

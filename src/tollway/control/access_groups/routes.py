@@ -17,7 +17,7 @@ from tollway.control.kit.pagination import Page
 router = resource_router("access groups", route_class=DetailRoute)
 
 
-def _access_group_service(context: ContextDep) -> AccessGroupService:
+async def _access_group_service(context: ContextDep) -> AccessGroupService:
     return AccessGroupService(context)
 
 

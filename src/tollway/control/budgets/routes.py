@@ -29,19 +29,19 @@ from tollway.core.errors import InvalidRequest
 router = resource_router("budgets")
 
 
-def _budget_service(context: ContextDep) -> BudgetService:
+async def _budget_service(context: ContextDep) -> BudgetService:
     return BudgetService(context)
 
 
 Budgets = Annotated[BudgetService, Depends(_budget_service)]
 
 
-def _require_admin(actor: ActorDep) -> None:
+async def _require_admin(actor: ActorDep) -> None:
     if not actor.is_admin:
         _refuse(actor)
 
 
-def _require_viewer(actor: ActorDep) -> None:
+async def _require_viewer(actor: ActorDep) -> None:
     if not actor.sees_everything:
         _refuse(actor)
 

@@ -15,7 +15,7 @@ from tollway.control.kit.guard import resource_router
 router = resource_router("credentials")
 
 
-def _credential_service(context: ContextDep) -> CredentialService:
+async def _credential_service(context: ContextDep) -> CredentialService:
     return CredentialService(context)
 
 

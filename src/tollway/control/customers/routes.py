@@ -25,7 +25,7 @@ from tollway.control.kit.pagination import Page
 router = resource_router("customers")
 
 
-def _customer_service(context: ContextDep) -> CustomerService:
+async def _customer_service(context: ContextDep) -> CustomerService:
     return CustomerService(context)
 
 

@@ -22,7 +22,7 @@ from tollway.control.kit.guard import resource_router
 router = resource_router("invitations")
 
 
-def _invitation_service(context: ContextDep) -> InvitationService:
+async def _invitation_service(context: ContextDep) -> InvitationService:
     return InvitationService(context)
 
 

@@ -61,11 +61,11 @@ _SORTS: tuple[SortColumn | Literal["spend"], ...] = (
 )
 
 
-def _key_service(context: ContextDep) -> KeyService:
+async def _key_service(context: ContextDep) -> KeyService:
     return KeyService(context)
 
 
-def _key_directory(context: ContextDep) -> KeyDirectory:
+async def _key_directory(context: ContextDep) -> KeyDirectory:
     return KeyDirectory(context)
 
 

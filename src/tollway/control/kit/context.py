@@ -122,7 +122,9 @@ def _document(value: msgspec.Struct | Mapping[str, Any] | None) -> Any:
     return None if value is None else masked(protect(msgspec.to_builtins(value)))
 
 
-def _context(request: Request, litellm_changed_by: Annotated[str | None, Header(max_length=256)] = None) -> Context:
+async def _context(
+    request: Request, litellm_changed_by: Annotated[str | None, Header(max_length=256)] = None
+) -> Context:
     services: Services = request.app.state.services
     return Context(
         services=services,
@@ -135,7 +137,7 @@ def _context(request: Request, litellm_changed_by: Annotated[str | None, Header(
     )
 
 
-def _actor(request: Request) -> Actor:
+async def _actor(request: Request) -> Actor:
     actor: Actor = request.state.actor
     return actor
 

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from tollway.control.kit.actor import load_actor
 from tollway.control.kit.errors import UNEXPECTED, render_detail
+from tollway.control.kit.late import LateRouter
 from tollway.control.kit.roles import Matrix, check_entry
 from tollway.control.services import Services
 from tollway.core.errors import ClientError, Forbidden, GatewayFault, InvalidRequest, TollwayError
@@ -86,7 +87,7 @@ class DetailRoute(GuardedRoute):
 
 def resource_router(tag: str | None, *, route_class: type[GuardedRoute] = GuardedRoute) -> APIRouter:
     """A router for the routes of a resource, described under `tag`; without one, left out of the description."""
-    return APIRouter(
+    return LateRouter(
         route_class=route_class,
         tags=None if tag is None else [tag],
         include_in_schema=tag is not None,

@@ -62,7 +62,7 @@ def hash_of(name: str) -> str:
     return hash_key(name) if name.startswith("sk-") else name
 
 
-def _key_desk(request: Request) -> KeyDesk:
+async def _key_desk(request: Request) -> KeyDesk:
     desk: KeyDesk = request.app.state.key_desk
     return desk
 

@@ -30,7 +30,7 @@ class Page:
         return -(-total // self.size)
 
 
-def _page_of_array(
+async def _page_of_array(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1, page_size: Annotated[int, Query(ge=1, le=1000)] = 1000
 ) -> Page:
     return Page(page, page_size)

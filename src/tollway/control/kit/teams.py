@@ -23,7 +23,7 @@ class TeamDesk(Protocol):
         ...
 
 
-def _team_desk(request: Request) -> TeamDesk:
+async def _team_desk(request: Request) -> TeamDesk:
     desk: TeamDesk = request.app.state.team_desk
     return desk
 

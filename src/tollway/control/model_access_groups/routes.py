@@ -24,7 +24,7 @@ from tollway.control.model_access_groups.service import AccessGroupService
 router = resource_router("model access groups")
 
 
-def _group_service(context: ContextDep) -> AccessGroupService:
+async def _group_service(context: ContextDep) -> AccessGroupService:
     return AccessGroupService(context)
 
 

@@ -30,11 +30,11 @@ from tollway.ports.models import StoredModel
 router = resource_router("models")
 
 
-def _model_service(context: ContextDep) -> ModelService:
+async def _model_service(context: ContextDep) -> ModelService:
     return ModelService(context)
 
 
-def _model_listing(context: ContextDep) -> ModelListing:
+async def _model_listing(context: ContextDep) -> ModelListing:
     return ModelListing(context)
 
 

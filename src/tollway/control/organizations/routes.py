@@ -32,11 +32,11 @@ from tollway.control.organizations.service import OrganizationService, Shown
 router = resource_router("organizations")
 
 
-def _organization_service(context: ContextDep) -> OrganizationService:
+async def _organization_service(context: ContextDep) -> OrganizationService:
     return OrganizationService(context)
 
 
-def _member_service(context: ContextDep) -> MemberService:
+async def _member_service(context: ContextDep) -> MemberService:
     return MemberService(context)
 
 

@@ -17,7 +17,7 @@ from tollway.control.projects.service import ProjectService
 router = resource_router("projects")
 
 
-def _project_service(context: ContextDep) -> ProjectService:
+async def _project_service(context: ContextDep) -> ProjectService:
     return ProjectService(context)
 
 

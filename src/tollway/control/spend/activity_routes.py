@@ -37,7 +37,7 @@ async def _wanted(
     )
 
 
-def _page(page: Annotated[int, Query(ge=1)] = 1, page_size: Annotated[int, Query(ge=1, le=1000)] = 50) -> Page:
+async def _page(page: Annotated[int, Query(ge=1)] = 1, page_size: Annotated[int, Query(ge=1, le=1000)] = 50) -> Page:
     return Page(page, page_size)
 
 
@@ -61,12 +61,12 @@ async def _organizations(seen: Seen, organization_ids: str | None = None) -> Sli
     return await seen.organizations(_names(organization_ids))
 
 
-def _tags(tags: str | None = None) -> Slice:
+async def _tags(tags: str | None = None) -> Slice:
     wanted = tuple(_names(tags))
     return Slice(dimension="tag", entities=wanted) if wanted else Slice(dimension="any_tag")
 
 
-def _customers(end_user_ids: str | None = None) -> Slice:
+async def _customers(end_user_ids: str | None = None) -> Slice:
     wanted = tuple(_names(end_user_ids))
     return Slice(dimension="end_user", entities=wanted) if wanted else Slice(dimension="any_end_user")
 

@@ -43,11 +43,11 @@ _MAX_NAMES = 10_000
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def _days(services: ServicesDep, start_date: str | None = None, end_date: str | None = None) -> Days:
+async def _days(services: ServicesDep, start_date: str | None = None, end_date: str | None = None) -> Days:
     return read_days(start_date, end_date, now=services.clock())
 
 
-def _required_days(start_date: str | None = None, end_date: str | None = None) -> Days:
+async def _required_days(start_date: str | None = None, end_date: str | None = None) -> Days:
     return require_days(start_date, end_date)
 
 

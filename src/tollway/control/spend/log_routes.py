@@ -79,7 +79,7 @@ async def list_calls(
     return StreamingResponse(_array(logs.stream(matching)), media_type="application/json", headers=headers)
 
 
-def _log_query(
+async def _log_query(
     start_date: str | None = None,
     end_date: str | None = None,
     *,
@@ -125,7 +125,7 @@ def _log_query(
     )
 
 
-def _page(page: Annotated[int, Query(ge=1)] = 1, page_size: Annotated[int, Query(ge=1, le=1000)] = 50) -> Page:
+async def _page(page: Annotated[int, Query(ge=1)] = 1, page_size: Annotated[int, Query(ge=1, le=1000)] = 50) -> Page:
     return Page(page, page_size)
 
 

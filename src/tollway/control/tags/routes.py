@@ -27,7 +27,7 @@ from tollway.control.tags.service import TagService
 router = resource_router("tags", route_class=DetailRoute)
 
 
-def _tag_service(context: ContextDep) -> TagService:
+async def _tag_service(context: ContextDep) -> TagService:
     return TagService(context)
 
 

@@ -34,7 +34,7 @@ from tollway.core.money import dollars_from_nanos
 router = resource_router("teams")
 
 
-def _member_service(context: ContextDep, keys: KeyDeskDep) -> MemberService:
+async def _member_service(context: ContextDep, keys: KeyDeskDep) -> MemberService:
     return MemberService(context, keys)
 
 

@@ -64,11 +64,11 @@ from tollway.core.principal import Role
 router = resource_router("teams")
 
 
-def _team_service(context: ContextDep, keys: KeyDeskDep) -> TeamService:
+async def _team_service(context: ContextDep, keys: KeyDeskDep) -> TeamService:
     return TeamService(context, keys)
 
 
-def _team_reader(context: ContextDep, keys: KeyDeskDep) -> TeamReader:
+async def _team_reader(context: ContextDep, keys: KeyDeskDep) -> TeamReader:
     return TeamReader(context, keys)
 
 

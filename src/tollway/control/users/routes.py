@@ -68,15 +68,15 @@ _ROLES = {
 }
 
 
-def _user_service(context: ContextDep, desk: KeyDeskDep) -> UserService:
+async def _user_service(context: ContextDep, desk: KeyDeskDep) -> UserService:
     return UserService(context, desk)
 
 
-def _asked_id(request: Request, user_id: Annotated[str | None, Query(max_length=255)] = None) -> str | None:
+async def _asked_id(request: Request, user_id: Annotated[str | None, Query(max_length=255)] = None) -> str | None:
     return with_plus(request, "user_id", user_id)
 
 
-def _asked_email(request: Request, user_email: Annotated[str | None, Query(max_length=255)] = None) -> str | None:
+async def _asked_email(request: Request, user_email: Annotated[str | None, Query(max_length=255)] = None) -> str | None:
     return with_plus(request, "user_email", user_email)
 
 

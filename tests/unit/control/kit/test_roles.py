@@ -7,12 +7,12 @@ from typing import get_args, get_type_hints
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import iter_route_contexts
 from tests.support.management import MASTER_KEY, Management, bearer, error_of
 
 from tollway.control.api import role_matrix
 from tollway.control.kit.body import Body
 from tollway.control.kit.guard import GuardedRoute
+from tollway.control.kit.late import LateRoute, late_routes
 from tollway.control.kit.roles import ADMIN, ANY_KEY
 from tollway.core.principal import Role
 from tollway.dataplane.routes import ROUTES
@@ -20,9 +20,10 @@ from tollway.dataplane.routes import ROUTES
 
 def registered(app: FastAPI) -> set[tuple[str, str]]:
     found = set()
-    for route in iter_route_contexts(app.routes):
-        assert isinstance(route.original_route, GuardedRoute), f"{route.path} has no door"
-        found |= {(method, str(route.path)) for method in route.methods or ()}
+    for route in app.routes:
+        assert isinstance(route, LateRoute), route
+        assert isinstance(route.made, GuardedRoute), f"{route.path} has no door"
+        found |= {(method, route.path) for method in route.made.methods or ()}
     return found
 
 
@@ -39,11 +40,11 @@ def test_every_route_has_a_row_and_every_row_a_route(management: Management) -> 
 
 
 def bodies(app: FastAPI) -> Iterator[tuple[str, str, type[Body]]]:
-    for route in iter_route_contexts(app.routes):
-        for hint in get_type_hints(route.original_route.endpoint).values():  # type: ignore[attr-defined]
+    for route in late_routes(app.routes):
+        for hint in get_type_hints(route.endpoint).values():
             for kind in (hint, *get_args(hint)):
                 if isinstance(kind, type) and issubclass(kind, Body):
-                    yield from ((method, str(route.path), kind) for method in route.methods or ())
+                    yield from ((method, route.path, kind) for method in route.methods)
 
 
 def test_every_field_of_every_body_has_a_row_and_every_row_a_field(management: Management) -> None:
