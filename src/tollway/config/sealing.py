@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tollway.config.secret import Secret
+from tollway.config.secret import MASK, Secret, with_leaves
 
 PREFIX = "sealed:"
 _VERSION = "1"
@@ -103,6 +103,11 @@ class Sealer:
 def is_sealed(value: object) -> bool:
     """Whether this is a sealed text, or looks like one."""
     return isinstance(value, str) and value.startswith(PREFIX)
+
+
+def hidden(value: Any) -> Any:
+    """A copy of something stored, fit for showing: every sealed text masked, without opening any."""
+    return with_leaves(value, lambda leaf: MASK if is_sealed(leaf) else leaf)
 
 
 def sealed_texts(value: Any) -> Iterator[str]:

@@ -40,6 +40,7 @@ from tollway.control.spend import permissions as spend_permissions
 from tollway.control.spend import routes as spend
 from tollway.control.tags import permissions as tag_permissions
 from tollway.control.tags import routes as tags
+from tollway.control.teams import callback_routes as team_callbacks
 from tollway.control.teams import member_routes as team_members
 from tollway.control.teams import permissions as team_permissions
 from tollway.control.teams import routes as teams
@@ -63,6 +64,7 @@ RESOURCES = (
     Resource(audit.router, audit_permissions.ACCESS),
     Resource(teams.router, team_permissions.ACCESS),
     Resource(team_members.router, {}),
+    Resource(team_callbacks.router, {}),
     Resource(users.router, user_permissions.ACCESS),
     Resource(invitations.router, invitation_permissions.ACCESS),
     Resource(spend.router, spend_permissions.ACCESS),

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tollway.config.findings import Findings
 from tollway.config.located import REFERENCE
 from tollway.config.model_list import connection_params, protect_params, read_credential
-from tollway.config.sealing import CannotOpen, sealed_texts
+from tollway.config.sealing import CannotOpen, hidden, sealed_texts
 from tollway.config.secret import Secret, masked, with_leaves
 from tollway.config.stored import open_credential, open_params, seal_credential
 from tollway.control.credentials.schemas import CredentialChange, CredentialItem, CredentialNew
@@ -21,7 +21,6 @@ from tollway.control.kit.stored import (
     ModelRows,
     check_model,
     check_written,
-    hidden,
     invalid,
     merged,
     public_name,

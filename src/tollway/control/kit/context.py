@@ -14,6 +14,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tollway.config.sealing import hidden
 from tollway.config.secret import masked, protect
 from tollway.control.kit.actor import Actor
 from tollway.control.kit.roles import NO_ROW, Access, check_fields
@@ -119,7 +120,7 @@ async def changing(context: Context) -> AsyncIterator[Unit]:
 
 
 def _document(value: msgspec.Struct | Mapping[str, Any] | None) -> Any:
-    return None if value is None else masked(protect(msgspec.to_builtins(value)))
+    return None if value is None else hidden(masked(protect(msgspec.to_builtins(value))))
 
 
 async def _context(

@@ -17,8 +17,8 @@ from tollway.config.findings import Findings
 from tollway.config.located import REFERENCE
 from tollway.config.model_list import protect_params
 from tollway.config.problem import ConfigurationError, Problem
-from tollway.config.sealing import CannotOpen, is_sealed, sealed_texts
-from tollway.config.secret import MASK, Secret, masked, with_leaves
+from tollway.config.sealing import CannotOpen, hidden, is_sealed, sealed_texts
+from tollway.config.secret import MASK, Secret, masked
 from tollway.config.stored import OWN_VARIABLES, open_params, read_additions, read_stored_model
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.rows import Rows
@@ -172,11 +172,6 @@ def show_params(services: Services, row: StoredModel) -> dict[str, Any]:
     except CannotOpen:
         shown = hidden(row.params)
     return dict(shown)
-
-
-def hidden(value: Any) -> Any:
-    """A copy of something stored, fit for an answer: every sealed text masked, without opening any."""
-    return with_leaves(value, lambda leaf: MASK if is_sealed(leaf) else leaf)
 
 
 def _texts(value: Any, path: str) -> Iterable[tuple[str, str]]:

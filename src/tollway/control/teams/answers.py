@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from tollway.control.teams.schemas import CallbackType
+
 
 class _Out(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
@@ -292,6 +294,58 @@ class MetadataSchema(_Out):
     """`GET /team/metadata_schema`."""
 
     fields: list[dict[str, str]]
+
+
+class CallbackOut(_Out):
+    """A callback of a team."""
+
+    callback_name: str
+    callback_type: CallbackType
+    callback_vars: dict[str, str] = {}
+    """Masked."""
+
+
+class CallbacksOut(_Out):
+    """`data` of the answers about a team's callbacks."""
+
+    team_id: str
+    success_callbacks: list[str]
+    failure_callbacks: list[str]
+    callback_vars: dict[str, str]
+    """Of all callbacks together, masked."""
+    callbacks: list[CallbackOut]
+    logging_disabled: bool
+
+
+class TeamWithCallbacks(TeamRow, CallbacksOut):
+    """A team and its callbacks."""
+
+
+class CallbackAdded(_Out):
+    """`POST /team/{team_id}/callback`."""
+
+    status: Literal["success"] = "success"
+    data: TeamWithCallbacks
+
+
+class CallbacksShown(_Out):
+    """`GET /team/{team_id}/callback`, `DELETE /team/{team_id}/callback/{callback_name}`."""
+
+    status: Literal["success"] = "success"
+    data: CallbacksOut
+
+
+class LoggingDisabled(CallbacksShown):
+    """`POST /team/{team_id}/disable_logging`."""
+
+    message: str
+
+
+class TeamFound(_Out):
+    """An entry of `GET /team/filter/ui`."""
+
+    team_id: str
+    team_alias: str | None
 
 
 class KeyChanged(_Out):

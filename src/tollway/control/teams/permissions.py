@@ -10,8 +10,9 @@ Who may do it to which team is asked once it is known: roles of fields are what 
 
 from __future__ import annotations
 
-from tollway.control.kit.roles import ADMIN, ANY_KEY, MANAGERS, ORG_ADMINS, USERS, Matrix, fields, read, write
+from tollway.control.kit.roles import ADMIN, ANY_KEY, MANAGERS, ORG_ADMINS, USERS, VIEWERS, Matrix, fields, read, write
 from tollway.control.teams.schemas import (
+    CallbackAdd,
     MemberAdd,
     MemberName,
     MembersAdd,
@@ -74,6 +75,12 @@ ACCESS: Matrix = {
     ("POST", "/team/permissions_bulk_update"): write(
         ADMIN, permissions=ADMIN, team_ids=ADMIN, apply_to_all_teams=ADMIN
     ),
+    # Credentials of the team: whoever manages it, and they are shown to nobody.
+    ("POST", "/team/{team_id}/callback"): write(MANAGERS, **fields(CallbackAdd.model_fields, MANAGERS)),
+    ("GET", "/team/{team_id}/callback"): read(MANAGERS | VIEWERS),
+    ("DELETE", "/team/{team_id}/callback/{callback_name}"): read(MANAGERS),
+    ("POST", "/team/{team_id}/disable_logging"): read(MANAGERS),
+    ("GET", "/team/filter/ui"): read(ANY_KEY),
     # Also members whose team permits it. Which fields of the keys is said by the rows of `/key/update`.
     ("POST", "/team/key/bulk_update"): write(
         KEY_HOLDERS, **fields(("team_id", "key_ids", "all_keys_in_team", "update_fields"), KEY_HOLDERS)

@@ -134,6 +134,14 @@ class TeamReader:
                 found, total = await teams.list_page(query, page, sort_by=sort_by, is_descending=is_descending)
         return await self._counted(found), total
 
+    async def search(self, query: TeamQuery, page: Page) -> list[Team]:
+        """A page of the teams that the caller sees, in order of id, with nothing of what belongs to them."""
+        query = msgspec.structs.replace(query, visible=self._visible())
+        async with reading(self._services.engine) as connection:
+            teams = TeamRepository(connection)
+            found, _ = await teams.list_page(query, page, sort_by="team_id", is_descending=False)
+        return list(found)
+
     async def available(self) -> list[TeamView]:
         """Teams that users may join by themselves."""
         async with reading(self._services.engine) as connection:

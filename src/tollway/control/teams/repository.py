@@ -66,8 +66,9 @@ class TeamQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A member."""
     organization_id: str | None = None
     team_id: str | None = None
+    team_id_part: str | None = None
     team_alias: str | None = None
-    """Part of the alias, in any case."""
+    """Part of the alias, in any case; likewise the id's part."""
     search: str | None = None
     """Part of the alias, or the id."""
     matches_part_of_id: bool = False
@@ -270,6 +271,8 @@ def _conditions(query: TeamQuery, table: Table) -> list[ColumnElement[bool]]:
         )
     exact: dict[str, Any] = {"organization_id": query.organization_id, "team_id": query.team_id}
     conditions += [columns[name] == value for name, value in exact.items() if value is not None]
+    if query.team_id_part:
+        conditions.append(columns.team_id.icontains(query.team_id_part, autoescape=True))
     if query.team_alias:
         conditions.append(columns.team_alias.icontains(query.team_alias, autoescape=True))
     if query.search:

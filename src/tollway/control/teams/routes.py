@@ -22,6 +22,7 @@ from tollway.control.teams.answers import (
     PermissionsOut,
     SomeFields,
     TeamDetails,
+    TeamFound,
     TeamInfo,
     TeamKeysUpdated,
     TeamListed,
@@ -174,6 +175,20 @@ async def list_team_pages(
         page_size=page_size,
         total_pages=wanted.pages(total),
     )
+
+
+@router.get("/team/filter/ui")
+async def find_teams(
+    reader: Reader,
+    team_id: Annotated[str | None, Query(max_length=255)] = None,
+    team_alias: Annotated[str | None, Query(max_length=255)] = None,
+    page: Annotated[int, Query(ge=1)] = 1,
+    page_size: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> list[TeamFound]:
+    """Ids and names that contain these texts, of teams that the caller may see."""
+    query = TeamQuery(team_id_part=team_id, team_alias=team_alias)
+    found = await reader.search(query, Page(page, page_size))
+    return [TeamFound(team_id=team.team_id, team_alias=team.team_alias) for team in found]
 
 
 @router.get("/team/available")

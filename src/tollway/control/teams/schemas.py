@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from tollway.control.kit.body import Body, Dollars, Identifier, Moment, Name, OptionalIdentifier
 
 LimitType = Literal["best_effort_throughput", "guaranteed_throughput", "dynamic"]
 TeamRole = Literal["admin", "user"]
+CallbackType = Literal["success", "failure", "success_and_failure"]
 MAX_AT_ONCE = 500
 """Members or keys in one request."""
 
@@ -159,6 +161,49 @@ class TeamKeysUpdate(Body):
     all_keys_in_team: bool = False
     update_fields: dict[str, Any]
     """Fields of `/key/update`."""
+
+
+CALLBACK_VARS = frozenset(
+    {
+        *("langfuse_public_key", "langfuse_secret", "langfuse_secret_key", "langfuse_host", "langfuse_environment"),
+        *("langfuse_span_scope", "langfuse_prompt_version", "gcs_bucket_name", "gcs_path_service_account"),
+        *("langsmith_api_key", "langsmith_project", "langsmith_base_url", "langsmith_sampling_rate"),
+        *("langsmith_tenant_id", "humanloop_api_key", "arize_api_key", "arize_space_key", "arize_space_id"),
+        *("posthog_api_key", "posthog_api_url", "wandb_api_key", "weave_project_id", "dd_api_key", "dd_site"),
+        *("dd_agent_host", "dd_agent_port", "newrelic_api_key", "newrelic_region", "signoz_ingestion_endpoint"),
+        *("signoz_ingestion_key", "turn_off_message_logging", "litellm_disabled_callbacks"),
+    }
+)
+"""What callbacks can be told."""
+
+
+def _texts(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {name: _as_text(value) for name, value in values.items()}
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+class CallbackAdd(Body):
+    """`POST /team/{team_id}/callback`."""
+
+    callback_name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
+    """The name of an integration. Never a module: a team does not choose which code runs."""
+    callback_type: CallbackType = "success_and_failure"
+    callback_vars: Annotated[dict[str, Annotated[str, StringConstraints(max_length=10_000)]], BeforeValidator(_texts)]
+
+    @model_validator(mode="after")
+    def _check_names(self) -> CallbackAdd:
+        for name in self.callback_vars:
+            if name not in CALLBACK_VARS:
+                nearest = get_close_matches(name, CALLBACK_VARS, n=1) or sorted(CALLBACK_VARS)
+                raise ValueError(f"callback_vars: unknown name {name[:60]!r}; use one of: {', '.join(nearest)}")
+        return self
 
 
 class MemberLimits(Body):

@@ -52,6 +52,15 @@ class KeyResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+async def replace_team(unit: Unit, teams: TeamRepository, before: Team, team: Team, *, action: str = "updated") -> None:
+    """Writes a changed team, notes the change and tells of it."""
+    context = unit.context
+    touched = msgspec.structs.replace(team, updated_at=context.now, updated_by=context.actor.name)
+    await teams.replace(touched)
+    unit.audit(action, RESOURCE, team.team_id, before=before, after=touched)
+    unit.tell("team", team.team_id)
+
+
 class TeamService:
     """Teams, for one request."""
 
@@ -109,7 +118,7 @@ class TeamService:
             is_moved = team.organization_id != before.organization_id
             await self._check_organization(teams, team, fields=_INHERITED if is_moved else changes)
             team = await self._with_member_budget(unit, teams, team, changes)
-            await self._replace(unit, teams, before, team)
+            await replace_team(unit, teams, before, team)
             if team.member_budget_id != before.member_budget_id:
                 await self._carry_to_members(unit, teams, team)
             if "access_group_ids" in changes:
@@ -126,7 +135,7 @@ class TeamService:
             before = await teams.named(team_id)
             self._context.check_fields(self._capacity(before), sent)
             team = msgspec.structs.replace(before, is_blocked=is_blocked)
-            await self._replace(unit, teams, before, team, action="blocked" if is_blocked else "unblocked")
+            await replace_team(unit, teams, before, team, action="blocked" if is_blocked else "unblocked")
 
     async def delete(self, team_ids: Sequence[str], sent: Mapping[str, Any]) -> None:
         """Deletes teams, with their keys, models and memberships: all of them, or none. Raises `NotFound`."""
@@ -156,7 +165,7 @@ class TeamService:
                 )
             team = msgspec.structs.replace(before, models=list(dict.fromkeys([*before.models, *models])))
             await self._check_organization(teams, team, fields=("models",))
-            await self._replace(unit, teams, before, team)
+            await replace_team(unit, teams, before, team)
 
     async def remove_models(self, team_id: str, models: Sequence[str], sent: Mapping[str, Any]) -> None:
         """Takes models away. Without the last one a team may use all, so that is not for its own admins to do."""
@@ -172,7 +181,7 @@ class TeamService:
                     "Ask a proxy admin or an admin of the organization.",
                     param="models",
                 )
-            await self._replace(unit, teams, before, team)
+            await replace_team(unit, teams, before, team)
 
     async def permissions(self, team_id: str) -> list[str]:
         """What plain members may do with the team's keys."""
@@ -198,7 +207,7 @@ class TeamService:
                 together = list(dict.fromkeys([*before.member_permissions, *permissions]))
                 if together != before.member_permissions:
                     team = msgspec.structs.replace(before, member_permissions=together)
-                    await self._replace(unit, teams, before, team)
+                    await replace_team(unit, teams, before, team)
                     changed += 1
         return changed
 
@@ -265,14 +274,6 @@ class TeamService:
         budget = await teams.budget(team.member_budget_id)
         if budget is not None:
             await carry_linked(unit, msgspec.structs.replace(budget, budget_duration=None), budget)
-
-    async def _replace(
-        self, unit: Unit, teams: TeamRepository, before: Team, team: Team, *, action: str = "updated"
-    ) -> None:
-        touched = msgspec.structs.replace(team, updated_at=self._context.now, updated_by=self._actor.name)
-        await teams.replace(touched)
-        unit.audit(action, RESOURCE, team.team_id, before=before, after=touched)
-        unit.tell("team", team.team_id)
 
     async def _remove(self, unit: Unit, teams: TeamRepository, team: Team) -> None:
         await self._keys.remove(unit, await teams.keys_of([team.team_id], limit=None))

@@ -33,6 +33,10 @@ SETUPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("/organization/member_add", {"organization_id": "o", "member": {"role": "internal_user", "user_id": "u"}}),
     ],
     "team": [("/team/new", {"team_id": "t", "models": ["gpt-4o"]})],
+    "team with a callback": [
+        ("/team/new", {"team_id": "t"}),
+        ("/team/t/callback", {"callback_name": "langfuse", "callback_vars": {"langfuse_secret": "sk-1"}}),
+    ],
     "team member": [
         ("/team/new", {"team_id": "t"}),
         (
@@ -111,6 +115,9 @@ WRITES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("POST", "/team/model/delete"): ("team", {"team_id": "t", "models": ["gpt-4o"]}),
     ("POST", "/team/permissions_update"): ("team", {"team_id": "t", "team_member_permissions": ["/key/generate"]}),
     ("POST", "/team/permissions_bulk_update"): ("team", {"team_ids": ["t"], "permissions": ["/key/generate"]}),
+    ("POST", "/team/{team_id}/callback"): ("team", {"callback_name": "langfuse", "callback_vars": {}}),
+    ("DELETE", "/team/{team_id}/callback/{callback_name}"): ("team with a callback", {}),
+    ("POST", "/team/{team_id}/disable_logging"): ("team with a callback", {}),
     ("POST", "/team/key/bulk_update"): (
         "team key",
         {"team_id": "t", "all_keys_in_team": True, "update_fields": {"max_budget": 1}},
@@ -191,6 +198,7 @@ PATHS = {
     "model_id": "i",
     "credential_name": "c",
     "access_group": "a",
+    "callback_name": "langfuse",
 }
 
 

@@ -185,3 +185,32 @@ async def test_users_join_a_team_that_is_open_to_all(tmp_path: Path) -> None:
         assert error_of(await people.ask("stranger", "/team/member_add", **others), 403)
         good(await people.ask("stranger", "/team/member_add", **joins))
         good(await people.look("stranger", "/team/info", team_id="other"))
+
+
+@pytest.mark.parametrize(
+    ("caller", "query", "found"),
+    [
+        ("root", {}, ["other", "team"]),
+        ("auditor", {"team_id": "TEA"}, ["team"]),
+        ("auditor", {"team_id": "%"}, []),
+        ("root", {"team_alias": "nobody"}, []),
+        ("root", {"page_size": 1, "page": 2}, ["team"]),
+        ("lead", {}, ["team"]),
+        ("member", {"team_id": "o"}, []),
+        ("boss", {}, ["team"]),
+        ("stranger", {}, []),
+    ],
+)
+async def test_teams_are_searched_among_those_the_caller_sees(
+    caller: str, query: dict[str, Any], found: list[str], people: People
+) -> None:
+    answer = good(await people.look(caller, "/team/filter/ui", **query))
+    assert answer == [{"team_id": team_id, "team_alias": None} for team_id in found]
+
+
+async def test_teams_are_searched_by_part_of_their_name(management: Management) -> None:
+    await management.new_team(team_id="t-1", team_alias="Red Pandas")
+    await management.new_team(team_id="t-2", team_alias="Blue Whales")
+    answer = good(await management.get("/team/filter/ui", team_alias="panda"))
+    assert answer == [{"team_id": "t-1", "team_alias": "Red Pandas"}]
+    assert (await management.get("/team/filter/ui", page_size=101)).status_code == 422
