@@ -109,6 +109,13 @@ class PriceBook:
         """Names of a provider's own models, sorted; empty for a provider that is not in the book."""
         return sorted(self._provider(provider).models)
 
+    def everything(self) -> Iterator[ModelFacts]:
+        """Every provider's own models, in order of name. Unlike `find` it remembers nothing."""
+        for provider in self.providers():
+            entry = msgspec.json.decode(self._book.providers[provider], type=_Provider)
+            for model in sorted(entry.models):
+                yield self._read(provider, provider, model, entry.models[model])
+
     def find(self, provider: str, model: str) -> ModelFacts | None:
         """The model as that provider sells it: by its name, an alias, or a dated or versioned spelling of either.
 
@@ -156,7 +163,10 @@ class PriceBook:
         return next((entry.aliases[name] for name in spellings(model) if name in entry.aliases), None)
 
     def _facts_of(self, provider: str, seller: str, model: str) -> ModelFacts:
-        row = msgspec.json.decode(self._provider(seller).models[model], type=_Row)
+        return self._read(provider, seller, model, self._provider(seller).models[model])
+
+    def _read(self, provider: str, seller: str, model: str, raw: msgspec.Raw) -> ModelFacts:
+        row = msgspec.json.decode(raw, type=_Row)
         source = self._book.sources[row.source]
         return ModelFacts(
             provider=provider,

@@ -143,6 +143,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     default_key_params: Mapping[str, Any]
     upperbound_key_params: Mapping[str, Any]
     stores_audit_log: bool
+    public_model_groups: Sequence[str]
+    """Names that are shown to everybody, without a key."""
     default_team_params: Mapping[str, Any]
     team_metadata_fields: Sequence[Mapping[str, str]]
     """Entries of `team_metadata_schema`, each with `key` and `label`."""

@@ -95,6 +95,7 @@ def load(
         default_team_params=_params("default_team_params", TEAM_PARAMS, origins, findings),
         team_metadata_fields=_team_metadata_fields(origins, findings),
         stores_audit_log=origins["litellm_settings.store_audit_logs"].value,
+        public_model_groups=tuple(origins["litellm_settings.public_model_groups"].value or ()),
         callbacks=_callbacks(root),
         environ=everywhere,
         added_environment=added,

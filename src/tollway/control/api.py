@@ -35,6 +35,9 @@ from tollway.control.organizations import permissions as organization_permission
 from tollway.control.organizations import routes as organizations
 from tollway.control.projects import permissions as project_permissions
 from tollway.control.projects import routes as projects
+from tollway.control.public import permissions as public_permissions
+from tollway.control.public import routes as public
+from tollway.control.public.catalog import Catalog
 from tollway.control.services import Services
 from tollway.control.spend import permissions as spend_permissions
 from tollway.control.spend import routes as spend
@@ -74,6 +77,7 @@ RESOURCES = (
     Resource(customers.router, customer_permissions.ACCESS),
     Resource(tags.router, tag_permissions.ACCESS),
     Resource(access_groups.router, access_group_permissions.ACCESS),
+    Resource(public.router, public_permissions.ACCESS),
     Resource(pages.router, pages.ACCESS),
 )
 """Everything that is served. A new resource is one line here."""
@@ -106,6 +110,7 @@ def create_app(services: Services, *, inference_routes: Sequence[RouteRow] = ())
     app.state.matrix = role_matrix()
     app.state.key_desk = Keys()
     app.state.team_desk = Teams()
+    app.state.catalog = Catalog(services.prices)
     app.state.inference_routes = inference_routes
     install_error_handlers(app)
     for resource in RESOURCES:

@@ -343,3 +343,13 @@ def test_answers_are_remembered_but_not_without_bound() -> None:
     for number in range(10_001):
         assert book.find("p", f"stranger-{number}") is None
     assert book.find("p", "m") is not None
+
+
+def test_everything_is_what_each_model_is_found_as() -> None:
+    book = PriceBook.load()
+    found = list(book.everything())
+    assert [(one.provider, one.model) for one in found] == [
+        (provider, model) for provider in book.providers() for model in book.models(provider)
+    ]
+    for facts in found[::97]:
+        assert book.find(facts.provider, facts.model) == facts

@@ -166,7 +166,7 @@ _LEGACY = (
     later("output_parse_pii", FLAG, "T3", "Put masked data back into answers."),
     later("mcp_aliases", MAPPING, "T3", "Short names of tool servers."),
     later("public_mcp_servers", TEXTS, "T3", "Tool servers shown to everybody."),
-    later("public_model_groups", TEXTS, "T3", "Models shown to everybody."),
+    supported("public_model_groups", TEXTS, "T3", "Models that `/public/model_hub` shows to everybody, by their public names.", default=[]),
     later("public_agent_groups", TEXTS, "T3", "Agents shown to everybody."),
     later("openai_key", SECRET, "T2", "Key for all OpenAI deployments.", remedy="set OPENAI_API_KEY"),
     later("anthropic_key", SECRET, "T2", "Key for all Anthropic deployments.", remedy="set ANTHROPIC_API_KEY"),

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import msgspec
 
 from tollway.control.kit.context import Context
+from tollway.control.kit.model_groups import render_group
 from tollway.control.kit.pagination import Page
 from tollway.control.kit.stored import ModelRows, show_params
-from tollway.control.models.rendering import render_deployment, render_group, render_idle, render_stored
+from tollway.control.models.rendering import render_deployment, render_idle, render_stored
 from tollway.core.snapshot import Deployment, ModelGroup
 from tollway.db.engine import reading
 from tollway.policy.access import allows_model
@@ -62,7 +63,12 @@ class ModelListing:
 
     def groups(self, name: str | None) -> list[Item]:
         """Public names, each with what its deployments can do together."""
-        return [render_group(one, group, self._services.prices) for one, group in self._groups() if name in (None, one)]
+        public = self._services.configuration().public_model_groups
+        return [
+            render_group(one, group, self._services.prices, is_public=one in public)
+            for one, group in self._groups()
+            if name in (None, one)
+        ]
 
     def _groups(self) -> Iterator[tuple[str, ModelGroup]]:
         actor, snapshot = self._context.actor, self._services.snapshot()

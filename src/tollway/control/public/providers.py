@@ -1,0 +1,55 @@
+"""Forms for connecting to a provider, from the table of providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tollway.control.public.schemas import CredentialField, ProviderForm
+from tollway.providers import Provider, find, names
+
+_MICROSOFT = (
+    CredentialField(key="azure_ad_token", label="Azure AD Token", field_type="password"),
+    CredentialField(key="tenant_id", label="Tenant ID", tooltip="With client_id and client_secret: Entra ID sign-in."),
+    CredentialField(key="client_id", label="Client ID"),
+    CredentialField(key="client_secret", label="Client Secret", field_type="password"),
+)
+_MORE: Mapping[str, Sequence[CredentialField]] = {
+    "azure": (CredentialField(key="api_version", label="API Version", placeholder="2024-10-21"), *_MICROSOFT),
+    "azure_ai": _MICROSOFT,
+}
+"""What single providers take besides a key and an address."""
+
+
+def provider_forms() -> list[ProviderForm]:
+    """A form for every provider, in order of name."""
+    found = (find(name) for name in names())
+    return [_form(provider) for provider in found if provider is not None]
+
+
+def _form(provider: Provider) -> ProviderForm:
+    more = list(_MORE.get(provider.name, ()))
+    key = CredentialField(
+        key="api_key",
+        label="API Key",
+        field_type="password",
+        tooltip=_instead(provider.key_env),
+        required=provider.needs_key and not more,
+    )
+    base = CredentialField(
+        key="api_base",
+        label="API Base",
+        placeholder=provider.base_url,
+        tooltip=_instead(provider.base_env),
+        required=provider.base_url is None,
+    )
+    return ProviderForm(
+        provider=provider.name,
+        provider_display_name=provider.title,
+        litellm_provider=provider.name,
+        credential_fields=[*([key] if provider.auth != "none" else []), base, *more],
+        default_model_placeholder=f"{provider.name}/<model>",
+    )
+
+
+def _instead(variables: Sequence[str]) -> str | None:
+    return f"Or set {' or '.join(variables)} in the gateway's environment." if variables else None
