@@ -48,6 +48,7 @@ from tollway.control.teams import member_routes as team_members
 from tollway.control.teams import permissions as team_permissions
 from tollway.control.teams import routes as teams
 from tollway.control.teams.desk import Teams
+from tollway.control.users import bulk_routes as many_users
 from tollway.control.users import permissions as user_permissions
 from tollway.control.users import routes as users
 
@@ -69,6 +70,7 @@ RESOURCES = (
     Resource(team_members.router, {}),
     Resource(team_callbacks.router, {}),
     Resource(users.router, user_permissions.ACCESS),
+    Resource(many_users.router, {}),
     Resource(invitations.router, invitation_permissions.ACCESS),
     Resource(spend.router, spend_permissions.ACCESS),
     Resource(models.router, model_permissions.ACCESS),

@@ -30,5 +30,7 @@ ACCESS: Matrix = {
     ("GET", "/user/list"): read(VIEWERS | ORG_ADMINS),
     ("GET", "/user/available_roles"): read(ANY_KEY),
     ("GET", "/user/filter/ui"): read(VIEWERS | ORG_ADMINS),
+    ("POST", "/management/v1/users/bulk"): write(ADMIN, users=ADMIN),
+    ("POST", "/management/v1/users/bulk_delete"): write(ADMIN, user_ids=ADMIN),
     ("POST", "/user/password/change"): write(_PEOPLE, current_password=_PEOPLE, new_password=_PEOPLE),
 }

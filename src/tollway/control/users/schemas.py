@@ -67,11 +67,10 @@ class UserFields(Body):
 _KEPT_FOR_LATER = ("soft_budget", "guardrails", "policies", "prompts", "allowed_cache_controls", "object_permission")
 
 
-class UserCreate(UserFields):
-    """`POST /user/new`: a user, and a key of theirs."""
+class NewUser(UserFields):
+    """A user to make, and a key of theirs."""
 
     auto_create_key: bool = True
-    send_invite_email: bool | None = None
     key_alias: Name = None
     duration: str | None = None
     """Lifetime of the key."""
@@ -87,6 +86,12 @@ class UserCreate(UserFields):
         if isinstance(sent, dict) and "password" in sent:
             raise ValueError("a password cannot be chosen for somebody else here; invite them with /invitation/new")
         return sent
+
+
+class UserCreate(NewUser):
+    """`POST /user/new`."""
+
+    send_invite_email: bool | None = None
 
 
 class UserUpdate(UserFields):

@@ -20,7 +20,7 @@ from tollway.control.kit.spending import carry_spend, set_spend, spent_nanos
 from tollway.control.users.fields import amend, fill_defaults, key_fields, new_user
 from tollway.control.users.rendering import Seen
 from tollway.control.users.repository import SortColumn, UserQuery, UserRepository
-from tollway.control.users.schemas import PasswordChange, UserCreate, UserUpdate
+from tollway.control.users.schemas import NewUser, PasswordChange, UserUpdate
 from tollway.core.errors import Forbidden, InvalidRequest, NotFound, TollwayError, Unauthenticated
 from tollway.core.money import nanos_from_dollars
 from tollway.core.passwords import hash_password, is_password
@@ -49,7 +49,7 @@ class UserService:
         self._actor = context.actor
         self._desk = desk
 
-    async def create(self, body: UserCreate) -> tuple[Seen, Mapping[str, Any]]:
+    async def create(self, body: NewUser) -> tuple[Seen, Mapping[str, Any]]:
         """Makes a user; they, and the answer of making their key. Raises `Conflict`, `Forbidden`, `InvalidRequest`."""
         sent = body.changes()
         self._context.check_fields(Role.PROXY_ADMIN if self._actor.is_admin else Role.ORG_ADMIN, sent)

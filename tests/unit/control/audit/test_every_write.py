@@ -146,6 +146,8 @@ WRITES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("POST", "/user/new"): ("nothing", {}),
     ("POST", "/user/update"): ("user", {"user_id": "u", "max_budget": 1}),
     ("POST", "/user/bulk_update"): ("user", {"users": [{"user_id": "u", "max_budget": 1}]}),
+    ("POST", "/management/v1/users/bulk"): ("nothing", {"users": [{"user_id": "u"}]}),
+    ("POST", "/management/v1/users/bulk_delete"): ("user", {"user_ids": ["u"]}),
     ("POST", "/user/delete"): ("user", {"user_ids": ["u"]}),
     ("POST", "/user/password/change"): ("person", {"current_password": "at first", "new_password": "at second"}),
     ("POST", "/invitation/new"): ("user", {"user_id": "u"}),
