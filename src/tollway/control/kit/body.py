@@ -10,7 +10,9 @@ from math import isfinite
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstraints, model_validator
+
+from tollway.control.kit.wire import WireModel
 
 WARNING_HEADER = "x-tollway-warning"
 _MAX_NAMED = 8
@@ -43,10 +45,10 @@ OptionalIdentifier = Annotated[Identifier | None, BeforeValidator(_none_if_empty
 """The same; an empty one is none."""
 
 
-class Body(BaseModel):
+class Body(WireModel):
     """A request body. Fields it does not know are accepted, as existing clients expect, and reported by `warn`."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), hide_input_in_errors=True)
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     long_texts: ClassVar[frozenset[str]] = frozenset({"description"})
     """Fields that hold more than a name: up to 100,000 characters. Other texts are names, of up to 1,000."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tollway.control.kit.body import Body
+from tollway.control.kit.wire import WireModel
 
 _Params = Annotated[
     dict[str, Any],
@@ -55,10 +56,8 @@ class ModelBlock(Body):
     model_id: str
 
 
-class ModelRow(BaseModel):
+class ModelRow(WireModel):
     """A model of the database. Secrets are masked."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     model_id: str
     model_name: str
@@ -71,13 +70,13 @@ class ModelRow(BaseModel):
     updated_by: str | None
 
 
-class Deleted(BaseModel):
+class Deleted(WireModel):
     """What was done."""
 
     message: str
 
 
-class Models(BaseModel):
+class Models(WireModel):
     """A list of models or of model groups."""
 
     data: list[dict[str, Any]]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tollway.control.kit.body import Body, Name
 from tollway.control.kit.budgets import LinkedBudgetFields
+from tollway.control.kit.wire import WireModel
 
 
 class ProjectFields(LinkedBudgetFields):
@@ -49,10 +50,8 @@ class ProjectIds(Body):
     project_ids: list[str] = Field(min_length=1, max_length=1000)
 
 
-class ProjectOut(BaseModel):
+class ProjectOut(WireModel):
     """A project."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     project_id: str
     project_alias: str | None

@@ -5,14 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from tollway.control.kit.wire import WireModel
 
 
-class _Out(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
-
-
-class MemberOut(_Out):
+class MemberOut(WireModel):
     """An entry of `members_with_roles`."""
 
     role: str
@@ -26,7 +22,7 @@ class NamedMemberOut(MemberOut):
     user_alias: str | None = None
 
 
-class TeamOut(_Out):
+class TeamOut(WireModel):
     """A team."""
 
     team_id: str
@@ -73,14 +69,14 @@ class TeamRow(TeamOut):
     projects: None = None
 
 
-class TeamUpdated(_Out):
+class TeamUpdated(WireModel):
     """`POST /team/update`."""
 
     team_id: str
     data: TeamRow
 
 
-class EditAccess(_Out):
+class EditAccess(WireModel):
     """What the caller may change about the team they look at."""
 
     kind: Literal["unrestricted", "team_admin", "none"]
@@ -106,7 +102,7 @@ class TeamDetails(TeamOut):
     caller_edit_access: SomeFields | EditAccess
 
 
-class MembershipOut(_Out):
+class MembershipOut(WireModel):
     """What a member has of a team, and has used."""
 
     user_id: str
@@ -123,7 +119,7 @@ class SourcedMembership(MembershipOut):
     budget_source: Literal["individual", "team_default", "none"] = "none"
 
 
-class TeamInfo(_Out):
+class TeamInfo(WireModel):
     """`GET /team/info`."""
 
     team_id: str
@@ -151,7 +147,7 @@ class TeamCounted(TeamOut):
     deleted_by: str | None = None
 
 
-class TeamPage(_Out):
+class TeamPage(WireModel):
     """`GET /v2/team/list`."""
 
     teams: list[TeamCounted]
@@ -161,13 +157,13 @@ class TeamPage(_Out):
     total_pages: int
 
 
-class TeamsDeleted(_Out):
+class TeamsDeleted(WireModel):
     """`POST /team/delete`."""
 
     deleted_teams: list[str]
 
 
-class UserOut(_Out):
+class UserOut(WireModel):
     """A user, as the answers about members show them."""
 
     user_id: str
@@ -207,7 +203,7 @@ class MembersAdded(TeamOut):
     updated_team_memberships: list[MembershipOut]
 
 
-class MemberResult(_Out):
+class MemberResult(WireModel):
     """What became of one member of many."""
 
     user_id: str | None = None
@@ -218,7 +214,7 @@ class MemberResult(_Out):
     updated_team_membership: MembershipOut | None = None
 
 
-class ManyMembersAdded(_Out):
+class ManyMembersAdded(WireModel):
     """`POST /team/bulk_member_add`."""
 
     team_id: str
@@ -229,7 +225,7 @@ class ManyMembersAdded(_Out):
     updated_team: TeamOut
 
 
-class MemberUpdated(_Out):
+class MemberUpdated(WireModel):
     """`POST /team/member_update`: what was asked for."""
 
     team_id: str
@@ -252,7 +248,7 @@ class OwnMembership(MembershipOut):
     user_email: str | None = None
 
 
-class MemberSpendWasReset(_Out):
+class MemberSpendWasReset(WireModel):
     """`POST /team/{team_id}/member/{user_id}/reset_spend`."""
 
     team_id: str
@@ -262,7 +258,7 @@ class MemberSpendWasReset(_Out):
     max_budget: float | None
 
 
-class MemberBudgetWasReset(_Out):
+class MemberBudgetWasReset(WireModel):
     """`POST /team/{team_id}/member/{user_id}/reset_budget`."""
 
     team_id: str
@@ -272,7 +268,7 @@ class MemberBudgetWasReset(_Out):
     budget_source: Literal["individual", "team_default", "none"]
 
 
-class PermissionsOut(_Out):
+class PermissionsOut(WireModel):
     """`GET /team/permissions_list`."""
 
     team_id: str
@@ -280,7 +276,7 @@ class PermissionsOut(_Out):
     all_available_permissions: list[str]
 
 
-class PermissionsAppended(_Out):
+class PermissionsAppended(WireModel):
     """`POST /team/permissions_bulk_update`."""
 
     message: str
@@ -288,20 +284,20 @@ class PermissionsAppended(_Out):
     permissions_appended: list[str]
 
 
-class MetadataSchema(_Out):
+class MetadataSchema(WireModel):
     """`GET /team/metadata_schema`."""
 
     fields: list[dict[str, str]]
 
 
-class KeyChanged(_Out):
+class KeyChanged(WireModel):
     """A key that `POST /team/key/bulk_update` changed."""
 
     key: str
     key_info: dict[str, Any]
 
 
-class KeyUnchanged(_Out):
+class KeyUnchanged(WireModel):
     """One that it could not change."""
 
     key: str
@@ -309,7 +305,7 @@ class KeyUnchanged(_Out):
     failed_reason: str
 
 
-class TeamKeysUpdated(_Out):
+class TeamKeysUpdated(WireModel):
     """`POST /team/key/bulk_update`."""
 
     total_requested: int

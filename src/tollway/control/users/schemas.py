@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import override
 
 from tollway.control.kit.body import Body, Dollars, Name, OptionalIdentifier
+from tollway.control.kit.wire import WireModel
 
 UserRole = Literal["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
 
 _MAX_AT_ONCE = 500
 
 
-class TeamJoined(BaseModel):
+class TeamJoined(WireModel):
     """A team to join, and on which terms."""
 
     model_config = ConfigDict(extra="ignore")
@@ -116,10 +117,8 @@ class PasswordChange(Body):
     new_password: str = Field(min_length=8, max_length=1000)
 
 
-class _UserOut(BaseModel):
+class _UserOut(WireModel):
     """What every answer about a user says."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     user_id: str
     user_alias: str | None = None
@@ -173,7 +172,7 @@ class UserListed(_UserOut):
     key_count: int
 
 
-class UserList(BaseModel):
+class UserList(WireModel):
     """`GET /user/list`."""
 
     users: list[UserListed]
@@ -183,10 +182,10 @@ class UserList(BaseModel):
     total_pages: int
 
 
-class UserCreated(BaseModel):
+class UserCreated(WireModel):
     """`POST /user/new`: the user, and the fields of their key, which is shown only here."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow")
 
     key: str
     token: None = None
@@ -209,14 +208,14 @@ class UserCreated(BaseModel):
     updated_at: datetime
 
 
-class UserUpdated(BaseModel):
+class UserUpdated(WireModel):
     """`POST /user/update`."""
 
     user_id: str
     data: UserRow
 
 
-class UserInfo(BaseModel):
+class UserInfo(WireModel):
     """`GET /user/info`."""
 
     user_id: str
@@ -225,10 +224,8 @@ class UserInfo(BaseModel):
     teams: list[dict[str, Any]]
 
 
-class UserProfile(BaseModel):
+class UserProfile(WireModel):
     """`GET /v2/user/info`: the user alone."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     user_id: str
     user_email: str | None
@@ -251,7 +248,7 @@ class UserProfile(BaseModel):
     model_max_budget_usage: dict[str, Any] = {}
 
 
-class UserOutcome(BaseModel):
+class UserOutcome(WireModel):
     """What became of one of many."""
 
     user_id: str | None
@@ -261,7 +258,7 @@ class UserOutcome(BaseModel):
     updated_user: UserRow | None
 
 
-class UsersUpdated(BaseModel):
+class UsersUpdated(WireModel):
     """`POST /user/bulk_update`."""
 
     results: list[UserOutcome]
@@ -270,21 +267,21 @@ class UsersUpdated(BaseModel):
     failed_updates: int
 
 
-class UserFound(BaseModel):
+class UserFound(WireModel):
     """An entry of `GET /user/filter/ui`."""
 
     user_id: str
     user_email: str | None
 
 
-class RoleOut(BaseModel):
+class RoleOut(WireModel):
     """A role in words."""
 
     description: str
     ui_label: str
 
 
-class PasswordChanged(BaseModel):
+class PasswordChanged(WireModel):
     """`POST /user/password/change`."""
 
     user_id: str
