@@ -112,6 +112,10 @@ class StoredSettings(msgspec.Struct, frozen=True, kw_only=True):
         """`general_settings.alerting`, …"""
         return [f"{section}.{name}" for section, settings in self.values.items() for name in settings]
 
+    @override
+    def __repr__(self) -> str:
+        return f"<{len(self.paths)} settings of the database>"  # not for printing: they hold secrets
+
 
 class Alias(msgspec.Struct, frozen=True):
     """Another name of a model group."""

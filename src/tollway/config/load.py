@@ -38,7 +38,7 @@ from tollway.config.keys import (
 from tollway.config.kinds import TEXT
 from tollway.config.located import REFERENCE, Document, Located, plain, resolve, unset_references
 from tollway.config.model_list import read_models, read_params
-from tollway.config.overlay import as_notices, blamed, leave_out, overlaid, withheld_secrets
+from tollway.config.overlay import DATABASE, as_notices, blamed, leave_out, misfits, overlaid, withheld_secrets
 from tollway.config.problem import ConfigurationError
 from tollway.config.server import fields_for, server_settings
 from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, note_variables
@@ -83,7 +83,8 @@ def with_stored(configuration: Configuration, stored: StoredSettings) -> Configu
     something else may have changed since. Raises `ConfigurationError` for what is wrong without them.
     """
     written = configuration.written
-    stored = leave_out(stored, withheld_secrets(stored, lendable(written.environ, configuration.server, ""), written))
+    lent = lendable(written.environ, configuration.server, "")
+    stored = leave_out(stored, [*withheld_secrets(stored, lent, written), *misfits(stored, written.environ)])
     while True:
         try:
             return _settle(written, stored)
@@ -96,7 +97,7 @@ def with_stored(configuration: Configuration, stored: StoredSettings) -> Configu
 def _settle(written: Written, stored: StoredSettings) -> Configuration:
     environ, flags, document = written.environ, written.flags, written.document
     findings = Findings()
-    source = overlaid(document.root, stored, environ)
+    source = overlaid(document.root, stored)
     added = _added_environment(source, environ, findings)
     everywhere = Environment({**environ, **added})
     root = resolve(source, everywhere)
@@ -162,6 +163,8 @@ def _added_environment(root: Located, environ: Mapping[str, str], findings: Find
         elif name.startswith(ENVIRONMENT_PREFIX):
             setting = name.removeprefix(ENVIRONMENT_PREFIX).lower()
             findings.reject(member.place, path, "is a setting", f"write `general_settings: {{{setting}: …}}`")
+        elif member.file == DATABASE and environ.get(name):
+            continue  # what the process was given stays
         elif isinstance(member.value, bool):
             added[name] = str(member.value)
         elif member.value is not None and (text := findings.read_node(TEXT, member, path)) is not None:

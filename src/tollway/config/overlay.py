@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from tollway.config.configuration import StoredSettings, Written
+from tollway.config.findings import Findings
 from tollway.config.keys.over_api import ENVIRONMENT, STORABLE, find, withheld
-from tollway.config.located import REFERENCE, Located, locate
+from tollway.config.located import REFERENCE, Located, locate, resolve
 from tollway.config.model_list import protect_params
 from tollway.config.problem import Problem
 from tollway.config.sealing import CannotOpen, Sealer
-from tollway.config.secret import Secret, protect, with_leaves
+from tollway.config.secret import MASK, Secret, protect, with_leaves
 from tollway.ports.models import StoredSetting
 
 DATABASE = "database"
@@ -33,6 +34,11 @@ def protect_setting(section: str, name: str, value: Any) -> Any:
     key = find(section, name)
     is_secret = section == ENVIRONMENT or name in _ALL_SECRET or (key is not None and key.kind.is_secret)
     return with_leaves(protect(value, "secret" if is_secret else name), _unprotected_reference)
+
+
+def show_setting(value: Any) -> Any:
+    """A protected value as an answer may have it: of a secret nothing, also where it is an address."""
+    return with_leaves(value, lambda leaf: MASK if isinstance(leaf, Secret) else leaf)
 
 
 def seal_setting(section: str, name: str, value: Any, sealer: Sealer) -> Any:
@@ -60,18 +66,14 @@ def open_settings(rows: Iterable[StoredSetting], sealer: Sealer) -> StoredSettin
     return StoredSettings(values=values, left_out=tuple(left_out))
 
 
-def overlaid(root: Located, stored: StoredSettings, environ: Mapping[str, str]) -> Located:
-    """The file with what the database says over it. A variable that the process has stays as it is."""
+def overlaid(root: Located, stored: StoredSettings) -> Located:
+    """The file with what the database says over it."""
     members = dict(root.items)
     for section, settings in stored.values.items():
         below = members.get(section, Located({}, DATABASE, 0))
         if below.value is not None and not isinstance(below.value, dict):
             continue  # the file is wrong there, which is said elsewhere
-        above = {
-            name: locate(value, DATABASE)
-            for name, value in settings.items()
-            if section != ENVIRONMENT or not environ.get(name)
-        }
+        above = {name: locate(value, DATABASE) for name, value in settings.items()}
         members[section] = msgspec.structs.replace(below, value={**below.items, **above})
     return msgspec.structs.replace(root, value=members)
 
@@ -85,6 +87,17 @@ def withheld_secrets(stored: StoredSettings, lent: Mapping[str, str], written: W
         for variable in _references(value)
         if variable in written.environ and variable not in lent
     ]
+
+
+def misfits(stored: StoredSettings, environ: Mapping[str, str]) -> list[Problem]:
+    """Values that are not of their setting's kind, also where a stronger source says something else."""
+    findings = Findings()
+    for section, settings in stored.values.items():
+        for name, value in settings.items():
+            key = find(section, name)
+            if key is not None and key.support == "supported":
+                findings.read_node(key.kind, resolve(locate(value, DATABASE), environ), f"{section}.{name}")
+    return findings.problems
 
 
 def blamed(stored: StoredSettings, problems: Iterable[Problem]) -> list[Problem]:
