@@ -32,6 +32,8 @@ def _read_sqlite(path: Path) -> list[tuple[str, str, str]]:
         with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
             if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'settings'").fetchone() is None:
                 return []
-            return connection.execute("SELECT section, name, value FROM settings ORDER BY section, name").fetchall()
+            # SQLite keeps a JSON number as a number.
+            query = "SELECT section, name, CAST(value AS TEXT) FROM settings ORDER BY section, name"
+            return connection.execute(query).fetchall()
     except sqlite3.Error as error:
         raise StoreUnavailable(f"database {path}: {error}") from error

@@ -167,6 +167,15 @@ async def test_nothing_invalid_is_stored(plane: Management, sections: Any, param
     assert plane.services.configuration().stored.paths == []
 
 
+async def test_what_breaks_a_model_of_the_file_is_refused_too(plane: Management) -> None:
+    await update(plane, general_settings={"user_header_name": "x-user"})
+    sent = {"router_settings": {"default_litellm_params": {"api_base": "ftp://nowhere"}}}
+    error = error_of(await plane.post("/config/update", sent), 400)
+    assert error["param"] == "router_settings.default_litellm_params"
+    assert "api_base" in error["message"]
+    assert list(await rows(plane)) == [("general_settings", "user_header_name")]
+
+
 @pytest.mark.parametrize(
     "path",
     [
