@@ -9,6 +9,7 @@ import msgspec
 
 from tollway.config.configuration import StoredSettings, Written
 from tollway.config.findings import Findings
+from tollway.config.keys import ROUTER
 from tollway.config.keys.over_api import ENVIRONMENT, STORABLE, find, withheld
 from tollway.config.located import REFERENCE, Located, locate, resolve
 from tollway.config.model_list import protect_params
@@ -24,6 +25,8 @@ _ALL_SECRET = frozenset({"alert_to_webhook_url", "generic_logger_headers"})
 """Settings whose every text may be a credential, whatever name it goes by."""
 
 _PARAMS = "default_litellm_params"
+_SUSPECTS = (f"{ROUTER.name}.{_PARAMS}", f"{ENVIRONMENT}.", "")
+"""Who may be behind a problem elsewhere, by the beginning of the path, the likeliest first."""
 _SEAL_REMEDY = "start with the LITELLM_SALT_KEY (or the file salt_key) it was sealed with, or set it anew"
 
 
@@ -101,13 +104,15 @@ def misfits(stored: StoredSettings, environ: Mapping[str, str]) -> list[Problem]
 
 
 def blamed(stored: StoredSettings, problems: Iterable[Problem]) -> list[Problem]:
-    """The problems that settings of the database have. Where none is named, all of them are under suspicion: what is
-    right without them must not fail with them.
+    """The problems that settings of the database have. Where none is named, those that speak inside models are under
+    suspicion first, then all: what is right without them must not fail with them.
     """
     problems = list(problems)
     found = [problem for problem in problems if any(concerns(problem, path) for path in stored.paths)]
     suspicion = f"cannot be used as things are: {problems[0]}" if problems else ""
-    return found or [Problem(DATABASE, path, suspicion) for path in stored.paths]
+    groups = ([path for path in stored.paths if path.startswith(beginning)] for beginning in _SUSPECTS)
+    suspects = next((group for group in groups if group), [])
+    return found or [Problem(DATABASE, path, suspicion) for path in suspects]
 
 
 def leave_out(stored: StoredSettings, problems: Iterable[Problem]) -> StoredSettings:
