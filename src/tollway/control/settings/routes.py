@@ -32,11 +32,11 @@ from tollway.control.settings.service import SettingService, stored_values
 router = resource_router("settings")
 
 
-def _setting_service(context: ContextDep) -> SettingService:
+async def _setting_service(context: ContextDep) -> SettingService:
     return SettingService(context)
 
 
-def _fallback_service(context: ContextDep) -> FallbackService:
+async def _fallback_service(context: ContextDep) -> FallbackService:
     return FallbackService(context)
 
 

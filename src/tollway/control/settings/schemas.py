@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tollway.control.kit.body import Body
+from tollway.control.kit.wire import WireModel
 
 FallbackType = Literal["general", "context_window", "content_policy"]
 
@@ -59,20 +60,20 @@ class FallbackNew(Body):
     """For which failures: any, a prompt that is too long, content that a provider objects to."""
 
 
-class Updated(BaseModel):
+class Updated(WireModel):
     """What was done."""
 
     message: str
 
 
-class StoredSection(BaseModel):
+class StoredSection(WireModel):
     """What is stored of a section. Secrets are masked."""
 
     param_name: str
     param_value: dict[str, Any]
 
 
-class ConfigField(BaseModel):
+class ConfigField(WireModel):
     """A setting, its value and where that comes from. Secrets are masked."""
 
     field_name: str
@@ -89,7 +90,7 @@ class ConfigField(BaseModel):
     """Who says so: `flag --port`, `environment TOLLWAY_PORT`, `database`, `config.yaml:12`, `default`."""
 
 
-class Callback(BaseModel):
+class Callback(WireModel):
     """A callback that is configured."""
 
     name: str
@@ -98,14 +99,14 @@ class Callback(BaseModel):
     type: str
 
 
-class Alert(BaseModel):
+class Alert(WireModel):
     """Where alerts are meant to go."""
 
     name: str
     variables: dict[str, str | None]
 
 
-class Callbacks(BaseModel):
+class Callbacks(WireModel):
     """What is configured to be told about calls."""
 
     status: str = "success"
@@ -116,7 +117,7 @@ class Callbacks(BaseModel):
     """Those that this release can call."""
 
 
-class Fallback(BaseModel):
+class Fallback(WireModel):
     """The models to try when one fails."""
 
     model: str
@@ -130,7 +131,7 @@ class FallbackStored(Fallback):
     message: str
 
 
-class FallbackDeleted(BaseModel):
+class FallbackDeleted(WireModel):
     """What was removed."""
 
     model: str
