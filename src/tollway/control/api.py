@@ -36,6 +36,8 @@ from tollway.control.organizations import routes as organizations
 from tollway.control.projects import permissions as project_permissions
 from tollway.control.projects import routes as projects
 from tollway.control.services import Services
+from tollway.control.settings import permissions as setting_permissions
+from tollway.control.settings import routes as settings
 from tollway.control.spend import permissions as spend_permissions
 from tollway.control.spend import routes as spend
 from tollway.control.tags import permissions as tag_permissions
@@ -69,6 +71,7 @@ RESOURCES = (
     Resource(models.router, model_permissions.ACCESS),
     Resource(credentials.router, credential_permissions.ACCESS),
     Resource(model_access_groups.router, model_access_group_permissions.ACCESS),
+    Resource(settings.router, setting_permissions.ACCESS),
     Resource(customers.router, customer_permissions.ACCESS),
     Resource(tags.router, tag_permissions.ACCESS),
     Resource(access_groups.router, access_group_permissions.ACCESS),

@@ -7,6 +7,7 @@ import pytest
 from tests.support.management import Management, error_of, good, open_management
 
 from tollway.control.api import role_matrix
+from tollway.control.openapi import described
 from tollway.dataplane.routes import ROUTES
 
 
@@ -26,7 +27,8 @@ async def test_both_planes_are_described_in_one_document(management: Management)
     assert paths["/key/bulk_update"]["post"]["x-roles"] == ["proxy_admin"]
     assert paths["/engines/{model}/chat/completions"]["post"]["parameters"][0]["name"] == "model"
     pages = {"/", "/docs", "/openapi.json", "/routes", "/ui", "/ui/", "/health/services"}
-    assert {path for _, path in role_matrix()} - pages <= paths.keys()
+    assert {described(path) for _, path in role_matrix()} - pages <= paths.keys()
+    assert paths["/fallback/{model}"]["delete"]["x-roles"] == ["proxy_admin"]
 
 
 async def test_routes_are_listed(management: Management) -> None:
