@@ -554,4 +554,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0005');
+INSERT INTO alembic_version (version_num) VALUES ('0006');
