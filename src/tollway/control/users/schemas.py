@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import override
 
-from tollway.control.kit.body import Body, Dollars, Name, OptionalIdentifier
+from tollway.control.kit.body import Body, Dollars, Name, OptionalIdentifier, example
 from tollway.control.kit.wire import WireModel
 
 UserRole = Literal["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
@@ -70,6 +70,14 @@ _KEPT_FOR_LATER = ("soft_budget", "guardrails", "policies", "prompts", "allowed_
 
 class UserCreate(UserFields):
     """`POST /user/new`: a user, and a key of theirs."""
+
+    model_config = example(
+        user_id="ada",
+        user_email="ada@example.com",
+        user_role="internal_user",
+        max_budget=50,
+        budget_duration="30d",
+    )
 
     auto_create_key: bool = True
     send_invite_email: bool | None = None
