@@ -26,7 +26,7 @@ class TeamSettings(Body):
     """What can be said about a team, when it is made and later."""
 
     kept_for_later = (
-        *("soft_budget", "tpd_limit", "rpm_limit_type", "tpm_limit_type", "team_member_key_duration"),
+        *("tpd_limit", "rpm_limit_type", "tpm_limit_type", "team_member_key_duration"),
         *("guardrails", "policies", "prompts", "allowed_passthrough_routes", "denied_passthrough_routes"),
         *("disable_global_guardrails", "allowed_vector_store_indexes", "enforced_file_expires_after"),
         *("enforced_batch_output_expires_after", "object_permission", "router_settings", "secret_manager_settings"),

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
-from typing_extensions import override
 
 from tollway.control.kit.body import Body, Dollars, Name, OptionalIdentifier, example
 from tollway.control.kit.wire import WireModel
@@ -28,6 +27,8 @@ class TeamJoined(WireModel):
 
 class UserFields(Body):
     """What can be said about a user, when they are made and later."""
+
+    kept_for_later = ("guardrails", "policies", "prompts", "allowed_cache_controls", "object_permission")
 
     user_id: OptionalIdentifier = None
     user_email: OptionalIdentifier = None
@@ -57,15 +58,6 @@ class UserFields(Body):
     prompts: list[str] | None = None
     allowed_cache_controls: list[str] | None = None
     object_permission: dict[str, Any] | None = None
-
-    @override
-    def warnings(self) -> list[str]:
-        """Also fields that nothing acts on yet."""
-        idle = [name for name in _KEPT_FOR_LATER if name in self.model_fields_set and getattr(self, name)]
-        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
-
-
-_KEPT_FOR_LATER = ("soft_budget", "guardrails", "policies", "prompts", "allowed_cache_controls", "object_permission")
 
 
 class UserCreate(UserFields):
