@@ -52,7 +52,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     matrix: Matrix = {(method, described(path)): access for (method, path), access in app.state.matrix.items()}
     paths: dict[str, dict[str, Any]] = {
         path: {
-            method: _with_roles(matrix.get((method.upper(), path), NO_ROW), operation)
+            method: _with_roles(matrix.get((method.upper(), path), NO_ROW), _with_summary(operation))
             for method, operation in operations.items()
         }
         for path, operations in document["paths"].items()
@@ -82,6 +82,12 @@ def _describe_row(row: RouteRow) -> dict[str, Any]:
         body = {"type": "object", "title": row.schema, "additionalProperties": True}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation
+
+
+def _with_summary(operation: dict[str, Any]) -> dict[str, Any]:
+    """With the first sentence of its description, where FastAPI has the function's name."""
+    first = re.split(r"\.(?:\s|$)", operation.get("description", ""), maxsplit=1)[0]
+    return {**operation, "summary": " ".join(first.split()) or operation["summary"]}
 
 
 def _with_roles(access: Access, operation: dict[str, Any]) -> dict[str, Any]:

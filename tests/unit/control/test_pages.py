@@ -46,7 +46,9 @@ async def test_the_front_page_shows_the_api(management: Management) -> None:
 async def test_the_console_says_what_to_type(management: Management) -> None:
     found = await management.client.get("/ui")
     assert (found.status_code, found.headers["location"]) == (307, "/ui/")
-    assert "tollway keys create" in (await management.client.get("/ui/")).text
+    page = (await management.client.get("/ui/")).text
+    for command in ("tollway keys create", "tollway users create", "tollway teams create"):
+        assert command in page
 
 
 @pytest.mark.parametrize(("service", "status"), [("langfuse", 422), ("slack", 422), ("nonsense", 400)])

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 from typing_extensions import override
 
-from tollway.control.kit.body import Body, Name
+from tollway.control.kit.body import Body, Name, example
 from tollway.control.kit.budgets import BudgetFields
 from tollway.control.kit.wire import WireModel
 
@@ -37,6 +37,8 @@ class BudgetBody(BudgetFields):
 
 class BudgetCreate(BudgetBody):
     """`POST /budget/new`."""
+
+    model_config = example(budget_id="free-tier", max_budget=0.5, budget_duration="1d", rpm_limit=10)
 
     budget_id: Name = None
     """A name of one's own; without one it gets a UUID."""

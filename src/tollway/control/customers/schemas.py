@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tollway.control.kit.body import Body, Name
+from tollway.control.kit.body import Body, Name, example
 from tollway.control.kit.budgets import LinkedBudgetFields
 from tollway.control.kit.wire import WireModel
 
@@ -35,6 +35,8 @@ class CustomerFields(LinkedBudgetFields):
 
 class CustomerCreate(CustomerFields):
     """`POST /customer/new`."""
+
+    model_config = example(user_id="customer-7", alias="Seven", budget_id="free-tier")
 
     user_id: CustomerId
 

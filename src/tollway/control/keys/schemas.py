@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 from typing_extensions import override
 
-from tollway.control.kit.body import Body, Dollars, Name
+from tollway.control.kit.body import Body, Dollars, Name, example
 from tollway.control.kit.wire import WireModel
 
 KeyType = Literal["default", "llm_api", "management", "read_only"]
@@ -129,8 +129,23 @@ _LIMITS = frozenset(
 class KeyCreate(KeyFields):
     """`POST /key/generate`."""
 
+    model_config = example(
+        key_alias="my-app",
+        models=["gpt-4o"],
+        max_budget=5,
+        budget_duration="30d",
+        rpm_limit=60,
+        metadata={"owner": "research"},
+    )
+
     key: str | None = None
     """A value of one's own: `sk-` and at least 16 characters in all."""
+
+
+class ServiceAccountCreate(KeyCreate):
+    """`POST /key/service-account/generate`."""
+
+    model_config = example(team_id="engineering", key_alias="nightly-batch", models=["gpt-4o"], max_budget=100)
 
 
 class KeyUpdate(KeyFields):

@@ -82,6 +82,11 @@ class Body(WireModel):
         ]
 
 
+def example(**fields: Any) -> ConfigDict:
+    """What a body adds to its `model_config` to be shown filled in by the API's description. A test sends each."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
 def warn(response: Response, body: Body, *more: str) -> None:
     """Names fields without effect in a header of the answer."""
     say(response, *body.warnings(), *more)

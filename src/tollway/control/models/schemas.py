@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tollway.control.kit.body import Body
+from tollway.control.kit.body import Body, example
 from tollway.control.kit.wire import WireModel
 
 _Params = Annotated[
@@ -29,6 +29,12 @@ _Info = Annotated[
 
 class ModelNew(Body):
     """A model to add."""
+
+    model_config = example(
+        model_name="gpt-4-turbo",
+        litellm_params={"model": "openai/gpt-4-turbo", "api_key": "os.environ/OPENAI_API_KEY"},
+        model_info={"id": "gpt-4-turbo-1", "access_groups": ["beta"]},
+    )
 
     model_name: Annotated[str, Field(min_length=1, max_length=512, examples=["gpt-4-turbo"])]
     """What callers say. Models of one name share its calls."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from tollway.control.kit.body import Body, Dollars, Name
+from tollway.control.kit.body import Body, Dollars, Name, example
 from tollway.control.kit.budgets import LinkedBudgetFields
 from tollway.control.kit.wire import WireModel
 
@@ -29,6 +29,10 @@ class OrganizationFields(LinkedBudgetFields):
 
 class OrganizationCreate(OrganizationFields):
     """`POST /organization/new`."""
+
+    model_config = example(
+        organization_id="acme", organization_alias="Acme", models=["gpt-4o"], max_budget=10000, budget_duration="30d"
+    )
 
     organization_alias: str = Field(min_length=1)
     organization_id: Name = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tollway.control.kit.body import Body, Name
+from tollway.control.kit.body import Body, Name, example
 from tollway.control.kit.budgets import LinkedBudgetFields
 from tollway.control.kit.wire import WireModel
 
@@ -30,6 +30,15 @@ class ProjectFields(LinkedBudgetFields):
 
 class ProjectCreate(ProjectFields):
     """`POST /project/new`."""
+
+    model_config = example(
+        project_id="search",
+        project_alias="Search",
+        team_id="engineering",
+        models=["gpt-4o"],
+        max_budget=200,
+        budget_duration="30d",
+    )
 
     team_id: str
     project_id: Name = None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tollway.control.kit.body import Body
+from tollway.control.kit.body import Body, example
 from tollway.control.kit.budgets import LinkedBudgetFields
 from tollway.control.kit.wire import WireModel
 
@@ -16,6 +16,8 @@ TagName = Annotated[str, Field(min_length=1)]
 
 class TagWrite(LinkedBudgetFields):
     """`POST /tag/new`, and `POST /tag/update`: absent leaves a field alone, null clears it."""
+
+    model_config = example(name="batch", description="Nightly jobs", max_budget=100, budget_duration="1d")
 
     kept_for_later = ("models", "tpd_limit")
 

@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
-from typing_extensions import override
 
-from tollway.control.kit.body import Body, Dollars, Name, OptionalIdentifier
+from tollway.control.kit.body import Body, Dollars, Name, OptionalIdentifier, example
 from tollway.control.kit.wire import WireModel
 
 UserRole = Literal["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
@@ -28,6 +27,8 @@ class TeamJoined(WireModel):
 
 class UserFields(Body):
     """What can be said about a user, when they are made and later."""
+
+    kept_for_later = ("guardrails", "policies", "prompts", "allowed_cache_controls", "object_permission")
 
     user_id: OptionalIdentifier = None
     user_email: OptionalIdentifier = None
@@ -58,18 +59,17 @@ class UserFields(Body):
     allowed_cache_controls: list[str] | None = None
     object_permission: dict[str, Any] | None = None
 
-    @override
-    def warnings(self) -> list[str]:
-        """Also fields that nothing acts on yet."""
-        idle = [name for name in _KEPT_FOR_LATER if name in self.model_fields_set and getattr(self, name)]
-        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
-
-
-_KEPT_FOR_LATER = ("soft_budget", "guardrails", "policies", "prompts", "allowed_cache_controls", "object_permission")
-
 
 class UserCreate(UserFields):
     """`POST /user/new`: a user, and a key of theirs."""
+
+    model_config = example(
+        user_id="ada",
+        user_email="ada@example.com",
+        user_role="internal_user",
+        max_budget=50,
+        budget_duration="30d",
+    )
 
     auto_create_key: bool = True
     send_invite_email: bool | None = None
