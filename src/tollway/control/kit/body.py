@@ -76,10 +76,17 @@ class Body(WireModel):
         """What in this body has no effect, and what was probably meant."""
         known = list(type(self).model_fields)
         idle = [name for name in self.kept_for_later if name in self.model_fields_set and getattr(self, name)]
+        inside = [warning for part in self._parts() for warning in part.warnings()]
         return [
             *(_unknown(name, known) for name in self.model_extra or ()),
             *(f"'{name}' is stored, and not enforced in this release" for name in idle),
+            *dict.fromkeys(inside),  # many items are mistaken alike
         ]
+
+    def _parts(self) -> Iterator[Body]:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            yield from (part for part in (value if isinstance(value, list) else [value]) if isinstance(part, Body))
 
 
 def example(**fields: Any) -> ConfigDict:
