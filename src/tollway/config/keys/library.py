@@ -32,7 +32,6 @@ _NO_RETRY = "every call is tried once; the client's own retries apply"
 _NO_FALLBACK = "a call fails with its deployment; give several deployments one `model_name` to spread them"
 _NO_CACHE = "nothing is cached"
 _NO_COOLDOWN = "no deployment is set aside"
-_ON_KEYS = "set `max_budget` on keys, or `litellm_settings.default_key_generate_params`"
 _METRICS_ONLY = "metrics at /metrics are always on; no other callback is called"
 
 _WITHOUT_CALLBACKS = frozenset({"prometheus"})
