@@ -9,19 +9,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from tollway import providers as vendors
 from tollway.accounting.price_book import FREE_PROVIDERS, PriceBook
 from tollway.cli import main as tollway_command
-from tollway.cli.keys import _KEY_VARIABLES, _URL_VARIABLES
+from tollway.cli.gateway import _KEY_VARIABLES, _URL_VARIABLES
 from tollway.config.keys import SECTIONS, SETTINGS, VARIABLES, Key
 from tollway.config.sources import CONFIG_VARIABLES
-from tollway.control.api import RESOURCES
-from tollway.control.kit.roles import ADMIN, ANY_KEY, VIEWERS, Roles
+from tollway.control.api import RESOURCES, role_matrix
+from tollway.control.kit.roles import ANY_KEY, Roles
 from tollway.core.errors import TollwayError
+from tollway.core.principal import GrantKind, Role
 from tollway.dataplane.routes import ROUTES
 from tollway.dialects.openai.errors import _BY_STATUS
 from tollway.observability.counts import LATENCY_BUCKETS, TOKEN_LATENCY_BUCKETS, Reading
@@ -174,8 +175,8 @@ def environment() -> Iterator[str]:
             "The database in parts, where no `DATABASE_URL` is given.",
         ),
         (code("XDG_DATA_HOME"), "Where the data folder is made (`$XDG_DATA_HOME/tollway`), unless it is named."),
-        (codes(_URL_VARIABLES), "`tollway keys`: the gateway to talk to."),
-        (codes(_KEY_VARIABLES), "`tollway keys`: the master key."),
+        (codes(_URL_VARIABLES), "`tollway keys`, `users` and `teams`: the gateway to talk to."),
+        (codes(_KEY_VARIABLES), "`tollway keys`, `users` and `teams`: the master key."),
     ]
     rows += [
         (code(variable.name), variable.meaning)
@@ -227,25 +228,59 @@ def routes() -> Iterator[str]:
     )
     yield "## Management"
     yield ""
-    yield "*admin*: the master key. *key*: any valid key; it sees what is its own."
+    yield "Who may enter, by [role](../guides/people-and-budgets.md#roles). Whoever enters sees and changes what is"
+    yield "theirs. Which fields of a body each may set is in the `permissions.py` of each resource, under"
+    yield "`src/tollway/control/`."
     yield ""
-    yield from table(("Method", "Path", "Who", "What"), sorted(management_routes(), key=lambda row: (row[1], row[0])))
+    yield from table(
+        ("Who", "That is"),
+        (
+            ("open", "No key is needed."),
+            ("key", "Any valid key."),
+            ("admin", "The master key, and users who are `proxy_admin`."),
+            ("viewer", "`proxy_admin_viewer`."),
+            ("org admin, team admin", "Of an organization, of a team: for what belongs to it."),
+            ("user", "`internal_user`, and keys that belong to nobody."),
+            ("user viewer", "`internal_user_viewer`."),
+            ("team key", "A key of a team that belongs to no user."),
+        ),
+    )
+    by_resource: dict[str, list[tuple[str, str, str, str]]] = {}
+    for resource, *row in management_routes():
+        by_resource.setdefault(resource, []).append((row[0], row[1], row[2], row[3]))
+    for resource, rows in by_resource.items():
+        yield f"### {resource}"
+        yield ""
+        yield from table(("Method", "Path", "Who", "What"), rows)
 
 
-def management_routes() -> Iterator[tuple[str, str, str, str]]:
-    """Method, path, who may call, what it does."""
+def management_routes() -> Iterator[tuple[str, str, str, str, str]]:
+    """Resource, method, path, who may call, what it does."""
+    matrix = role_matrix()
     for resource in RESOURCES:
+        name = str(resource.router.tags[0]).capitalize() if resource.router.tags else "About the gateway"
         routes: Sequence[Any] = resource.router.routes
         for route in routes:
             for method in sorted(route.methods - {"HEAD"}):
-                who = _who(resource.access[method, route.path].roles)
-                yield method, code(route.path), who, first_line(route.endpoint.__doc__)
+                who = _who(matrix[method, route.path].roles)
+                yield name, method, code(route.path), who, first_line(route.endpoint.__doc__)
+
+
+_ROLE_NAMES = {
+    Role.PROXY_ADMIN: "admin",
+    Role.PROXY_ADMIN_VIEWER: "viewer",
+    Role.ORG_ADMIN: "org admin",
+    Role.TEAM_ADMIN: "team admin",
+    Role.INTERNAL_USER: "user",
+    Role.INTERNAL_USER_VIEWER: "user viewer",
+    Role.TEAM: "team key",
+}
 
 
 def _who(roles: Roles | None) -> str:
     """Roles in few words."""
-    named = {None: "open", ANY_KEY: "key", ADMIN: "admin", VIEWERS: "admin, viewer"}
-    return named.get(roles) or ", ".join(sorted((roles or frozenset()) - VIEWERS))
+    named = {None: "open", ANY_KEY: "key"}
+    return named.get(roles) or ", ".join(name for role, name in _ROLE_NAMES.items() if role in (roles or ()))
 
 
 # ---- providers ------------------------------------------------------------------------------------------------------
@@ -295,7 +330,15 @@ def metrics() -> Iterator[str]:
     """Every series of `/metrics`."""
     labels = {f"{row.name}_total": row.labels for row in COUNTERS} | {row.name: row.labels for row in HISTOGRAMS}
     labels |= dict.fromkeys(("litellm_remaining_api_key_budget_metric", "litellm_api_key_max_budget_metric"), _KEY)
-    nothing = Reading(counts=(), key_budgets={}, in_flight=0, folded_calls=0, gauges=dict.fromkeys(GAUGE_MEANINGS, 0.0))
+    labels["tollway_soft_budgets_crossed_total"] = ("scope",)
+    nothing = Reading(
+        counts=(),
+        key_budgets={},
+        soft_budgets_crossed={},
+        in_flight=0,
+        folded_calls=0,
+        gauges=dict.fromkeys(GAUGE_MEANINGS, 0.0),
+    )
     lines = "".join(_lines(nothing)).splitlines()
     meanings = dict(line.removeprefix("# HELP ").split(" ", 1) for line in lines if line.startswith("# HELP "))
     types = dict(line.removeprefix("# TYPE ").split(" ", 1) for line in lines if line.startswith("# TYPE "))
@@ -339,6 +382,8 @@ def error_types() -> dict[str, set[str]]:
         types.setdefault(error.type, set()).add(str(error.status))
     for status, type_, _name in _BY_STATUS.values():
         types.setdefault(type_, set()).add(str(status))
+    for kind in get_args(GrantKind):
+        types.setdefault(f"{kind}_model_access_denied", set()).add("403")
     for path in sorted(SOURCE.rglob("*.py")):
         for call in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)):
             if isinstance(call.func, ast.Name) and call.func.id in classes:

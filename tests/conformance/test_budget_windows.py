@@ -138,6 +138,8 @@ class World:
             configuration=never,
             lendable=never,
             sealer=never,
+            policies=never,
+            try_settings=never,
         )
 
     async def begin(self, scopes: list[Scope]) -> Ticket:

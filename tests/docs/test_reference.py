@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -14,6 +15,7 @@ from tollway.cli import main
 from tollway.config.keys import VARIABLES, all_keys
 from tollway.control.api import role_matrix
 from tollway.core.errors import TollwayError
+from tollway.core.principal import GrantKind
 from tollway.dataplane.listing import ModelNotFound
 from tollway.dataplane.routes import ROUTES
 from tollway.dialects.openai.errors import _BY_STATUS
@@ -112,7 +114,7 @@ def test_every_type_of_error_is_there(page: str) -> None:
     assert RouteForbidden in error_classes(TollwayError)
     assert ModelNotFound in error_classes(TollwayError)
     types = {error.type for error in error_classes(TollwayError)} | {row[1] for row in _BY_STATUS.values()}
-    types |= types_in_the_code()
+    types |= types_in_the_code() | {f"{owner}_model_access_denied" for owner in get_args(GrantKind)}
     assert {"budget_exceeded", "expired_key", "key_model_access_denied"} <= types
     assert types - cells(DOCS / page) == set()
 

@@ -242,16 +242,18 @@ async def test_a_soft_budget_is_told_of_once_and_refuses_nothing(
     gateway: Embedded, caplog: pytest.LogCaptureFixture
 ) -> None:
     await new_organization(gateway, soft_budget=TINY, max_budget=1)
-    key = await gateway.create_key(soft_budget=TINY, max_budget=1, organization_id="o1")
+    await manage(gateway, "/user/update", {"user_id": "user-plain", "soft_budget": TINY})
+    await manage(gateway, "/team/update", {"team_id": "team-plain", "soft_budget": TINY, "organization_id": "o1"})
+    key = await gateway.create_key(soft_budget=TINY, max_budget=1, user_id="user-plain", team_id="team-plain")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             await works(gateway, key)
     told = [record.getMessage() for record in caplog.records if "Soft budget reached" in record.getMessage()]
-    assert len(told) == 2
+    assert len(told) == 4
     assert any("api_key" in text for text in told)
     assert any("organization o1 (One)" in text for text in told)
     metrics = await (await gateway.get("/metrics")).text()
-    for kind in ("api_key", "organization"):
+    for kind in ("api_key", "team", "organization", "user"):
         assert f'tollway_soft_budgets_crossed_total{{scope="{kind}"}} 1' in metrics
 
 

@@ -20,14 +20,15 @@ from tests.support.records import make_record
 from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
+from tollway.app.management import policies_of
 from tollway.app.serving import Served
 from tollway.config.configuration import Configuration
 from tollway.config.load import load
 from tollway.config.sealing import Sealer
 from tollway.control.api import create_app
 from tollway.control.kit.spending import charge_of
-from tollway.control.services import KeyPolicy, Services, TeamPolicy
-from tollway.core.changes import Change
+from tollway.control.services import KeyPolicy, Policies, Services, TeamPolicy
+from tollway.core.changes import SERVED, Change
 from tollway.core.ids import hash_key
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import Principal, Scope
@@ -226,9 +227,17 @@ async def open_management(
 ) -> AsyncIterator[Management]:
     """A management plane with a new database of this kind; `folder` keeps the rest.
 
-    With `config` it serves what that configuration and the database come to; without, `snapshot` alone.
+    With `config` it serves what that configuration and the database come to, and makes things as it says; without,
+    `snapshot` and the policies alone.
     """
     clock = FakeClock()
+    policies = Policies(
+        keys=key_policy or KeyPolicy(),
+        teams=team_policy or TeamPolicy(),
+        user_defaults=user_defaults or {},
+        stores_audit_log=stores_audit_log,
+    )
+    fixed_policies = policies if config is None else None
     fixed = None if config is not None else snapshot or make_snapshot(make_group("gpt-4o"))
     async with open_database(database, folder) as engine:
         sealer = Sealer(lambda: SALT_KEY)
@@ -255,7 +264,7 @@ async def open_management(
         async def changed(change: Change) -> None:
             told.append(change.id)
             authenticator.changed(change)
-            if change.kind in ("model", "credential", "model_access_group"):
+            if change.kind in SERVED:
                 await served.refresh()
 
         services = Services(
@@ -271,10 +280,8 @@ async def open_management(
             configuration=lambda: served.configuration,
             lendable=lambda: served.environ,
             sealer=sealer,
-            key_policy=key_policy or KeyPolicy(),
-            stores_audit_log=stores_audit_log,
-            team_policy=team_policy or TeamPolicy(),
-            user_defaults=user_defaults or {},
+            policies=lambda: fixed_policies or policies_of(served.configuration),
+            try_settings=served.tried,
         )
         app = create_app(services, inference_routes=inference_routes)
         transport = httpx.ASGITransport(app)

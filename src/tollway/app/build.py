@@ -22,6 +22,7 @@ from tollway.app.late import (
 from tollway.app.management import LateManagement
 from tollway.app.runtime import Runtime
 from tollway.app.serving import Served
+from tollway.app.settings import database_url, salt_key
 from tollway.config.configuration import Configuration, ModelEntry
 from tollway.config.sealing import Sealer
 from tollway.core.errors import Misconfigured
@@ -30,7 +31,6 @@ from tollway.core.snapshot import Settings, TransportName
 from tollway.dataplane.edge import Edge
 from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
-from tollway.db.url import sqlite_url
 from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
 from tollway.observability.metrics import Metrics
@@ -50,8 +50,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     master_key, is_new = _master_key(configuration)
     prices = PriceBook.load()
     counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
-    database = Database(_database_url(configuration), configuration.pool)
-    sealer = Sealer(lambda: _salt_key(configuration))
+    database = Database(database_url(configuration), configuration.pool)
+    sealer = Sealer(lambda: salt_key(configuration))
     served = Served(
         configuration,
         discovered=discovered,
@@ -158,16 +158,6 @@ def _master_key(configuration: Configuration) -> tuple[str, bool]:
         return server.master_key, False
     stored = load_or_create_key(server.data_dir / "master_key")
     return stored.value, stored.is_new
-
-
-def _salt_key(configuration: Configuration) -> str:
-    server = configuration.server
-    return server.salt_key or load_or_create_key(server.data_dir / "salt_key").value
-
-
-def _database_url(configuration: Configuration) -> str:
-    server = configuration.server
-    return server.database_url or sqlite_url(server.data_dir / "tollway.sqlite3")
 
 
 def _transports() -> dict[TransportName, Transport]:

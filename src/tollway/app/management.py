@@ -18,7 +18,9 @@ from tollway.policy.auth import find_credential
 if TYPE_CHECKING:
     from tollway.app.late import Opened
     from tollway.app.runtime import Runtime
+    from tollway.config.configuration import Configuration
     from tollway.control.keys.rotation import KeyRotation
+    from tollway.control.services import Policies
 
 
 logger = logging.getLogger(__name__)
@@ -71,14 +73,12 @@ class LateManagement:
 def _make(runtime: Runtime, opened: Opened) -> _Made:
     from tollway.control.api import create_app
     from tollway.control.keys.rotation import KeyRotation
-    from tollway.control.services import KeyPolicy, Services, TeamPolicy
+    from tollway.control.services import Services
 
     async def authenticate(headers: Mapping[bytes, bytes]) -> Principal:
         credential = find_credential(headers, key_header=runtime.snapshot.settings.key_header)
         return await runtime.authenticator.authenticate(credential)
 
-    configuration = runtime.configuration
-    keeps_administrators_out = configuration.origins["general_settings.disable_auto_add_proxy_admin_to_teams"].value
     services = Services(
         engine=opened.engine,
         keys=opened.keys,
@@ -92,17 +92,28 @@ def _make(runtime: Runtime, opened: Opened) -> _Made:
         configuration=lambda: runtime.configuration,
         lendable=lambda: runtime.served.environ,
         sealer=runtime.sealer,
-        key_policy=KeyPolicy(
+        policies=lambda: policies_of(runtime.configuration),
+        try_settings=runtime.served.tried,
+    )
+    return _Made(create_app(services, inference_routes=ROUTES), KeyRotation(services))
+
+
+def policies_of(configuration: Configuration) -> Policies:
+    """What a configuration says about keys, teams and users that are made."""
+    from tollway.control.services import KeyPolicy, Policies, TeamPolicy
+
+    keeps_administrators_out = configuration.origins["general_settings.disable_auto_add_proxy_admin_to_teams"].value
+    return Policies(
+        keys=KeyPolicy(
             defaults=configuration.default_key_params,
             ceilings=configuration.upperbound_key_params,
             grace_period=configuration.server.rotation_grace,
         ),
-        stores_audit_log=configuration.stores_audit_log,
-        team_policy=TeamPolicy(
+        teams=TeamPolicy(
             defaults=configuration.default_team_params,
             adds_administrators=not keeps_administrators_out,
             metadata_fields=configuration.team_metadata_fields,
         ),
         user_defaults=configuration.default_user_params,
+        stores_audit_log=configuration.stores_audit_log,
     )
-    return _Made(create_app(services, inference_routes=ROUTES), KeyRotation(services))

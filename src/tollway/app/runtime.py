@@ -13,7 +13,7 @@ from tollway.app.late import Database
 from tollway.app.serving import Served
 from tollway.config.configuration import Configuration
 from tollway.config.sealing import Sealer
-from tollway.core.changes import Change
+from tollway.core.changes import SERVED, Change
 from tollway.core.snapshot import Snapshot, TransportName
 from tollway.dataplane.edge import Edge
 from tollway.gateway.run import Gateway
@@ -76,5 +76,5 @@ class Runtime:
         """Something was created, changed or deleted: whoever keeps a copy of it forgets it or reads it anew."""
         self.authenticator.changed(change)
         self.entities.changed(change)
-        if change.kind in ("model", "credential", "model_access_group"):
+        if change.kind in SERVED:
             await self.served.refresh()

@@ -18,6 +18,7 @@ from typing_extensions import override
 from tollway.app.build import build
 from tollway.app.reload import Reloader
 from tollway.app.runtime import Runtime
+from tollway.app.settings import with_settings_of_database
 from tollway.app.welcome import welcome
 from tollway.config.configuration import Configuration, ModelEntry
 from tollway.config.discover import discover
@@ -43,10 +44,16 @@ def serve(path: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str
     def reload() -> Configuration:
         return load(path, flags=flags, environ=environ)
 
-    configuration = reload()
+    configuration, trouble = asyncio.run(_with_settings_of_database(reload()))
     server = configuration.server
     log = configure_logging(format=server.log_format, level=server.log_level)
     try:
+        if trouble is not None:
+            logger.error(
+                "%s Settings that were changed over the API count once it is back; those that need a start, at the "
+                "next one.",
+                trouble.message,
+            )
         found = () if configuration.has_model_list else asyncio.run(_discover(configuration))
         runtime = build(configuration, found)
         if runtime.warnings:
@@ -55,6 +62,16 @@ def serve(path: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str
         _Server(_uvicorn_config(configuration, Application(runtime, reloader)), runtime).run()
     finally:
         log.stop()
+
+
+async def _with_settings_of_database(
+    configuration: Configuration,
+) -> tuple[Configuration, StoreUnavailable | None]:
+    """The configuration to start with, and why the database has no say in it, if it has none."""
+    try:
+        return await with_settings_of_database(configuration), None
+    except StoreUnavailable as error:
+        return configuration, error
 
 
 async def _discover(configuration: Configuration) -> tuple[ModelEntry, ...]:

@@ -1,15 +1,27 @@
-"""What is served: the models of the configuration and those of the database, compiled together, swapped in at once."""
+"""What is served: the configuration and what the database adds to it, compiled together, swapped in at once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from tollway.accounting.price_book import PriceBook
 from tollway.config.compile import compile_snapshot
-from tollway.config.configuration import Additions, Configuration, Environment, ModelEntry, combine
-from tollway.config.problem import Problem
+from tollway.config.configuration import (
+    Additions,
+    Configuration,
+    Environment,
+    ModelEntry,
+    StoredSettings,
+    combine,
+)
+from tollway.config.load import with_stored
+from tollway.config.overlay import blamed, leave_out, open_settings
+from tollway.config.problem import ConfigurationError, Problem
 from tollway.config.sealing import Sealer, sealed_texts
 from tollway.config.stored import lendable, read_additions
 from tollway.core.errors import Misconfigured
@@ -19,6 +31,14 @@ from tollway.ports.models import Stored
 from tollway.routing.router import Router
 
 logger = logging.getLogger(__name__)
+
+
+class _Compiled(NamedTuple):
+    configuration: Configuration
+    """With the settings of the database that can be used."""
+    snapshot: Snapshot
+    notices: tuple[Problem, ...]
+    """Everything worth warning about."""
 
 
 class Served:
@@ -39,7 +59,9 @@ class Served:
         sealer: Sealer,
         load: Callable[[], Awaitable[Stored]],
     ) -> None:
-        """`load` reads the database, which it may have to open first. Raises `ConfigurationError`."""
+        """`configuration` may hold settings of the database already, which count until it is read. `load` reads it, and
+        may have to open it first. Raises `ConfigurationError`.
+        """
         self._discovered = tuple(discovered)
         self._prices = prices
         self._master_key = master_key
@@ -51,8 +73,9 @@ class Served:
         self._stores_models = configuration.server.stores_models
         self._gateway: Gateway | None = None
         self._stored: Stored | None = None if self._stores_models else Stored()
-        self.configuration = configuration
-        self.snapshot, self.warnings = self._compiled(configuration, self._stored, 1)
+        self._settings_at_start = configuration.stored
+        made = self._compiled(configuration, self._settings_at_start, self._stored, 1)
+        self.configuration, self.snapshot, self.warnings = made.configuration, made.snapshot, combine(made.notices)
 
     @property
     def environ(self) -> Environment:
@@ -89,6 +112,13 @@ class Served:
             await self._serve(configuration=configuration)
             return before
 
+    async def tried(self, settings: StoredSettings) -> Configuration:
+        """What these settings of the database would make of everything, with all there is to know about it in its
+        notices. Nothing changes. Raises `ConfigurationError`.
+        """
+        made = await asyncio.to_thread(self._compiled, self.configuration, settings, self._stored, 0)
+        return msgspec.structs.replace(made.configuration, notices=made.notices)
+
     def _queue(self) -> asyncio.Task[None]:
         """A read that has not begun: it will see every change that was made before now."""
         self._queued = asyncio.create_task(self._read_in_turn())
@@ -110,7 +140,11 @@ class Served:
             logger.warning("%s", self.warnings)
 
     async def _prepare_to_open(self, stored: Stored) -> None:
-        documents = [row.params for row in stored.models] + [row.credential_values for row in stored.credentials]
+        documents = [
+            *(row.params for row in stored.models),
+            *(row.credential_values for row in stored.credentials),
+            *(row.value for row in stored.settings),
+        ]
         if next(sealed_texts(documents), None) is None:
             return
         try:
@@ -124,24 +158,36 @@ class Served:
             configuration, stored = configuration or self.configuration, stored or self._stored
             version = self.snapshot.version + 1
             # In a thread: many models take long enough to be felt by calls in flight.
-            snapshot, warnings = await asyncio.to_thread(self._compiled, configuration, stored, version)
-            self.configuration, self._stored = configuration, stored
-            self.snapshot, self.warnings = snapshot, warnings
+            settings = self._settings_at_start if stored is None else open_settings(stored.settings, self._sealer)
+            made = await asyncio.to_thread(self._compiled, configuration, settings, stored, version)
+            self._stored = stored
+            self.configuration, self.snapshot, self.warnings = made.configuration, made.snapshot, combine(made.notices)
             if self._gateway is not None:
-                self._gateway.router = Router(snapshot)
+                self._gateway.router = Router(made.snapshot)
 
-    def _compiled(self, configuration: Configuration, stored: Stored | None, version: int) -> tuple[Snapshot, str]:
-        """The snapshot, and everything worth warning about as one text."""
-        notices: list[Problem] = []
-        snapshot = compile_snapshot(
-            configuration,
-            prices=self._prices,
-            discovered=self._discovered,
-            stored=self._additions(configuration, stored),
-            version=version,
-            notices=notices,
-        )
-        return snapshot, combine([*configuration.notices, *notices])
+    def _compiled(
+        self, configuration: Configuration, settings: StoredSettings, stored: Stored | None, version: int
+    ) -> _Compiled:
+        """All of it together. Settings of the database that cannot be used are left out."""
+        while True:
+            if settings != configuration.stored:
+                configuration = with_stored(configuration, settings)
+            notices: list[Problem] = []
+            try:
+                snapshot = compile_snapshot(
+                    configuration,
+                    prices=self._prices,
+                    discovered=self._discovered,
+                    stored=self._additions(configuration, stored),
+                    version=version,
+                    notices=notices,
+                )
+            except ConfigurationError as error:
+                if not configuration.stored.paths:
+                    raise
+                settings = leave_out(configuration.stored, blamed(configuration.stored, error.problems))
+            else:
+                return _Compiled(configuration, snapshot, (*configuration.notices, *notices))
 
     def _additions(self, configuration: Configuration, stored: Stored | None) -> Additions | None:
         if stored is None:

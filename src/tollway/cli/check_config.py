@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 @click.command("check-config")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-def command(file: Path | None, as_json: bool) -> None:
+@click.option("--with-database", is_flag=True, help="Count the settings that were changed over the API as well.")
+def command(file: Path | None, as_json: bool, with_database: bool) -> None:
     """Show what a configuration comes to, and what is wrong with it.
 
     FILE is a config.yaml. Without one, TOLLWAY_CONFIG and CONFIG_FILE_PATH are looked at, and without those, what the
     environment alone comes to is shown.
 
     Every setting is printed with the source it comes from. For each, the first of these counts: a flag of 'tollway
-    serve', the TOLLWAY_ variable of its name, the file, another program's variable such as DATABASE_URL, the default.
-    Secrets are masked. Every model is shown with its provider, address, price and limits.
+    serve', the TOLLWAY_ variable of its name, the database (what was changed over the API; read only --with-database),
+    the file, another program's variable such as DATABASE_URL, the default. Secrets are masked. Every model is shown
+    with its provider, address, price and limits.
 
-    Starts nothing and calls nobody. Exits with 1 if 'tollway serve' would refuse to start, naming every problem with
-    file and line.
+    Starts nothing and calls no provider. Exits with 1 if 'tollway serve' would refuse to start, naming every problem
+    with file and line.
 
     \b
     Examples:
@@ -43,7 +45,7 @@ def command(file: Path | None, as_json: bool) -> None:
     from tollway.config.problem import ConfigurationError
 
     try:
-        configuration, entries, snapshot, notices = _resolve(file, os.environ)
+        configuration, entries, snapshot, notices = _resolve(file, os.environ, with_database=with_database)
     except ConfigurationError as error:
         _refuse(error, as_json=as_json)
     if as_json:
@@ -53,7 +55,7 @@ def command(file: Path | None, as_json: bool) -> None:
 
 
 def _resolve(
-    file: Path | None, environ: Any
+    file: Path | None, environ: Any, *, with_database: bool
 ) -> tuple[Configuration, Sequence[ModelEntry], Snapshot, Sequence[Problem]]:
     from tollway.accounting.price_book import PriceBook
     from tollway.config.compile import compile_snapshot
@@ -61,12 +63,26 @@ def _resolve(
     from tollway.config.load import load
 
     configuration = load(file, environ=environ)
+    if with_database:
+        configuration = _with_database(configuration)
     discovered = () if configuration.has_model_list else discover(configuration.environ)
     notices = list(configuration.notices)
     snapshot = compile_snapshot(
         configuration, prices=PriceBook.load(), discovered=discovered, version=1, notices=notices
     )
     return configuration, (*configuration.models, *discovered), snapshot, notices
+
+
+def _with_database(configuration: Configuration) -> Configuration:
+    import asyncio
+
+    from tollway.app.settings import with_settings_of_database
+    from tollway.core.errors import StoreUnavailable
+
+    try:
+        return asyncio.run(with_settings_of_database(configuration))
+    except StoreUnavailable as error:
+        raise click.ClickException(error.message) from error
 
 
 def _refuse(error: ConfigurationError, *, as_json: bool) -> NoReturn:
@@ -87,7 +103,7 @@ def _report(
     yield "Settings"
     yield from _table((path, _text(setting.value), setting.origin) for path, setting in configuration.origins.items())
     if configuration.added_environment:
-        yield f"\nVariables the file sets: {', '.join(configuration.added_environment)}"
+        yield f"\nVariables that file and database set: {', '.join(configuration.added_environment)}"
     yield "\nModels"
     origins = _origins(entries)
     yield from _table(

@@ -19,8 +19,9 @@ Examples:
 
 \b
 Every setting has a variable (TOLLWAY_PORT, TOLLWAY_DATA_DIR, ...) and a key in the file.
-Precedence: flag, TOLLWAY_*, file, LITELLM_* and plain variables, default. 'tollway check-config FILE' shows what is
-in force and why. SIGTERM lets calls in flight finish; SIGHUP reloads the configuration.
+Precedence: flag, TOLLWAY_*, settings changed over the API, file, LITELLM_* and plain variables, default.
+'tollway check-config FILE' shows what is in force and why. SIGTERM lets calls in flight finish; SIGHUP
+reloads the configuration.
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from typing_extensions import override
 
+from tollway.config.located import Document
 from tollway.config.problem import Problem
 from tollway.config.secret import Secret
 from tollway.core.snapshot import Settings
@@ -24,7 +25,7 @@ class Sourced(msgspec.Struct, frozen=True):
 
     value: Any
     origin: str
-    """`flag --port`, `environment TOLLWAY_PORT`, `config.yaml:12`, `default`."""
+    """`flag --port`, `environment TOLLWAY_PORT`, `database`, `config.yaml:12`, `default`."""
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +99,24 @@ class Additions(msgspec.Struct, frozen=True, kw_only=True):
     """What cannot be used of it, and why."""
 
 
+class StoredSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the database: one more source beside flags, environment and file."""
+
+    values: Mapping[str, Mapping[str, Any]] = {}
+    """By section and name, as in a file: references to the environment as written, what was sealed opened."""
+    left_out: tuple[Problem, ...] = ()
+    """What cannot be used of them, and why."""
+
+    @property
+    def paths(self) -> list[str]:
+        """`general_settings.alerting`, …"""
+        return [f"{section}.{name}" for section, settings in self.values.items() for name in settings]
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{len(self.paths)} settings of the database>"  # not for printing: they hold secrets
+
+
 class Alias(msgspec.Struct, frozen=True):
     """Another name of a model group."""
 
@@ -127,6 +146,20 @@ class Environment(dict[str, str]):
         return f"<{len(self)} environment variables>"
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """The sources as they were read, so that they can be settled again. Not for printing: they hold secrets."""
+
+    document: Document
+    """The file."""
+    flags: Mapping[str, Any]
+    environ: Environment
+    """The process's own variables."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"<what {len(self.document.files)} files, {len(self.flags)} flags and the environment say>"
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the operator decided."""
 
@@ -153,15 +186,18 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     callbacks: Mapping[str, Sequence[str]]
     """As written, by key (`success_callback`, …)."""
     environ: Environment
-    """The process's variables and those the file adds."""
+    """The process's variables and those that file and database add."""
     added_environment: Environment
-    """What the file adds."""
+    """What file and database add."""
     files: tuple[Path, ...]
     """Every file that was read; the main one first."""
     origins: Mapping[str, Sourced]
     """Every setting by path (`general_settings.port`)."""
     notices: tuple[Problem, ...]
     """What an operator ought to know although it stops nothing."""
+    written: Written
+    stored: StoredSettings = StoredSettings()
+    """What of the database counts."""
 
     @property
     def warnings(self) -> str:

@@ -1,4 +1,7 @@
-"""Settles the configuration from all its sources. Each setting: flag, `TOLLWAY_*`, file, other variables, default."""
+"""Settles the configuration from all its sources.
+
+Each setting: flag, `TOLLWAY_*`, database, file, other variables, default.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from tollway.config.configuration import (
     Environment,
     ModelEntry,
     Sourced,
+    StoredSettings,
+    Written,
     entry_id,
 )
 from tollway.config.database import settle_database
@@ -33,9 +38,11 @@ from tollway.config.keys import (
 from tollway.config.kinds import TEXT
 from tollway.config.located import REFERENCE, Document, Located, plain, resolve, unset_references
 from tollway.config.model_list import read_models, read_params
+from tollway.config.overlay import DATABASE, as_notices, blamed, leave_out, misfits, overlaid, withheld_secrets
 from tollway.config.problem import ConfigurationError
 from tollway.config.server import fields_for, server_settings
 from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, note_variables
+from tollway.config.stored import lendable
 from tollway.core.snapshot import Settings
 from tollway.db.pool import PoolSettings
 
@@ -66,11 +73,34 @@ def load(
     """
     flags = flags or {}
     check_flags(flags, FLAGS)
+    return _settle(Written(document=_read(path, environ), flags=flags, environ=Environment(environ)), StoredSettings())
+
+
+def with_stored(configuration: Configuration, stored: StoredSettings) -> Configuration:
+    """The same sources with these settings of the database, instead of those it had.
+
+    Those that are wrong are left out and named, so that they stop nothing: another version may have stored them, or
+    something else may have changed since. Raises `ConfigurationError` for what is wrong without them.
+    """
+    written = configuration.written
+    lent = lendable(written.environ, configuration.server, "")
+    stored = leave_out(stored, [*withheld_secrets(stored, lent, written), *misfits(stored, written.environ)])
+    while True:
+        try:
+            return _settle(written, stored)
+        except ConfigurationError as error:
+            if not stored.paths:
+                raise
+            stored = leave_out(stored, blamed(stored, error.problems))
+
+
+def _settle(written: Written, stored: StoredSettings) -> Configuration:
+    environ, flags, document = written.environ, written.flags, written.document
     findings = Findings()
-    document = _read(path, environ)
-    added = _added_environment(document.root, environ, findings)
+    source = overlaid(document.root, stored)
+    added = _added_environment(source, environ, findings)
     everywhere = Environment({**environ, **added})
-    root = resolve(document.root, everywhere)
+    root = resolve(source, everywhere)
     _check(root, findings)
     note_variables(environ, findings)
     sources = Sources(flags=flags, own_environ=environ, environ=everywhere, root=root, findings=findings)
@@ -85,7 +115,7 @@ def load(
         pool=PoolSettings(**fields_for(origins, "pool")),
         data_plane=Settings(**fields_for(origins, "data_plane")),
         calls=_calls(origins, root, findings),
-        models=_models(document.root, root, flags, findings),
+        models=_models(source, root, flags, findings),
         has_model_list="model_list" in document.root.items,
         aliases=_aliases(origins, root, findings),
         credentials=_credentials(root.items.get("credential_list"), findings),
@@ -101,7 +131,9 @@ def load(
         added_environment=added,
         files=document.files,
         origins=origins,
-        notices=tuple(findings.notices),
+        notices=(*findings.notices, *as_notices(stored)),
+        written=written,
+        stored=stored,
     )
     if findings.problems:
         raise ConfigurationError(findings.problems)
@@ -120,7 +152,7 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> Document:
 
 
 def _added_environment(root: Located, environ: Mapping[str, str], findings: Findings) -> Environment:
-    """`environment_variables` of the file, with references to the process's own filled in."""
+    """`environment_variables` of file and database, with references to the process's own filled in."""
     added = Environment()
     node = root.items.get("environment_variables")
     if node is None:
@@ -132,6 +164,8 @@ def _added_environment(root: Located, environ: Mapping[str, str], findings: Find
         elif name.startswith(ENVIRONMENT_PREFIX):
             setting = name.removeprefix(ENVIRONMENT_PREFIX).lower()
             findings.reject(member.place, path, "is a setting", f"write `general_settings: {{{setting}: …}}`")
+        elif member.file == DATABASE and environ.get(name):
+            continue  # what the process was given stays
         elif isinstance(member.value, bool):
             added[name] = str(member.value)
         elif member.value is not None and (text := findings.read_node(TEXT, member, path)) is not None:

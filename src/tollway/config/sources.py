@@ -1,4 +1,7 @@
-"""Which source wins. Per setting: flag, `TOLLWAY_*`, file, other programs' variables, default."""
+"""Which source wins. Per setting: flag, `TOLLWAY_*`, database, file, other programs' variables, default.
+
+What the database says has been laid over the file by then: see `overlay`.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def seal_credential(values: Mapping[str, Any], name: str, sealer: Sealer) -> dic
 def lendable(environ: Mapping[str, str], server: ServerSettings, master_key: str) -> Environment:
     """The variables that a model may refer to: all but the gateway's own secrets, whatever name they go by."""
     own = {str(secret) for secret in (server.master_key, server.salt_key, server.database_url) if secret}
-    own.add(master_key)
+    own |= {master_key} - {""}
     return Environment(
         {name: value for name, value in environ.items() if name not in OWN_VARIABLES and value.strip() not in own}
     )

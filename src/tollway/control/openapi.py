@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -10,6 +11,8 @@ from fastapi.openapi.utils import get_openapi
 
 from tollway.control.kit.late import late_routes
 from tollway.control.kit.roles import NO_ROW, Access, Matrix
+
+_CONVERTER = re.compile(r":\w+\}")
 
 
 class RouteRow(Protocol):
@@ -46,10 +49,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
     routes = [route.made for route in late_routes(app.routes)]
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=routes)
     rows: Sequence[RouteRow] = app.state.inference_routes
-    matrix: Matrix = app.state.matrix
+    matrix: Matrix = {(method, described(path)): access for (method, path), access in app.state.matrix.items()}
     paths: dict[str, dict[str, Any]] = {
         path: {
-            method: _with_roles(matrix.get((method.upper(), path), NO_ROW), operation)
+            method: _with_roles(matrix.get((method.upper(), path), NO_ROW), _with_summary(operation))
             for method, operation in operations.items()
         }
         for path, operations in document["paths"].items()
@@ -58,6 +61,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
         paths.setdefault(row.path, {})[row.method.lower()] = _describe_row(row)
     components = document.get("components", {}) | {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}
     return {**document, "paths": dict(sorted(paths.items())), "components": components}
+
+
+def described(path: str) -> str:
+    """A route's path as the document has it: what `{name:path}` may hold is no part of it."""
+    return _CONVERTER.sub("}", path)
 
 
 def _describe_row(row: RouteRow) -> dict[str, Any]:
@@ -74,6 +82,12 @@ def _describe_row(row: RouteRow) -> dict[str, Any]:
         body = {"type": "object", "title": row.schema, "additionalProperties": True}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation
+
+
+def _with_summary(operation: dict[str, Any]) -> dict[str, Any]:
+    """With the first sentence of its description, where FastAPI has the function's name."""
+    first = re.split(r"\.(?:\s|$)", operation.get("description", ""), maxsplit=1)[0]
+    return {**operation, "summary": " ".join(first.split()) or operation["summary"]}
 
 
 def _with_roles(access: Access, operation: dict[str, Any]) -> dict[str, Any]:

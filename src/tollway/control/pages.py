@@ -49,7 +49,10 @@ _CONSOLE = """<!doctype html>
 <pre>tollway keys create --alias my-app --models gpt-4o --max-budget 10 --budget-duration 30d
 tollway keys list
 tollway keys info my-app
-tollway keys block my-app</pre>
+tollway keys block my-app
+tollway users create --email ann@example.com --max-budget 50 --budget-duration 30d
+tollway teams create --alias engineering --max-budget 1000 --budget-duration 30d
+tollway teams add-member engineering --email ann@example.com</pre>
 <p>or over its API, which <a href="../">describes itself</a>.</p>
 """
 
@@ -70,7 +73,7 @@ def describe_api(request: Request) -> JSONResponse:
 
 @router.get("/routes")
 def list_routes(request: Request) -> dict[str, list[dict[str, Any]]]:
-    """Every path that is served."""
+    """Every path of the API."""
     paths = describe(request.app)["paths"]
     return {
         "routes": [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
-from tollway.config.configuration import Configuration
+from tollway.config.configuration import Configuration, StoredSettings
 from tollway.config.sealing import Sealer
 from tollway.core.changes import Change
 from tollway.core.principal import Principal
@@ -54,6 +54,18 @@ class TeamPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Policies:
+    """What the configuration says about things that are made here."""
+
+    keys: KeyPolicy = KeyPolicy()
+    teams: TeamPolicy = TeamPolicy()
+    user_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What a new user gets where the request is silent: `default_internal_user_params` and the like."""
+    stores_audit_log: bool = True
+    """Whether changes leave a row in the audit log."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Built once, by `app`; nothing here is looked up anywhere else."""
 
@@ -75,14 +87,32 @@ class Services:
     lendable: Callable[[], Mapping[str, str]]
     """The environment variables that models may refer to."""
     sealer: Sealer
-    key_policy: KeyPolicy = KeyPolicy()
-    stores_audit_log: bool = True
-    """Whether changes leave a row in the audit log."""
-    team_policy: TeamPolicy = TeamPolicy()
-    user_defaults: Mapping[str, Any] = field(default_factory=dict)
-    """What a new user gets where the request is silent: `default_internal_user_params` and the like."""
+    policies: Callable[[], Policies]
+    """Those in force."""
+    try_settings: Callable[[StoredSettings], Awaitable[Configuration]]
+    """What these settings of the database would come to, everything worth knowing among its notices."""
     proxy_budget_nanos: int = 0
     """`litellm_settings.max_budget`; 0: none."""
+
+    @property
+    def key_policy(self) -> KeyPolicy:
+        """How keys are made."""
+        return self.policies().keys
+
+    @property
+    def team_policy(self) -> TeamPolicy:
+        """How teams are made."""
+        return self.policies().teams
+
+    @property
+    def user_defaults(self) -> Mapping[str, Any]:
+        """What a new user gets where the request is silent."""
+        return self.policies().user_defaults
+
+    @property
+    def stores_audit_log(self) -> bool:
+        """Whether changes leave a row in the audit log."""
+        return self.policies().stores_audit_log
 
     @property
     def settings(self) -> Settings:

@@ -19,7 +19,11 @@ ChangeKind = Literal[
     "model_access_group",
     "model",
     "credential",
+    "setting",
 ]
+
+SERVED: frozenset[ChangeKind] = frozenset({"model", "credential", "model_access_group", "setting"})
+"""What the snapshot is made of: a change of these makes a new one."""
 
 
 class Change(msgspec.Struct, frozen=True):

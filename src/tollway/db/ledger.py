@@ -138,4 +138,13 @@ daily_totals = Table(
     *(_count(name) for name in USAGE_SUMS),
     sqlite_with_rowid=False,
 )
-"""The same, all models together. Day before entity: all entities over a range of days are one range of the table."""
+"""The same, all models together. Day before entity: all entities over a range of days are one range of the table.
+
+Of dimensions with many entities (`ports.spend.BY_WEEK`) there are sums of whole weeks too, in rows of a dimension of
+their own (`week_of`) whose day is a Monday.
+"""
+
+
+def week_of(dimension: str) -> str:
+    """The dimension in whose rows the weeks of this one are."""
+    return f"{dimension}/week"

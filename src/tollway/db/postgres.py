@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -38,15 +40,31 @@ def _server_settings(address: PostgresUrl, pool: PoolSettings) -> dict[str, str]
     return settings
 
 
+async def read_settings(address: PostgresUrl) -> list[tuple[str, str, str]]:
+    """Section, name and JSON of every setting, none without tables of ours. Raises `StoreUnavailable`."""
+    async with _looking(address) as connection:
+        if await connection.fetchval("SELECT to_regclass('settings')::text") is None:
+            return []
+        rows = await connection.fetch("SELECT section, name, value::text FROM settings ORDER BY section, name")
+        return [(row[0], row[1], row[2]) for row in rows]
+
+
 async def read_revision(address: PostgresUrl) -> str | None:
     """The revision of the schema, None without tables of ours. Raises `StoreUnavailable`."""
+    async with _looking(address) as connection:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')::text") is None:
+            return None
+        revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+        return revision
+
+
+@asynccontextmanager
+async def _looking(address: PostgresUrl) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for a quick look. Raises `StoreUnavailable`."""
     connection = await connect(address, PoolSettings(answer_timeout_s=None, without_prepared_statements=True))
     try:
         async with asyncio.timeout(_LOOK_TIMEOUT_S):
-            if await connection.fetchval("SELECT to_regclass('alembic_version')::text") is None:
-                return None
-            revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-            return revision
+            yield connection
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise unavailable(error) from error
     finally:

@@ -348,6 +348,17 @@ CREATE TABLE retired_key_hashes (
 	CONSTRAINT pk_retired_key_hashes PRIMARY KEY (key_hash)
 );
 
+CREATE TABLE settings (
+	section TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	value JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by TEXT, 
+	updated_at DATETIME NOT NULL, 
+	updated_by TEXT, 
+	CONSTRAINT pk_settings PRIMARY KEY (section, name)
+);
+
 CREATE TABLE spend_windows (
 	scope_kind TEXT NOT NULL, 
 	scope_id TEXT NOT NULL, 
@@ -543,4 +554,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0004');
+INSERT INTO alembic_version (version_num) VALUES ('0006');

@@ -1,4 +1,4 @@
-"""Models and credentials that were added over the API, as they are stored: secrets in them are sealed."""
+"""Models, credentials and settings that came over the API, as they are stored: secrets in them are sealed."""
 
 from __future__ import annotations
 
@@ -41,11 +41,22 @@ class StoredCredential(msgspec.Struct, frozen=True, kw_only=True):
     updated_by: str | None = None
 
 
+class StoredSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting as it is stored."""
+
+    section: str
+    """`general_settings`, `environment_variables`, …"""
+    name: str
+    value: Any
+    """As in a file: references to the environment as written."""
+
+
 class Stored(msgspec.Struct, frozen=True):
-    """Everything of both kinds, at one moment."""
+    """Everything of all kinds, at one moment."""
 
     models: tuple[StoredModel, ...] = ()
     credentials: tuple[StoredCredential, ...] = ()
+    settings: tuple[StoredSetting, ...] = ()
 
 
 class ModelStore(Protocol):

@@ -32,6 +32,9 @@ the other dimensions leave out calls that have no such entity.
 `all` and those that begin with `any` have one entity, `""`: every call; every call of some team, …, counted once.
 """
 
+BY_WEEK: tuple[Dimension, ...] = ("key", "end_user")
+"""Dimensions of many entities: their totals are also kept by week, for questions about all of them over a long time."""
+
 Owner = Literal["user_id", "team_id", "organization_id", "project_id"]
 """Whose a key was when it called. Known in the dimension `key`; `""` in all others."""
 

@@ -10,12 +10,13 @@ import pytest
 
 from tollway.accounting.price_book import PriceBook
 from tollway.app.serving import Served
+from tollway.config.configuration import Configuration
 from tollway.config.load import load
 from tollway.config.sealing import Sealer
 from tollway.config.secret import Secret
 from tollway.config.stored import seal_params
 from tollway.core.errors import Misconfigured, StoreUnavailable
-from tollway.ports.models import Stored, StoredModel
+from tollway.ports.models import Stored, StoredModel, StoredSetting
 
 PRICES = PriceBook.load()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,6 +67,34 @@ async def test_the_file_is_served_before_the_database_and_then_both(tmp_path: Pa
     assert database.count == 1
     await served.complete()
     assert database.count == 1
+
+
+async def test_a_setting_that_breaks_a_models_address_is_left_out_alone(tmp_path: Path) -> None:
+    params = {"router_settings": {"default_litellm_params": {"api_base": "ftp://x"}, "timeout": 7}}
+    rows = Stored(
+        settings=tuple(
+            StoredSetting(section=section, name=name, value=value)
+            for section, settings in params.items()
+            for name, value in settings.items()
+        )
+    )
+
+    async def load_rows() -> Stored:
+        return rows
+
+    served = make(tmp_path, load_rows)
+    await served.complete()
+    assert served.configuration.stored.paths == ["router_settings.timeout"]
+    assert served.snapshot.groups["file"].deployments[0].timeouts.total == 7
+    assert "router_settings.default_litellm_params: left out: cannot be used as things are" in served.warnings
+    await served.reconfigure(lambda: _again(served))
+    assert served.configuration.stored.paths == ["router_settings.timeout"]
+
+
+async def _again(served: Served) -> Configuration:
+    """What the file says, read anew."""
+    written = served.configuration.written
+    return load(written.document.files[0], environ=written.environ)
 
 
 async def test_a_database_that_is_away_is_asked_again(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.support.management import Management, error_of, good, open_management
 
 from tollway.control.api import role_matrix
+from tollway.control.openapi import described
 from tollway.dataplane.routes import ROUTES
 
 
@@ -26,7 +27,8 @@ async def test_both_planes_are_described_in_one_document(management: Management)
     assert paths["/key/bulk_update"]["post"]["x-roles"] == ["proxy_admin"]
     assert paths["/engines/{model}/chat/completions"]["post"]["parameters"][0]["name"] == "model"
     pages = {"/", "/docs", "/openapi.json", "/routes", "/ui", "/ui/", "/health/services"}
-    assert {path for _, path in role_matrix()} - pages <= paths.keys()
+    assert {described(path) for _, path in role_matrix()} - pages <= paths.keys()
+    assert paths["/fallback/{model}"]["delete"]["x-roles"] == ["proxy_admin"]
 
 
 async def test_routes_are_listed(management: Management) -> None:
@@ -44,7 +46,9 @@ async def test_the_front_page_shows_the_api(management: Management) -> None:
 async def test_the_console_says_what_to_type(management: Management) -> None:
     found = await management.client.get("/ui")
     assert (found.status_code, found.headers["location"]) == (307, "/ui/")
-    assert "tollway keys create" in (await management.client.get("/ui/")).text
+    page = (await management.client.get("/ui/")).text
+    for command in ("tollway keys create", "tollway users create", "tollway teams create"):
+        assert command in page
 
 
 @pytest.mark.parametrize(("service", "status"), [("langfuse", 422), ("slack", 422), ("nonsense", 400)])

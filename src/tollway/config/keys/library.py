@@ -32,7 +32,6 @@ _NO_RETRY = "every call is tried once; the client's own retries apply"
 _NO_FALLBACK = "a call fails with its deployment; give several deployments one `model_name` to spread them"
 _NO_CACHE = "nothing is cached"
 _NO_COOLDOWN = "no deployment is set aside"
-_ON_KEYS = "set `max_budget` on keys, or `litellm_settings.default_key_generate_params`"
 _METRICS_ONLY = "metrics at /metrics are always on; no other callback is called"
 
 _WITHOUT_CALLBACKS = frozenset({"prometheus"})
@@ -128,7 +127,7 @@ _MONEY = (
     later("key_generation_settings", MAPPING, "T1", "Who may make keys."),
     supported("max_budget", MONEY, "T1", "Budget of the whole gateway; 0: none.", default=0, sets="data_plane.proxy_budget_nanos", factor=NANOS_PER_DOLLAR),
     supported("budget_duration", DURATION, "T1", "Period of that budget.", sets="data_plane.proxy_budget_duration"),
-    later("max_user_budget", MONEY, "T1", "Budget of a user who has none.", remedy=_ON_KEYS),
+    later("max_user_budget", MONEY, "T1", "Budget of a user who has none.", remedy="set `max_budget` on users, or in `default_internal_user_params`"),
     supported("max_internal_user_budget", MONEY, "T1", "Budget of a new user."),
     supported("default_max_internal_user_budget", MONEY, "T1", "The same; `max_internal_user_budget` wins."),
     supported("internal_user_budget_duration", DURATION, "T1", "Period of a new user's budget."),
@@ -142,7 +141,7 @@ _MONEY = (
     supported("default_team_params", MAPPING, "T1", "What a new team gets where the request is silent.", default={}),
     later("default_team_settings", LIST, "T1", "Callbacks of teams."),
     later("budget_rollover", FLAG, "T2", "Carry what is left into the next period.", default=False),
-    later("tag_budget_config", MAPPING, "T2", "Budgets by tag.", remedy=_ON_KEYS),
+    later("tag_budget_config", MAPPING, "T2", "Budgets by tag.", remedy="give tags a `max_budget` (`POST /tag/new`)"),
     later("priority_reservation", MAPPING, "T2", "Shares of the rate by priority."),
     later("priority_reservation_settings", MAPPING, "T2", "How shares are counted."),
     later("cost_discount_config", MAPPING, "T2", "Discount by provider.", remedy="set prices in `model_info`"),

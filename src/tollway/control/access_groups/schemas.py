@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tollway.control.kit.body import Body
+from tollway.control.kit.wire import WireModel
 
 GroupName = Annotated[str, Field(min_length=1)]
 
@@ -39,17 +40,15 @@ class GroupUpdate(GroupFields):
     access_group_name: GroupName | None = None
 
 
-class Named(BaseModel):
+class Named(WireModel):
     """Something by its id, with its name if it has one."""
 
     id: str
     name: str | None
 
 
-class GroupOut(BaseModel):
+class GroupOut(WireModel):
     """An access group."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     access_group_id: str
     access_group_name: str

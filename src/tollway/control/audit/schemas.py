@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from tollway.control.kit.wire import WireModel
 
 
-class AuditEntry(BaseModel):
+class AuditEntry(WireModel):
     """One change. Secrets in `before_value` and `updated_values` are masked."""
 
     id: str
@@ -24,7 +24,7 @@ class AuditEntry(BaseModel):
     user_agent: str | None
 
 
-class AuditPage(BaseModel):
+class AuditPage(WireModel):
     """`GET /audit`."""
 
     audit_logs: list[AuditEntry]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from typing_extensions import override
 
-from tollway.control.kit.body import Body, Name
+from tollway.control.kit.body import Body, Name, example
 from tollway.control.kit.budgets import BudgetFields
+from tollway.control.kit.wire import WireModel
 
 
 class BudgetBody(BudgetFields):
@@ -37,6 +38,8 @@ class BudgetBody(BudgetFields):
 class BudgetCreate(BudgetBody):
     """`POST /budget/new`."""
 
+    model_config = example(budget_id="free-tier", max_budget=0.5, budget_duration="1d", rpm_limit=10)
+
     budget_id: Name = None
     """A name of one's own; without one it gets a UUID."""
 
@@ -59,10 +62,8 @@ class BudgetName(Body):
     id: str
 
 
-class BudgetRow(BaseModel):
+class BudgetRow(WireModel):
     """A budget. What links to it is not listed: those fields are always null."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     budget_id: str
     max_budget: float | None
@@ -91,7 +92,7 @@ class BudgetRow(BaseModel):
     team_membership: None = None
 
 
-class BudgetSetting(BaseModel):
+class BudgetSetting(WireModel):
     """One line of `GET /budget/settings`."""
 
     field_name: str
@@ -103,7 +104,7 @@ class BudgetSetting(BaseModel):
     premium_field: bool = False
 
 
-class BudgetQuery(BaseModel):
+class BudgetQuery(WireModel):
     """The query of `GET /management/v1/budgets`; unlike elsewhere, others are refused."""
 
     model_config = ConfigDict(extra="forbid")
@@ -114,7 +115,7 @@ class BudgetQuery(BaseModel):
     """Part of an id."""
 
 
-class PageFacts(BaseModel):
+class PageFacts(WireModel):
     """Where in a listing a page is."""
 
     page: int
@@ -123,7 +124,7 @@ class PageFacts(BaseModel):
     total_pages: int
 
 
-class BudgetPage(BaseModel):
+class BudgetPage(WireModel):
     """`GET /management/v1/budgets`."""
 
     data: list[BudgetRow]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tollway.control.kit.body import Body
+from tollway.control.kit.wire import WireModel
 
 Values = Annotated[
     dict[str, Any],
@@ -42,7 +43,7 @@ class CredentialChange(Body):
     display_name: Annotated[str | None, Field(max_length=255)] = None
 
 
-class CredentialItem(BaseModel):
+class CredentialItem(WireModel):
     """A credential. Secrets are masked."""
 
     credential_name: str
@@ -51,14 +52,14 @@ class CredentialItem(BaseModel):
     credential_values: dict[str, Any]
 
 
-class CredentialList(BaseModel):
+class CredentialList(WireModel):
     """Every credential."""
 
     success: bool = True
     credentials: list[CredentialItem]
 
 
-class Done(BaseModel):
+class Done(WireModel):
     """What was done."""
 
     success: bool = True

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tollway.control.kit.body import Body, Name
+from tollway.control.kit.body import Body, Name, example
 from tollway.control.kit.budgets import LinkedBudgetFields
+from tollway.control.kit.wire import WireModel
 
 CustomerId = Annotated[str, Field(min_length=1)]
 CustomerIds = Annotated[list[CustomerId], Field(min_length=1, max_length=1_000)]
@@ -35,6 +36,8 @@ class CustomerFields(LinkedBudgetFields):
 class CustomerCreate(CustomerFields):
     """`POST /customer/new`."""
 
+    model_config = example(user_id="customer-7", alias="Seven", budget_id="free-tier")
+
     user_id: CustomerId
 
 
@@ -50,7 +53,7 @@ class CustomerNames(Body):
     user_ids: CustomerIds
 
 
-class BudgetTable(BaseModel):
+class BudgetTable(WireModel):
     """`litellm_budget_table`: the budget a customer is linked to."""
 
     budget_id: str
@@ -69,10 +72,8 @@ class BudgetTable(BaseModel):
     created_at: datetime
 
 
-class CustomerOut(BaseModel):
+class CustomerOut(WireModel):
     """A customer."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     user_id: str
     alias: str | None
@@ -88,20 +89,20 @@ class CustomerOut(BaseModel):
     object_permission: dict[str, Any] | None
 
 
-class CustomersDeleted(BaseModel):
+class CustomersDeleted(WireModel):
     """`POST /customer/delete`."""
 
     deleted_customers: int
     message: str
 
 
-class CustomersBlocked(BaseModel):
+class CustomersBlocked(WireModel):
     """`POST /customer/block`."""
 
     blocked_users: list[CustomerOut]
 
 
-class CustomersUnblocked(BaseModel):
+class CustomersUnblocked(WireModel):
     """`POST /customer/unblock`: who is blocked all the same."""
 
     blocked_users: list[str]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel
-
 from tollway.control.kit.body import Body
+from tollway.control.kit.wire import WireModel
 
 
 class InvitationCreate(Body):
@@ -28,7 +27,7 @@ class InvitationName(Body):
     invitation_id: str
 
 
-class InvitationOut(BaseModel):
+class InvitationOut(WireModel):
     """An invitation. Its id is what the link carries: whoever has it chooses the password."""
 
     id: str

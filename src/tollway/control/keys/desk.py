@@ -65,6 +65,10 @@ class Keys:
         """Key rows of the contract."""
         return [render_token(*entry).model_dump() for entry in await KeyDirectory(context).with_spend(keys)]
 
+    async def move_with_team(self, unit: Unit, team_id: str, *, before: str | None, after: str | None) -> None:
+        """In the transaction of the team, whose change tells every worker about its keys."""
+        await KeyRepository(unit.connection).move_to_organization(team_id, before=before, after=after)
+
     async def remove(self, unit: Unit, keys: Sequence[VirtualKey]) -> None:
         """As `/key/delete` does."""
         await KeyService(unit.context).archive(unit, keys)

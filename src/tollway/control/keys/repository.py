@@ -163,6 +163,12 @@ class KeyRepository:
         """Every hash that opens the key, or did."""
         return [key.key_hash, *await self.find_retired(key.spend_id)]
 
+    async def move_to_organization(self, team_id: str, *, before: str | None, after: str | None) -> None:
+        """Gives a team's keys of one organization to another; None: of none, to none."""
+        columns = virtual_keys.c
+        theirs = (columns.team_id == team_id) & columns.organization_id.is_not_distinct_from(before)
+        await self._connection.execute(update(virtual_keys).where(theirs).values(organization_id=after))
+
     async def organization_of_team(self, team_id: str) -> str | None:
         """The organization that a team belongs to."""
         query = select(teams.c.organization_id).where(teams.c.team_id == team_id)

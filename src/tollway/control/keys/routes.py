@@ -40,6 +40,7 @@ from tollway.control.keys.schemas import (
     KeyToken,
     KeyUpdate,
     KeyUpdated,
+    ServiceAccountCreate,
     SpendReset,
     SpendWasReset,
 )
@@ -82,7 +83,7 @@ async def generate_key(body: KeyCreate, response: Response, keys: Keys) -> KeyGe
 
 
 @router.post("/key/service-account/generate")
-async def generate_service_account_key(body: KeyCreate, response: Response, keys: Keys) -> KeyGenerated:
+async def generate_service_account_key(body: ServiceAccountCreate, response: Response, keys: Keys) -> KeyGenerated:
     """Make a key of a team that belongs to no user, and so outlives everybody's leaving. `team_id` is needed."""
     issued = await keys.generate(body, is_service_account=True)
     warn(response, body)
@@ -171,7 +172,7 @@ async def regenerate_named_key(response: Response, keys: Keys, body: KeyRegenera
 
 @router.post("/key/{key}/regenerate")
 async def regenerate_key(key: str, response: Response, keys: Keys, body: KeyRegenerate | None = None) -> KeyGenerated:
-    """The same, with the key's hash in the path."""
+    """Give the key with this hash a new value, and change its fields on the way."""
     return await _regenerate(key, body or KeyRegenerate(), response, keys)
 
 

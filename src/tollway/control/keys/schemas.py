@@ -5,19 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from typing_extensions import override
 
-from tollway.control.kit.body import Body, Dollars, Name
+from tollway.control.kit.body import Body, Dollars, Name, example
+from tollway.control.kit.wire import WireModel
 
 KeyType = Literal["default", "llm_api", "management", "read_only"]
 LimitType = Literal["best_effort_throughput", "guaranteed_throughput", "dynamic"]
 
 
-class RouterSettings(BaseModel):
+class RouterSettings(WireModel):
     """Per-key routing, with every field shown."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow")
 
     allowed_fails: int | None = None
     context_window_fallbacks: list[Any] | None = None
@@ -128,8 +129,23 @@ _LIMITS = frozenset(
 class KeyCreate(KeyFields):
     """`POST /key/generate`."""
 
+    model_config = example(
+        key_alias="my-app",
+        models=["gpt-4o"],
+        max_budget=5,
+        budget_duration="30d",
+        rpm_limit=60,
+        metadata={"owner": "research"},
+    )
+
     key: str | None = None
     """A value of one's own: `sk-` and at least 16 characters in all."""
+
+
+class ServiceAccountCreate(KeyCreate):
+    """`POST /key/service-account/generate`."""
+
+    model_config = example(team_id="engineering", key_alias="nightly-batch", models=["gpt-4o"], max_budget=100)
 
 
 class KeyUpdate(KeyFields):
@@ -197,10 +213,8 @@ class SpendReset(Body):
     reset_to: float
 
 
-class _KeyOut(BaseModel):
+class _KeyOut(WireModel):
     """What every answer about a key says."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     key_name: str | None = None
     key_alias: str | None = None
@@ -310,7 +324,7 @@ class DeletedKeyInfo(KeyInfo):
     deleted_by: str | None
 
 
-class KeyInfoAnswer(BaseModel):
+class KeyInfoAnswer(WireModel):
     """`GET /key/info`."""
 
     key: str
@@ -323,14 +337,14 @@ class KeyToken(KeyRow):
     token: str
 
 
-class KeyBulkSuccess(BaseModel):
+class KeyBulkSuccess(WireModel):
     """A key that was changed."""
 
     key: str
     key_info: KeyToken
 
 
-class KeyBulkFailure(BaseModel):
+class KeyBulkFailure(WireModel):
     """A key that was not, and why."""
 
     key: str
@@ -338,7 +352,7 @@ class KeyBulkFailure(BaseModel):
     failed_reason: str
 
 
-class KeyBulkUpdated(BaseModel):
+class KeyBulkUpdated(WireModel):
     """`POST /key/bulk_update`."""
 
     total_requested: int
@@ -352,14 +366,14 @@ class KeyUpdated(KeyToken):
     key: str
 
 
-class KeysInfo(BaseModel):
+class KeysInfo(WireModel):
     """`POST /v2/key/info`."""
 
     key: list[str]
     info: list[KeyToken]
 
 
-class KeySuccessor(BaseModel):
+class KeySuccessor(WireModel):
     """`GET /key/successor`, which only Tollway has."""
 
     key: str
@@ -430,7 +444,7 @@ class KeyListed(KeyBlocked):
     user_tpm_limit: None = None
 
 
-class KeyList(BaseModel):
+class KeyList(WireModel):
     """`GET /key/list`: hashes, or whole keys."""
 
     keys: list[str] | list[KeyListed]
@@ -439,7 +453,7 @@ class KeyList(BaseModel):
     total_pages: int
 
 
-class KeyAliases(BaseModel):
+class KeyAliases(WireModel):
     """`GET /key/aliases`."""
 
     aliases: list[str]
@@ -449,20 +463,20 @@ class KeyAliases(BaseModel):
     size: int
 
 
-class KeyHealth(BaseModel):
+class KeyHealth(WireModel):
     """`POST /key/health`."""
 
     key: Literal["healthy", "unhealthy"] = "healthy"
     logging_callbacks: dict[str, Any] | None = None
 
 
-class KeysDeleted(BaseModel):
+class KeysDeleted(WireModel):
     """`POST /key/delete`."""
 
     deleted_keys: list[str]
 
 
-class SpendWasReset(BaseModel):
+class SpendWasReset(WireModel):
     """`POST /key/{key}/reset_spend`."""
 
     key_hash: str

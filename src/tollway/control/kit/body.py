@@ -10,7 +10,9 @@ from math import isfinite
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstraints, model_validator
+
+from tollway.control.kit.wire import WireModel
 
 WARNING_HEADER = "x-tollway-warning"
 _MAX_NAMED = 8
@@ -43,10 +45,10 @@ OptionalIdentifier = Annotated[Identifier | None, BeforeValidator(_none_if_empty
 """The same; an empty one is none."""
 
 
-class Body(BaseModel):
+class Body(WireModel):
     """A request body. Fields it does not know are accepted, as existing clients expect, and reported by `warn`."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), hide_input_in_errors=True)
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     long_texts: ClassVar[frozenset[str]] = frozenset({"description"})
     """Fields that hold more than a name: up to 100,000 characters. Other texts are names, of up to 1,000."""
@@ -74,10 +76,22 @@ class Body(BaseModel):
         """What in this body has no effect, and what was probably meant."""
         known = list(type(self).model_fields)
         idle = [name for name in self.kept_for_later if name in self.model_fields_set and getattr(self, name)]
+        inside = [warning for part in self._parts() for warning in part.warnings()]
         return [
             *(_unknown(name, known) for name in self.model_extra or ()),
             *(f"'{name}' is stored, and not enforced in this release" for name in idle),
+            *dict.fromkeys(inside),  # many items are mistaken alike
         ]
+
+    def _parts(self) -> Iterator[Body]:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            yield from (part for part in (value if isinstance(value, list) else [value]) if isinstance(part, Body))
+
+
+def example(**fields: Any) -> ConfigDict:
+    """What a body adds to its `model_config` to be shown filled in by the API's description. A test sends each."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 def warn(response: Response, body: Body, *more: str) -> None:

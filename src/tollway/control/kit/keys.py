@@ -43,6 +43,10 @@ class KeyDesk(Protocol):
         """The keys as listings of their owners show them, each with its hash as `token`."""
         ...
 
+    async def move_with_team(self, unit: Unit, team_id: str, *, before: str | None, after: str | None) -> None:
+        """Takes keys of a team that belonged to its organization `before` along into the one it belongs to now."""
+        ...
+
     async def remove(self, unit: Unit, keys: Sequence[VirtualKey]) -> None:
         """Deletes keys along with their owner, in the owner's transaction: to the archive, noted and told."""
         ...

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
@@ -63,6 +64,7 @@ class LateRouter(APIRouter):
         methods = tuple(methods or ("GET",))
 
         def make() -> APIRoute:
+            _complete_models(endpoint)
             router = APIRouter(**self._options)
             router.add_api_route(path, endpoint, methods=list(methods), **options)
             (route,) = router.routes
@@ -70,6 +72,15 @@ class LateRouter(APIRouter):
             return route
 
         self.routes.append(LateRoute(path, endpoint, methods, make))
+
+
+def _complete_models(endpoint: Callable[..., Any]) -> None:
+    """Has what reads and writes the models in a signature built with the route, and not at the first request."""
+    for hint in get_type_hints(endpoint).values():
+        for kind in (hint, *get_args(hint)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                kind.model_config["defer_build"] = False
+                kind.model_rebuild()
 
 
 def late_routes(routes: Iterable[BaseRoute]) -> Iterator[LateRoute]:

@@ -1,11 +1,11 @@
-"""Models and credentials in the database, for every resource that works with them: what may be written, and how shown.
+"""Models, credentials and settings in the database: what may be written, and how it is shown, for every resource.
 
 The rules are the file's: `config.model_list` reads what is sent, `config.compile` makes a deployment of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -65,8 +65,9 @@ def storing(context: Context) -> AbstractAsyncContextManager[Unit]:
     """`changing`, for what the setting `store_model_in_db` allows. Raises where it does not."""
     if not context.services.configuration().server.stores_models:
         raise TollwayError(
-            "Models are not kept in the database here: STORE_MODEL_IN_DB (general_settings.store_model_in_db) is "
-            "switched off. Set STORE_MODEL_IN_DB=True and restart, or remove the setting.",
+            "Models and settings are not kept in the database here: STORE_MODEL_IN_DB "
+            "(general_settings.store_model_in_db) is switched off. "
+            "Set STORE_MODEL_IN_DB=True and restart, or remove the setting.",
             type="auth_error",
         )
     return changing(context)
@@ -103,17 +104,19 @@ def _reference_problem(services: Services, name: str) -> str | None:
     return None
 
 
-def merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+def merged(
+    stored: Mapping[str, Any], sent: Mapping[str, Any], *, show: Callable[[Any], Any] = masked
+) -> dict[str, Any]:
     """What was stored with what was sent over it: null clears, and what an answer showed masked stays as it was.
 
-    Raises `InvalidRequest` for a mask where there is nothing behind it.
+    `show` is how answers mask it. Raises `InvalidRequest` for a mask where there is nothing behind it.
     """
     result = dict(stored)
     for name, value in sent.items():
         before = stored.get(name)
         if value is None:
             result.pop(name, None)
-        elif before is None or value != masked(before):
+        elif before is None or value != show(before):
             result[name] = value
     for path, text in _texts(result, ""):
         if text == MASK and not isinstance(text, Secret):
@@ -144,7 +147,7 @@ async def check_model(
         )
     except ConfigurationError as error:
         raise invalid(error.problems) from None
-    return [_sentence(notice) for notice in notices]
+    return [sentence(notice) for notice in notices]
 
 
 async def load_additions(services: Services, connection: AsyncConnection) -> Additions:
@@ -159,7 +162,7 @@ def invalid(problems: Iterable[Problem]) -> InvalidRequest:
     """Everything that is wrong, as one answer."""
     problems = list(problems)
     return InvalidRequest(
-        ". ".join(_sentence(problem) for problem in problems),
+        ". ".join(sentence(problem) for problem in problems),
         param=problems[0].key.rpartition(": ")[2] if problems else None,
         type="bad_request_error",
     )
@@ -174,6 +177,12 @@ def show_params(services: Services, row: StoredModel) -> dict[str, Any]:
     return dict(shown)
 
 
+def sentence(problem: Problem) -> str:
+    """A problem or a notice as callers read it."""
+    subject = f"{problem.key}: " if problem.key else ""
+    return f"{subject}{problem.message}" + (f" ({problem.remedy})" if problem.remedy else "")
+
+
 def _texts(value: Any, path: str) -> Iterable[tuple[str, str]]:
     match value:
         case Mapping():
@@ -186,8 +195,3 @@ def _texts(value: Any, path: str) -> Iterable[tuple[str, str]]:
             yield path, value
         case _:
             return
-
-
-def _sentence(problem: Problem) -> str:
-    subject = f"{problem.key}: " if problem.key else ""
-    return f"{subject}{problem.message}" + (f" ({problem.remedy})" if problem.remedy else "")

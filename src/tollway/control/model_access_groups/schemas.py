@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tollway.control.kit.body import Body, Dollars, Name
+from tollway.control.kit.wire import WireModel
 
 GroupName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^/]+$", examples=["beta-models"])]
 
@@ -33,10 +34,8 @@ class GroupBudget(Body):
     budget_duration: Name = None
 
 
-class GroupChanged(BaseModel):
+class GroupChanged(WireModel):
     """What a change came to."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     access_group: str
     model_names: list[str] | None
@@ -44,17 +43,15 @@ class GroupChanged(BaseModel):
     models_updated: int
 
 
-class GroupDeleted(BaseModel):
+class GroupDeleted(WireModel):
     """What was done."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     access_group: str
     models_updated: int
     message: str
 
 
-class GroupBudgetShown(BaseModel):
+class GroupBudgetShown(WireModel):
     """What a group has spent, and may."""
 
     access_group: str
@@ -65,13 +62,11 @@ class GroupBudgetShown(BaseModel):
 class GroupInfo(GroupBudgetShown):
     """A group."""
 
-    model_config = ConfigDict(protected_namespaces=())
-
     model_names: list[str]
     deployment_count: int
 
 
-class GroupList(BaseModel):
+class GroupList(WireModel):
     """Every group."""
 
     access_groups: list[GroupInfo]

@@ -63,7 +63,7 @@ async def update_model(body: ModelChange, response: Response, context: ContextDe
 async def patch_model(
     model_id: str, body: ModelChange, response: Response, context: ContextDep, models: Service
 ) -> ModelRow:
-    """The same, with the model in the path."""
+    """Change the fields that are sent of the model in the path; null clears one."""
     written = await models.update(model_id, body, missing=not_found("model_id"), fixed=read_only("model_id"))
     return _shown(written, body, response, context)
 
@@ -124,7 +124,7 @@ async def page_models(
     teamId: str | None = None,  # noqa: N803 - the wire's name
     user_models_only: bool = False,
 ) -> ModelPage:
-    """The same in pages, found by name or part of a name, sorted."""
+    """A page of the deployments the caller may use, found by name or part of a name, sorted."""
     wanted = Page(page, size)
     query = ModelQuery(model_name=model, model_id=modelId, search=search, team_id=teamId, of_own_teams=user_models_only)
     found, total = await listing.page(query, wanted, sort_by=sortBy, is_descending=sortOrder == "desc")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tollway.control.kit.body import Body
+from tollway.control.kit.body import Body, example
+from tollway.control.kit.wire import WireModel
 
 _Params = Annotated[
     dict[str, Any],
@@ -28,6 +29,12 @@ _Info = Annotated[
 
 class ModelNew(Body):
     """A model to add."""
+
+    model_config = example(
+        model_name="gpt-4-turbo",
+        litellm_params={"model": "openai/gpt-4-turbo", "api_key": "os.environ/OPENAI_API_KEY"},
+        model_info={"id": "gpt-4-turbo-1", "access_groups": ["beta"]},
+    )
 
     model_name: Annotated[str, Field(min_length=1, max_length=512, examples=["gpt-4-turbo"])]
     """What callers say. Models of one name share its calls."""
@@ -55,10 +62,8 @@ class ModelBlock(Body):
     model_id: str
 
 
-class ModelRow(BaseModel):
+class ModelRow(WireModel):
     """A model of the database. Secrets are masked."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     model_id: str
     model_name: str
@@ -71,13 +76,13 @@ class ModelRow(BaseModel):
     updated_by: str | None
 
 
-class Deleted(BaseModel):
+class Deleted(WireModel):
     """What was done."""
 
     message: str
 
 
-class Models(BaseModel):
+class Models(WireModel):
     """A list of models or of model groups."""
 
     data: list[dict[str, Any]]

@@ -69,7 +69,7 @@ async def update_organization(
 async def patch_organization(
     organization_id: str, body: OrganizationPatch, organizations: Organizations, context: ContextDep
 ) -> OrganizationFull:
-    """The same, with the id in the path; fields that do not exist are refused."""
+    """Change the fields that are sent of the organization in the path; fields that do not exist are refused."""
     return _render_all(context, await organizations.update(organization_id, body.changes()))[0]
 
 

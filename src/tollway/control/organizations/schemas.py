@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from tollway.control.kit.body import Body, Dollars, Name
+from tollway.control.kit.body import Body, Dollars, Name, example
 from tollway.control.kit.budgets import LinkedBudgetFields
+from tollway.control.kit.wire import WireModel
 
 MemberRole = Literal["org_admin", "internal_user", "internal_user_viewer"]
 
@@ -28,6 +29,10 @@ class OrganizationFields(LinkedBudgetFields):
 
 class OrganizationCreate(OrganizationFields):
     """`POST /organization/new`."""
+
+    model_config = example(
+        organization_id="acme", organization_alias="Acme", models=["gpt-4o"], max_budget=10000, budget_duration="30d"
+    )
 
     organization_alias: str = Field(min_length=1)
     organization_id: Name = None
@@ -58,7 +63,7 @@ class OrganizationQuestion(Body):
     organizations: list[str] = Field(max_length=1000)
 
 
-class Person(BaseModel):
+class Person(WireModel):
     """Somebody, by id or e-mail address."""
 
     user_id: Name = None
@@ -109,11 +114,7 @@ class MemberDelete(_MemberNamed):
     """`DELETE /organization/member_delete`."""
 
 
-class _Out(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
-
-
-class OrganizationOut(_Out):
+class OrganizationOut(WireModel):
     """An organization."""
 
     organization_id: str
@@ -133,7 +134,7 @@ class OrganizationOut(_Out):
     updated_by: str | None
 
 
-class UserOut(_Out):
+class UserOut(WireModel):
     """A person, as members of an organization are shown."""
 
     user_id: str
@@ -144,7 +145,7 @@ class UserOut(_Out):
     updated_at: datetime
 
 
-class MembershipOut(_Out):
+class MembershipOut(WireModel):
     """Somebody in an organization."""
 
     organization_id: str
@@ -159,7 +160,7 @@ class MembershipOut(_Out):
     updated_at: datetime
 
 
-class TeamOut(_Out):
+class TeamOut(WireModel):
     """A team, as an organization lists it; `/team/info` has the rest."""
 
     team_id: str
@@ -186,7 +187,7 @@ class OrganizationFull(OrganizationOut):
     teams: list[TeamOut]
 
 
-class MembersAdded(BaseModel):
+class MembersAdded(WireModel):
     """`POST /organization/member_add`."""
 
     organization_id: str

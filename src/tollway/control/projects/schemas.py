@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tollway.control.kit.body import Body, Name
+from tollway.control.kit.body import Body, Name, example
 from tollway.control.kit.budgets import LinkedBudgetFields
+from tollway.control.kit.wire import WireModel
 
 
 class ProjectFields(LinkedBudgetFields):
@@ -30,6 +31,15 @@ class ProjectFields(LinkedBudgetFields):
 class ProjectCreate(ProjectFields):
     """`POST /project/new`."""
 
+    model_config = example(
+        project_id="search",
+        project_alias="Search",
+        team_id="engineering",
+        models=["gpt-4o"],
+        max_budget=200,
+        budget_duration="30d",
+    )
+
     team_id: str
     project_id: Name = None
     """An id of one's own; without one it gets a UUID."""
@@ -49,10 +59,8 @@ class ProjectIds(Body):
     project_ids: list[str] = Field(min_length=1, max_length=1000)
 
 
-class ProjectOut(BaseModel):
+class ProjectOut(WireModel):
     """A project."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     project_id: str
     project_alias: str | None

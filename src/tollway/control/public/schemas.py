@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from tollway.control.kit.wire import WireModel
 
 
-class HubInfo(BaseModel):
+class HubInfo(WireModel):
     """`GET /public/model_hub/info`."""
 
     docs_title: str = "Tollway"
@@ -17,7 +17,7 @@ class HubInfo(BaseModel):
     useful_links: dict[str, str] = {}
 
 
-class CredentialField(BaseModel):
+class CredentialField(WireModel):
     """One field of a form that asks how to connect to a provider."""
 
     key: str
@@ -30,7 +30,7 @@ class CredentialField(BaseModel):
     default_value: str | None = None
 
 
-class ProviderForm(BaseModel):
+class ProviderForm(WireModel):
     """An entry of `GET /public/providers/fields`."""
 
     provider: str

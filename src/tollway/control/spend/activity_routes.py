@@ -86,7 +86,7 @@ async def show_user_days(context: Fresh, user: User, wanted: Wanted, page: Days)
 
 @router.get("/user/daily/activity/aggregated", response_model=dict[str, Any])
 async def show_all_user_days(context: Fresh, user: User, wanted: Wanted) -> Response:
-    """The same on one page."""
+    """What a user used by day, all days on one page."""
     return answer_json(await daily_activity(context, user, wanted, None))
 
 
@@ -98,7 +98,7 @@ async def show_team_days(context: Fresh, teams: Teams, wanted: Wanted, page: Day
 
 @router.get("/team/daily/activity/aggregated", response_model=dict[str, Any])
 async def show_all_team_days(context: Fresh, teams: Teams, wanted: Wanted) -> Response:
-    """The same on one page."""
+    """What teams used by day, all days on one page."""
     return answer_json(await daily_activity(context, teams, wanted, None))
 
 
@@ -110,7 +110,7 @@ async def show_organization_days(context: Fresh, organizations: Organizations, w
 
 @router.get("/organization/daily/activity/aggregated", response_model=dict[str, Any])
 async def show_all_organization_days(context: Fresh, organizations: Organizations, wanted: Wanted) -> Response:
-    """The same on one page."""
+    """What organizations used by day, all days on one page."""
     return answer_json(await daily_activity(context, organizations, wanted, None))
 
 
@@ -122,7 +122,7 @@ async def show_tag_days(context: Fresh, tags: Tags, wanted: Wanted, page: Days) 
 
 @router.get("/tag/daily/activity/aggregated", response_model=dict[str, Any])
 async def show_all_tag_days(context: Fresh, tags: Tags, wanted: Wanted) -> Response:
-    """The same on one page."""
+    """What was used under tags by day, all days on one page."""
     return answer_json(await daily_activity(context, tags, wanted, None))
 
 
@@ -136,7 +136,7 @@ async def show_customer_days(context: Fresh, customers: Customers, wanted: Wante
 @router.get("/end_user/daily/activity/aggregated", response_model=dict[str, Any])
 @router.get("/customer/daily/activity/aggregated", response_model=dict[str, Any])
 async def show_all_customer_days(context: Fresh, customers: Customers, wanted: Wanted) -> Response:
-    """The same on one page."""
+    """What customers used by day, all days on one page."""
     return answer_json(await daily_activity(context, customers, wanted, None))
 
 

@@ -192,7 +192,7 @@ async def show_activity(context: Fresh, seen: Seen, days: RequiredDates) -> Resp
 
 @router.get("/global/activity/model", response_model=list[dict[str, Any]])
 async def show_model_activity(context: Fresh, seen: Seen, days: RequiredDates) -> Response:
-    """The same for each model."""
+    """Requests and tokens of each model by day."""
     return answer_json(await chart_models(context, days, await seen.own()))
 
 
@@ -204,7 +204,7 @@ async def show_exceptions(context: Fresh, days: RequiredDates, model_group: str)
 
 @router.get("/global/activity/exceptions/deployment", response_model=list[dict[str, Any]])
 async def show_deployment_exceptions(context: Fresh, days: RequiredDates, model_group: str) -> Response:
-    """The same for each of the model's deployments."""
+    """Calls of a model that a rate limit refused (429), by day and deployment."""
     return answer_json(await chart_exceptions_by_deployment(context, days, model_group))
 
 

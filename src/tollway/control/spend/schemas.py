@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tollway.control.kit.body import Body, Name
+from tollway.control.kit.wire import WireModel
 
 Tokens = Annotated[int, Field(ge=0, le=10**12)]
 
@@ -19,7 +20,7 @@ class CostQuestion(Body):
     completion_response: dict[str, Any] | None = None
 
 
-class Cost(BaseModel):
+class Cost(WireModel):
     """`POST /spend/calculate`: dollars."""
 
     cost: float
@@ -38,7 +39,7 @@ class EstimateQuestion(Body):
     num_requests_per_month: Tokens | None = None
 
 
-class CostEstimate(BaseModel):
+class CostEstimate(WireModel):
     """`POST /cost/estimate`: dollars."""
 
     model: str
@@ -71,7 +72,7 @@ class EndUsersQuestion(Body):
     endTime: Name = None  # noqa: N815 - the contract's name
 
 
-class EndUserTotal(BaseModel):
+class EndUserTotal(WireModel):
     """An entry of `POST /global/spend/end_users`."""
 
     end_user: str
@@ -79,26 +80,26 @@ class EndUserTotal(BaseModel):
     total_spend: float
 
 
-class EndUsers(BaseModel):
+class EndUsers(WireModel):
     """`GET /global/all_end_users`."""
 
     end_users: list[str]
 
 
-class TagNames(BaseModel):
+class TagNames(WireModel):
     """`GET /global/spend/all_tag_names`."""
 
     tag_names: list[str]
 
 
-class GlobalSpend(BaseModel):
+class GlobalSpend(WireModel):
     """`GET /global/spend`: dollars; a `max_budget` of 0 is none."""
 
     spend: float
     max_budget: float
 
 
-class KeyTotal(BaseModel):
+class KeyTotal(WireModel):
     """An entry of `GET /global/spend/keys`."""
 
     api_key: str
@@ -107,21 +108,21 @@ class KeyTotal(BaseModel):
     total_spend: float
 
 
-class ModelTotal(BaseModel):
+class ModelTotal(WireModel):
     """An entry of `GET /global/spend/models`."""
 
     model: str
     total_spend: float
 
 
-class ProviderTotal(BaseModel):
+class ProviderTotal(WireModel):
     """An entry of `GET /global/spend/provider`."""
 
     provider: str
     spend: float
 
 
-class TagTotal(BaseModel):
+class TagTotal(WireModel):
     """An entry of `GET /spend/tags`."""
 
     individual_request_tag: str
@@ -136,20 +137,20 @@ class TagSpend(TagTotal):
     spend: float
 
 
-class Done(BaseModel):
+class Done(WireModel):
     """What was done, in words."""
 
     message: str
     status: str = "success"
 
 
-class ProviderBudgets(BaseModel):
+class ProviderBudgets(WireModel):
     """`GET /provider/budgets`."""
 
     providers: dict[str, Any]
 
 
-class RequestContent(BaseModel):
+class RequestContent(WireModel):
     """`GET /spend/logs/ui/{request_id}`: empty, because prompts and answers are not stored."""
 
     messages: dict[str, Any] = {}

@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tollway.control.kit.body import Body
+from tollway.control.kit.body import Body, example
 from tollway.control.kit.budgets import LinkedBudgetFields
+from tollway.control.kit.wire import WireModel
 
 TagName = Annotated[str, Field(min_length=1)]
 
 
 class TagWrite(LinkedBudgetFields):
     """`POST /tag/new`, and `POST /tag/update`: absent leaves a field alone, null clears it."""
+
+    model_config = example(name="batch", description="Nightly jobs", max_budget=100, budget_duration="1d")
 
     kept_for_later = ("models", "tpd_limit")
 
@@ -36,10 +39,8 @@ class TagDelete(Body):
     name: TagName
 
 
-class TagShown(BaseModel):
+class TagShown(WireModel):
     """A tag. One that was merely seen in calls has no models."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     name: str
     description: str | None
@@ -59,26 +60,26 @@ class TagDetails(TagShown):
     litellm_budget_table: dict[str, Any] | None
 
 
-class TagSaved(BaseModel):
+class TagSaved(WireModel):
     """`POST /tag/new`, `POST /tag/update`."""
 
     message: str
     tag: TagShown
 
 
-class TagDeleted(BaseModel):
+class TagDeleted(WireModel):
     """`POST /tag/delete`."""
 
     message: str
 
 
-class TagSeen(BaseModel):
+class TagSeen(WireModel):
     """One of `GET /tag/distinct`."""
 
     tag: str
 
 
-class TagsSeen(BaseModel):
+class TagsSeen(WireModel):
     """`GET /tag/distinct`: tags that were used in calls."""
 
     results: list[TagSeen]

@@ -5,16 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from tollway.control.kit.wire import WireModel
 from tollway.control.teams.schemas import CallbackType
 
 
-class _Out(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
-
-
-class MemberOut(_Out):
+class MemberOut(WireModel):
     """An entry of `members_with_roles`."""
 
     role: str
@@ -28,7 +23,7 @@ class NamedMemberOut(MemberOut):
     user_alias: str | None = None
 
 
-class TeamOut(_Out):
+class TeamOut(WireModel):
     """A team."""
 
     team_id: str
@@ -75,14 +70,14 @@ class TeamRow(TeamOut):
     projects: None = None
 
 
-class TeamUpdated(_Out):
+class TeamUpdated(WireModel):
     """`POST /team/update`."""
 
     team_id: str
     data: TeamRow
 
 
-class EditAccess(_Out):
+class EditAccess(WireModel):
     """What the caller may change about the team they look at."""
 
     kind: Literal["unrestricted", "team_admin", "none"]
@@ -108,7 +103,7 @@ class TeamDetails(TeamOut):
     caller_edit_access: SomeFields | EditAccess
 
 
-class MembershipOut(_Out):
+class MembershipOut(WireModel):
     """What a member has of a team, and has used."""
 
     user_id: str
@@ -125,7 +120,7 @@ class SourcedMembership(MembershipOut):
     budget_source: Literal["individual", "team_default", "none"] = "none"
 
 
-class TeamInfo(_Out):
+class TeamInfo(WireModel):
     """`GET /team/info`."""
 
     team_id: str
@@ -153,7 +148,7 @@ class TeamCounted(TeamOut):
     deleted_by: str | None = None
 
 
-class TeamPage(_Out):
+class TeamPage(WireModel):
     """`GET /v2/team/list`."""
 
     teams: list[TeamCounted]
@@ -163,13 +158,13 @@ class TeamPage(_Out):
     total_pages: int
 
 
-class TeamsDeleted(_Out):
+class TeamsDeleted(WireModel):
     """`POST /team/delete`."""
 
     deleted_teams: list[str]
 
 
-class UserOut(_Out):
+class UserOut(WireModel):
     """A user, as the answers about members show them."""
 
     user_id: str
@@ -209,7 +204,7 @@ class MembersAdded(TeamOut):
     updated_team_memberships: list[MembershipOut]
 
 
-class MemberResult(_Out):
+class MemberResult(WireModel):
     """What became of one member of many."""
 
     user_id: str | None = None
@@ -220,7 +215,7 @@ class MemberResult(_Out):
     updated_team_membership: MembershipOut | None = None
 
 
-class ManyMembersAdded(_Out):
+class ManyMembersAdded(WireModel):
     """`POST /team/bulk_member_add`."""
 
     team_id: str
@@ -231,7 +226,7 @@ class ManyMembersAdded(_Out):
     updated_team: TeamOut
 
 
-class MemberUpdated(_Out):
+class MemberUpdated(WireModel):
     """`POST /team/member_update`: what was asked for."""
 
     team_id: str
@@ -254,7 +249,7 @@ class OwnMembership(MembershipOut):
     user_email: str | None = None
 
 
-class MemberSpendWasReset(_Out):
+class MemberSpendWasReset(WireModel):
     """`POST /team/{team_id}/member/{user_id}/reset_spend`."""
 
     team_id: str
@@ -264,7 +259,7 @@ class MemberSpendWasReset(_Out):
     max_budget: float | None
 
 
-class MemberBudgetWasReset(_Out):
+class MemberBudgetWasReset(WireModel):
     """`POST /team/{team_id}/member/{user_id}/reset_budget`."""
 
     team_id: str
@@ -274,7 +269,7 @@ class MemberBudgetWasReset(_Out):
     budget_source: Literal["individual", "team_default", "none"]
 
 
-class PermissionsOut(_Out):
+class PermissionsOut(WireModel):
     """`GET /team/permissions_list`."""
 
     team_id: str
@@ -282,7 +277,7 @@ class PermissionsOut(_Out):
     all_available_permissions: list[str]
 
 
-class PermissionsAppended(_Out):
+class PermissionsAppended(WireModel):
     """`POST /team/permissions_bulk_update`."""
 
     message: str
@@ -290,13 +285,13 @@ class PermissionsAppended(_Out):
     permissions_appended: list[str]
 
 
-class MetadataSchema(_Out):
+class MetadataSchema(WireModel):
     """`GET /team/metadata_schema`."""
 
     fields: list[dict[str, str]]
 
 
-class CallbackOut(_Out):
+class CallbackOut(WireModel):
     """A callback of a team."""
 
     callback_name: str
@@ -305,7 +300,7 @@ class CallbackOut(_Out):
     """Masked."""
 
 
-class CallbacksOut(_Out):
+class CallbacksOut(WireModel):
     """`data` of the answers about a team's callbacks."""
 
     team_id: str
@@ -321,14 +316,14 @@ class TeamWithCallbacks(TeamRow, CallbacksOut):
     """A team and its callbacks."""
 
 
-class CallbackAdded(_Out):
+class CallbackAdded(WireModel):
     """`POST /team/{team_id}/callback`."""
 
     status: Literal["success"] = "success"
     data: TeamWithCallbacks
 
 
-class CallbacksShown(_Out):
+class CallbacksShown(WireModel):
     """`GET /team/{team_id}/callback`, `DELETE /team/{team_id}/callback/{callback_name}`."""
 
     status: Literal["success"] = "success"
@@ -341,21 +336,21 @@ class LoggingDisabled(CallbacksShown):
     message: str
 
 
-class TeamFound(_Out):
+class TeamFound(WireModel):
     """An entry of `GET /team/filter/ui`."""
 
     team_id: str
     team_alias: str | None
 
 
-class KeyChanged(_Out):
+class KeyChanged(WireModel):
     """A key that `POST /team/key/bulk_update` changed."""
 
     key: str
     key_info: dict[str, Any]
 
 
-class KeyUnchanged(_Out):
+class KeyUnchanged(WireModel):
     """One that it could not change."""
 
     key: str
@@ -363,7 +358,7 @@ class KeyUnchanged(_Out):
     failed_reason: str
 
 
-class TeamKeysUpdated(_Out):
+class TeamKeysUpdated(WireModel):
     """`POST /team/key/bulk_update`."""
 
     total_requested: int

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from tollway.control.kit.body import Body, Dollars, Identifier, Moment, Name, OptionalIdentifier
+from tollway.control.kit.body import Body, Dollars, Identifier, Moment, Name, OptionalIdentifier, example
 
 LimitType = Literal["best_effort_throughput", "guaranteed_throughput", "dynamic"]
 TeamRole = Literal["admin", "user"]
@@ -28,7 +28,7 @@ class TeamSettings(Body):
     """What can be said about a team, when it is made and later."""
 
     kept_for_later = (
-        *("soft_budget", "tpd_limit", "rpm_limit_type", "tpm_limit_type", "team_member_key_duration"),
+        *("tpd_limit", "rpm_limit_type", "tpm_limit_type", "team_member_key_duration"),
         *("guardrails", "policies", "prompts", "allowed_passthrough_routes", "denied_passthrough_routes"),
         *("disable_global_guardrails", "allowed_vector_store_indexes", "enforced_file_expires_after"),
         *("enforced_batch_output_expires_after", "object_permission", "router_settings", "secret_manager_settings"),
@@ -88,6 +88,15 @@ class TeamFields(TeamSettings):
 
 class TeamCreate(TeamFields):
     """`POST /team/new`."""
+
+    model_config = example(
+        team_id="engineering",
+        team_alias="Engineering",
+        models=["gpt-4o"],
+        max_budget=1000,
+        budget_duration="30d",
+        team_member_budget=50,
+    )
 
     team_id: OptionalIdentifier = None
     """Made up if left out."""
@@ -217,6 +226,8 @@ class MemberLimits(Body):
 
 class MemberAdd(MemberLimits):
     """`POST /team/member_add`."""
+
+    model_config = example(team_id="engineering", member={"role": "user", "user_id": "ada"}, max_budget_in_team=20)
 
     team_id: str
     member: Member | list[Member]

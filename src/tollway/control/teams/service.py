@@ -119,6 +119,10 @@ class TeamService:
             await self._check_organization(teams, team, fields=_INHERITED if is_moved else changes)
             team = await self._with_member_budget(unit, teams, team, changes)
             await replace_team(unit, teams, before, team)
+            if is_moved:
+                await self._keys.move_with_team(
+                    unit, team_id, before=before.organization_id, after=team.organization_id
+                )
             if team.member_budget_id != before.member_budget_id:
                 await self._carry_to_members(unit, teams, team)
             if "access_group_ids" in changes:

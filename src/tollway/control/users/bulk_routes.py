@@ -38,7 +38,7 @@ async def create_users(body: UsersCreate, response: Response, users: Users) -> U
     for one, and shown only here.
     """
     made = await users.create(body.users)
-    warn(response, body, *dict.fromkeys(warning for one in body.users for warning in one.warnings()))
+    warn(response, body)
     done, failed = _counted(made)
     return UsersMade(data=made, meta=MadeCounts(total_requested=len(made), created=done, failed=failed))
 

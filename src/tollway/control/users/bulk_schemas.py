@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from tollway.control.kit.body import Body, Identifier
+from tollway.control.kit.wire import WireModel
 from tollway.control.users.schemas import NewUser, TeamJoined
 
 MAX_AT_ONCE = 500
@@ -42,7 +43,7 @@ class UsersDelete(Body):
     user_ids: list[Identifier] = Field(min_length=1, max_length=MAX_AT_ONCE)
 
 
-class Outcome(BaseModel):
+class Outcome(WireModel):
     """What became of one of many."""
 
     index: int
@@ -63,7 +64,7 @@ class UserMade(Outcome):
     """Shown only here."""
 
 
-class Counts(BaseModel):
+class Counts(WireModel):
     """How it went."""
 
     total_requested: int
@@ -82,14 +83,14 @@ class DeletedCounts(Counts):
     deleted: int
 
 
-class UsersMade(BaseModel):
+class UsersMade(WireModel):
     """The answer to `POST /management/v1/users/bulk`, in the order of the request."""
 
     data: list[UserMade]
     meta: MadeCounts
 
 
-class UsersDeleted(BaseModel):
+class UsersDeleted(WireModel):
     """The answer to `POST /management/v1/users/bulk_delete`, in the order of the request."""
 
     data: list[Outcome]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import override
+from pydantic import ConfigDict, Field, model_validator
 
-from tollway.control.kit.body import Body, Dollars, Name, OptionalIdentifier
+from tollway.control.kit.body import Body, Dollars, Name, OptionalIdentifier, example
+from tollway.control.kit.wire import WireModel
 
 UserRole = Literal["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
 
 _MAX_AT_ONCE = 500
 
 
-class TeamJoined(BaseModel):
+class TeamJoined(WireModel):
     """A team to join, and on which terms."""
 
     model_config = ConfigDict(extra="ignore")
@@ -27,6 +27,8 @@ class TeamJoined(BaseModel):
 
 class UserFields(Body):
     """What can be said about a user, when they are made and later."""
+
+    kept_for_later = ("guardrails", "policies", "prompts", "allowed_cache_controls", "object_permission")
 
     user_id: OptionalIdentifier = None
     user_email: OptionalIdentifier = None
@@ -57,18 +59,17 @@ class UserFields(Body):
     allowed_cache_controls: list[str] | None = None
     object_permission: dict[str, Any] | None = None
 
-    @override
-    def warnings(self) -> list[str]:
-        """Also fields that nothing acts on yet."""
-        idle = [name for name in _KEPT_FOR_LATER if name in self.model_fields_set and getattr(self, name)]
-        return [*super().warnings(), *(f"'{name}' is stored, and not enforced in this release" for name in idle)]
-
-
-_KEPT_FOR_LATER = ("soft_budget", "guardrails", "policies", "prompts", "allowed_cache_controls", "object_permission")
-
 
 class NewUser(UserFields):
     """A user to make, and a key of theirs."""
+
+    model_config = example(
+        user_id="ada",
+        user_email="ada@example.com",
+        user_role="internal_user",
+        max_budget=50,
+        budget_duration="30d",
+    )
 
     auto_create_key: bool = True
     key_alias: Name = None
@@ -121,10 +122,8 @@ class PasswordChange(Body):
     new_password: str = Field(min_length=8, max_length=1000)
 
 
-class _UserOut(BaseModel):
+class _UserOut(WireModel):
     """What every answer about a user says."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     user_id: str
     user_alias: str | None = None
@@ -178,7 +177,7 @@ class UserListed(_UserOut):
     key_count: int
 
 
-class UserList(BaseModel):
+class UserList(WireModel):
     """`GET /user/list`."""
 
     users: list[UserListed]
@@ -188,10 +187,10 @@ class UserList(BaseModel):
     total_pages: int
 
 
-class UserCreated(BaseModel):
+class UserCreated(WireModel):
     """`POST /user/new`: the user, and the fields of their key, which is shown only here."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow")
 
     key: str
     token: None = None
@@ -214,14 +213,14 @@ class UserCreated(BaseModel):
     updated_at: datetime
 
 
-class UserUpdated(BaseModel):
+class UserUpdated(WireModel):
     """`POST /user/update`."""
 
     user_id: str
     data: UserRow
 
 
-class UserInfo(BaseModel):
+class UserInfo(WireModel):
     """`GET /user/info`."""
 
     user_id: str
@@ -230,10 +229,8 @@ class UserInfo(BaseModel):
     teams: list[dict[str, Any]]
 
 
-class UserProfile(BaseModel):
+class UserProfile(WireModel):
     """`GET /v2/user/info`: the user alone."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     user_id: str
     user_email: str | None
@@ -256,7 +253,7 @@ class UserProfile(BaseModel):
     model_max_budget_usage: dict[str, Any] = {}
 
 
-class UserOutcome(BaseModel):
+class UserOutcome(WireModel):
     """What became of one of many."""
 
     user_id: str | None
@@ -266,7 +263,7 @@ class UserOutcome(BaseModel):
     updated_user: UserRow | None
 
 
-class UsersUpdated(BaseModel):
+class UsersUpdated(WireModel):
     """`POST /user/bulk_update`."""
 
     results: list[UserOutcome]
@@ -275,21 +272,21 @@ class UsersUpdated(BaseModel):
     failed_updates: int
 
 
-class UserFound(BaseModel):
+class UserFound(WireModel):
     """An entry of `GET /user/filter/ui`."""
 
     user_id: str
     user_email: str | None
 
 
-class RoleOut(BaseModel):
+class RoleOut(WireModel):
     """A role in words."""
 
     description: str
     ui_label: str
 
 
-class PasswordChanged(BaseModel):
+class PasswordChanged(WireModel):
     """`POST /user/password/change`."""
 
     user_id: str

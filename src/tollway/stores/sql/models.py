@@ -10,14 +10,15 @@ from typing_extensions import override
 
 from tollway.db.engine import reading
 from tollway.db.models import credentials, models
-from tollway.ports.models import ModelStore, Stored, StoredCredential, StoredModel
+from tollway.db.settings import settings
+from tollway.ports.models import ModelStore, Stored, StoredCredential, StoredModel, StoredSetting
 from tollway.stores.sql.limited import from_row
 
-RowT = TypeVar("RowT", StoredModel, StoredCredential)
+RowT = TypeVar("RowT", StoredModel, StoredCredential, StoredSetting)
 
 
 class SqlModelStore(ModelStore):
-    """Models and credentials in the tables of those names."""
+    """Models, credentials and settings in the tables of those names."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -34,4 +35,5 @@ class SqlModelStore(ModelStore):
             return Stored(
                 models=await rows(models, StoredModel, models.c.model_id),
                 credentials=await rows(credentials, StoredCredential, credentials.c.credential_name),
+                settings=await rows(settings, StoredSetting, settings.c.name),
             )

@@ -13,14 +13,16 @@ from operator import attrgetter
 from typing import Any
 
 from tollway.core.record import Record
-from tollway.db.ledger import MODELS, OWNERS, ROLLED_TOKENS
-from tollway.ports.spend import Dimension
+from tollway.db.ledger import MODELS, OWNERS, ROLLED_TOKENS, week_of
+from tollway.ports.spend import BY_WEEK, Dimension
 
 Values = tuple[Any, ...]
 _Groups = defaultdict[Values, list[Values]]
 
 _MICROS_PER_DAY = 86_400_000_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_EPOCH_WEEKDAY = date(1970, 1, 1).weekday()
+_WEEKS = {dimension: week_of(dimension) for dimension in BY_WEEK}
 _RATE_LIMITED = 429
 _NO_OWNERS = ("",) * len(OWNERS)
 
@@ -53,10 +55,17 @@ def rollup_rows(records: Iterable[Record]) -> tuple[list[Values], list[Values]]:
     totals: _Groups = defaultdict(list)
     usage_rows = []
     for (dimension, entity, day, owners, models), sums in _summed(usage):
-        date_text = date.fromordinal(_EPOCH_DAY + day).isoformat()
+        date_text = _date_text(day)
         usage_rows.append((dimension, entity, date_text, *owners, *models, *sums))
         totals[dimension, date_text, entity, *owners].append(sums)
+        if dimension in _WEEKS:
+            monday = day - (day + _EPOCH_WEEKDAY) % 7
+            totals[_WEEKS[dimension], _date_text(monday), entity, *owners].append(sums)
     return sorted(usage_rows), sorted((*key, *sums) for key, sums in _summed(totals))
+
+
+def _date_text(day: int) -> str:
+    return date.fromordinal(_EPOCH_DAY + day).isoformat()
 
 
 def _dimensions(owners: list[str], model_id: str) -> Iterable[tuple[Dimension, str]]:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, Table, cast, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tollway.core.record import Charge, Record
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.db.engine import reading
-from tollway.db.ledger import ROLLED_TOKENS, USAGE_SUMS, daily_totals, daily_usage
+from tollway.db.ledger import ROLLED_TOKENS, USAGE_SUMS, daily_totals, daily_usage, week_of
 from tollway.ports.spend import (
+    BY_WEEK,
     Days,
     Dimension,
     Owner,
@@ -119,8 +134,14 @@ class SqlSpendReader:
         limit: int | None = None,
     ) -> list[SpendSum]:
         """Usage of all entities of a dimension, or of those given, all models together, dearest first."""
-        conditions = _conditions(daily_totals, dimension, days, entities, owners)
-        return await self._sums(daily_totals, conditions, by, only, limit=limit)
+        parts = [(dimension, days)] if "day" in by else list(_whole_weeks(dimension, days))
+        conditions = [_conditions(daily_totals, part, span, entities, owners) for part, span in parts]
+        if len(parts) == 1:
+            return await self._sums(daily_totals, conditions[0], by, only, limit=limit)
+        names: list[str] = [*by, *(only or USAGE_SUMS)]
+        columns = [daily_totals.c[name] for name in names]
+        rows = union_all(*(select(*columns).where(*of_part) for of_part in conditions)).subquery()
+        return await self._sums(rows, (), by, only, limit=limit)
 
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
         """Entities that ever appeared in a call, in order of name."""
@@ -128,7 +149,7 @@ class SqlSpendReader:
 
     async def _sums(
         self,
-        table: Table,
+        table: FromClause,
         conditions: Sequence[ColumnElement[bool]],
         by: Sequence[str],
         only: Sequence[Sum] | None,
@@ -141,7 +162,7 @@ class SqlSpendReader:
         query = select(*groups, *sums).where(*conditions).group_by(*groups)
         if groups and "day" not in by:  # days have an order of their own, and sorting costs
             query = query.order_by(func.sum(table.c.spend_nanos).desc(), *groups)
-        return [_spend_sum(row, names) for row in await self._rows(query.limit(limit))]
+        return list(map(_reads(len(by), names), await self._rows(query.limit(limit))))
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         async with reading(self._engine) as connection:
@@ -159,9 +180,23 @@ def select_entities(dimension: Dimension) -> Select[Any]:
     return select(steps.c.entity).where(steps.c.entity.is_not(None)).order_by(literal(1))
 
 
+def _whole_weeks(dimension: Dimension, days: Days) -> Iterable[tuple[str, Days]]:
+    """Dimension and days of the rows that make up these days: whole weeks if there are sums of them, and the rest."""
+    monday = days.first + timedelta(-days.first.weekday() % 7)
+    sunday = days.last - timedelta((days.last.weekday() + 1) % 7)
+    if dimension not in BY_WEEK or sunday < monday:
+        yield dimension, days
+        return
+    if days.first < monday:
+        yield dimension, Days(days.first, monday - timedelta(1))
+    yield week_of(dimension), Days(monday, sunday)
+    if sunday < days.last:
+        yield dimension, Days(sunday + timedelta(1), days.last)
+
+
 def _conditions(
     table: Table,
-    dimension: Dimension,
+    dimension: str,
     days: Days | None,
     entities: Sequence[str] | None,
     owners: Mapping[Owner, Sequence[str]] | None,
@@ -174,8 +209,14 @@ def _conditions(
     return conditions + [table.c[name].in_(values) for name, values in (owners or {}).items()]
 
 
-def _spend_sum(row: Sequence[Any], names: Sequence[str]) -> SpendSum:
-    split = len(row) - len(names)
-    sums = dict(zip(names, row[split:], strict=True))
-    tokens = {name: sums.pop(name) for name in ROLLED_TOKENS if name in sums}
-    return SpendSum(group=tuple(row[:split]), usage=Usage(**tokens) if tokens else NO_USAGE, **sums)
+def _reads(grouped: int, names: Sequence[str]) -> Callable[[Row[Any]], SpendSum]:
+    """What makes a sum of a row: so many columns of its group, then the sums of these names. There may be thousands."""
+    places = {name: grouped + place for place, name in enumerate(names)}
+    tokens = [(name, place) for name, place in places.items() if name in ROLLED_TOKENS]
+    others = [(name, place) for name, place in places.items() if name not in ROLLED_TOKENS]
+
+    def read(row: Row[Any]) -> SpendSum:
+        usage = Usage(**{name: row[place] for name, place in tokens}) if tokens else NO_USAGE
+        return SpendSum(group=tuple(row[:grouped]), usage=usage, **{name: row[place] for name, place in others})
+
+    return read

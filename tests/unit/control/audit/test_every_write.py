@@ -58,6 +58,7 @@ SETUPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("/model/new", {**MODEL, "model_name": "n", "model_info": {"id": "j"}}),
         ("/access_group/new", {"access_group": "a", "model_names": ["m"]}),
     ],
+    "setting": [("/config/field/update", {"field_name": "completion_model", "field_value": "m"})],
     "access group": [("/v1/access_group", {"access_group_name": "a"})],
     "user": [("/user/new", {"user_id": "u"})],
     "person": [
@@ -142,6 +143,11 @@ WRITES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("POST", "/v1/access_group"): ("nothing", {"access_group_name": "a"}),
     ("PUT", "/v1/access_group/{access_group_id}"): ("access group", {"description": "d"}),
     ("DELETE", "/v1/access_group/{access_group_id}"): ("access group", {}),
+    ("POST", "/config/update"): ("nothing", {"litellm_settings": {"request_timeout": 60}}),
+    ("POST", "/config/field/update"): ("nothing", {"field_name": "completion_model", "field_value": "m"}),
+    ("POST", "/config/field/delete"): ("setting", {"field_name": "completion_model"}),
+    ("POST", "/fallback"): ("models of a group", {"model": "m", "fallback_models": ["n"]}),
+    ("DELETE", "/fallback/{model:path}"): ("fallback", {}),
     ("POST", "/global/spend/reset"): ("key that spent", {}),
     ("POST", "/user/new"): ("nothing", {}),
     ("POST", "/user/update"): ("user", {"user_id": "u", "max_budget": 1}),
@@ -175,6 +181,10 @@ async def set_up(management: Management, needs: str) -> dict[str, str]:
         await set_up(management, "key")
         await management.spend(KEY, 1)
         return {}
+    if needs == "fallback":
+        await set_up(management, "models of a group")
+        good(await management.post("/fallback", {"model": "m", "fallback_models": ["n"]}))
+        return PATHS
     if needs == "budget of a group":
         await set_up(management, "models of a group")
         good(await management.send("PUT", "/access_group/a/budget", {"max_budget": 1}))
@@ -201,6 +211,7 @@ PATHS = {
     "credential_name": "c",
     "access_group": "a",
     "callback_name": "langfuse",
+    "model": "m",
 }
 
 
@@ -218,7 +229,9 @@ async def test_a_write_leaves_an_entry(method: str, path: str, tmp_path: Path) -
         management.clock.advance(1)
         by = bearer(KEY if needs == "person" else MASTER_KEY)
         headers = by | {"litellm-changed-by": "ada", "user-agent": "a-test"}
-        answer = await management.client.request(method, path.format(**ids), json=sent, headers=headers)
+        answer = await management.client.request(
+            method, path.replace(":path", "").format(**ids), json=sent, headers=headers
+        )
         assert answer.is_success, answer.text
         async with reading(management.services.engine) as connection:
             query = select(audit_log).where(audit_log.c.changed_by == "ada")

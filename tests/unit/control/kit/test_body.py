@@ -40,6 +40,21 @@ def test_an_unknown_field_is_named_with_the_nearest_one() -> None:
     )
 
 
+class Basket(Body):
+    orders: list[Order] = []
+    gift: Order | None = None
+
+
+def test_fields_inside_parts_of_a_body_are_named_once() -> None:
+    response = Response()
+    warn(
+        response, Basket.model_validate({"orders": [{"color": "red"}, {"color": "blue"}], "gift": {"size": 1, "b": 2}})
+    )
+    assert response.headers[WARNING_HEADER] == (
+        "unknown field 'color' was ignored; did you mean 'colour'?, unknown field 'b' was ignored"
+    )
+
+
 def test_nothing_is_said_about_a_body_that_is_all_known() -> None:
     response = Response()
     warn(response, Order.model_validate({"size": 1}))

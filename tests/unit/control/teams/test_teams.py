@@ -114,7 +114,7 @@ async def test_an_id_is_given_once(management: Management) -> None:
 
 
 async def test_fields_without_effect_are_named(management: Management) -> None:
-    response = await management.post("/team/new", {"team_allias": "x", "guardrails": ["g"]})
+    response = await management.post("/team/new", {"team_allias": "x", "guardrails": ["g"], "soft_budget": 1})
     assert response.headers["x-tollway-warning"] == (
         "unknown field 'team_allias' was ignored; did you mean 'team_alias'?, "
         "'guardrails' is stored, and not enforced in this release"
@@ -346,3 +346,20 @@ async def test_the_schema_of_metadata_is_that_of_the_configuration(tmp_path: Pat
     async with open_management(tmp_path, team_policy=policy) as management:
         shown = good(await management.get("/team/metadata_schema"))
     assert shown == {"fields": [{"key": "cost_center", "label": "Cost center"}]}
+
+
+async def organizations_of(management: Management, key: str) -> list[str]:
+    principal = await management.services.authenticate({b"authorization": b"Bearer " + key.encode()})
+    return [scope.id for scope in principal.scopes if scope.kind == "organization"]
+
+
+async def test_keys_follow_their_team_into_another_organization(management: Management) -> None:
+    for name in ("a", "b"):
+        good(await management.post("/organization/new", {"organization_id": name, "organization_alias": name}))
+        good(await management.send("PATCH", "/organization/update", {"organization_id": name, "max_budget": 5}))
+    await management.new_team(team_id="t", organization_id="a")
+    key = (await management.new_key(team_id="t"))["key"]
+    assert await organizations_of(management, key) == ["a"]
+    good(await management.post("/team/update", {"team_id": "t", "organization_id": "b"}))
+    assert await organizations_of(management, key) == ["b"]
+    assert (await management.info(key))["organization_id"] == "b"

@@ -182,10 +182,13 @@ async def test_what_makes_a_user_is_told_and_audited(management: Management) -> 
 
 
 async def test_fields_without_effect_are_named_in_a_header(management: Management) -> None:
-    response = await management.post("/user/new", {"user_mail": "x", "soft_budget": 1, "send_invite_email": True})
+    response = await management.post(
+        "/user/new", {"user_mail": "x", "guardrails": ["g"], "soft_budget": 1, "send_invite_email": True}
+    )
     warning = response.headers["x-tollway-warning"]
     assert "did you mean 'user_email'" in warning
-    assert "'soft_budget' is stored, and not enforced" in warning
+    assert "'guardrails' is stored, and not enforced" in warning
+    assert "soft_budget" not in warning
     assert "'send_invite_email' has no effect" in warning
 
 

@@ -1,6 +1,7 @@
 """Daily sums by dimension instead of one table for all questions, and what listings filter the ledger by
 
-Nothing is lost: the sums are computed anew from the ledger, which takes a minute or so for a million records.
+Nothing is lost: the sums are computed anew from the ledger. On a machine with other work that took 143 to 249 s for a
+million records.
 """
 
 from __future__ import annotations
