@@ -100,7 +100,9 @@ def list_keys(gateway: Gateway, *, is_json: bool, **given: Any) -> None:
     """List keys, newest first, with what they may spend and have spent."""
     names = {"user": "user_id", "team": "team_id", "search": "search", "status": "status"}
     query = {wire: given[option] for option, wire in names.items() if given[option] is not None}
-    keys = gateway.list_all("/key/list", "keys", return_full_object="true", size=_PAGE_SIZE, **query)
+    keys = gateway.list_all(
+        "/key/list", "keys", return_full_object="true", include_team_keys="true", size=_PAGE_SIZE, **query
+    )
     if is_json:
         print_json(keys)
         return

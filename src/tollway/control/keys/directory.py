@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +17,10 @@ from tollway.control.kit.pagination import Page
 from tollway.core.errors import Forbidden, NotFound
 from tollway.db.engine import reading
 from tollway.stores.sql.virtual_key import VirtualKey
+
+Reach = Literal["own", "visible"]
+_LIST = "/key/list"
+"""What plain members of a team need to be permitted to see the keys of others."""
 
 
 class KeyDirectory:
@@ -58,14 +63,17 @@ class KeyDirectory:
         *,
         sort_by: SortColumn | None,
         is_descending: bool,
-        includes_teams: bool = False,
+        reach: Reach = "visible",
+        includes_created: bool = False,
     ) -> tuple[list[VirtualKey], int]:
         """A page of the keys the caller may see, and how many there are. `sort_by` None: by spend.
 
-        `includes_teams`: also keys of teams the caller is only a member of.
+        Of these, `reach` "own" leaves those of the caller's user, or the key that asks; `includes_created` adds those
+        that the caller made for others.
         """
         if not self._actor.sees_everything:
-            query = msgspec.structs.replace(query, visible=self._visible(includes_teams=includes_teams))
+            visible = self._visible(reach, includes_created=includes_created)
+            query = msgspec.structs.replace(query, visible=visible)
         async with reading(self._engine) as connection:
             keys = KeyRepository(connection)
             total = await keys.count(query)
@@ -89,11 +97,14 @@ class KeyDirectory:
         async with reading(self._engine) as connection:
             return await KeyRepository(connection).list_aliases(page, search=search, team_id=team_id)
 
-    def _visible(self, *, includes_teams: bool) -> Visible:
+    def _visible(self, reach: Reach, *, includes_created: bool) -> Visible:
         actor = self._actor
-        return Visible(
-            key_hash=actor.key_hash,
-            user_id=actor.user_id,
-            team_ids=actor.teams if includes_teams else actor.administered_teams,
-            organization_ids=actor.administered_organizations,
+        own = Visible(
+            key_hash=actor.key_hash, user_id=actor.user_id, created_by=actor.user_id if includes_created else None
+        )
+        if reach == "own":
+            return own
+        permitted = {team_id for team_id, routes in actor.member_permissions.items() if _LIST in routes}
+        return msgspec.structs.replace(
+            own, team_ids=actor.administered_teams | permitted, organization_ids=actor.administered_organizations
         )

@@ -16,6 +16,7 @@ from tollway.control.kit.pagination import Page
 from tollway.control.kit.spending import current_spend
 from tollway.control.services import Services
 from tollway.core.errors import Conflict
+from tollway.db.access_groups import access_group_members
 from tollway.db.keys import deleted_keys, retired_key_hashes, virtual_keys
 from tollway.db.teams import teams
 from tollway.stores.sql.limited import from_row
@@ -40,6 +41,8 @@ class Visible(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     team_ids: frozenset[str] = frozenset()
     organization_ids: frozenset[str] = frozenset()
+    created_by: str | None = None
+    """Also keys that this user made."""
 
 
 class Retired(NamedTuple):
@@ -62,6 +65,8 @@ class KeyQuery(msgspec.Struct, frozen=True, kw_only=True):
     organization_id: str | None = None
     project_id: str | None = None
     agent_id: str | None = None
+    access_group_id: str | None = None
+    """Keys that were given this access group."""
     search: str | None = None
     """Part of an alias or of a key's public name, or the beginning of its hash."""
     matches_substrings: bool = False
@@ -312,6 +317,10 @@ def _conditions(query: KeyQuery, table: Table) -> Sequence[ColumnElement[bool]]:
                 columns.key_hash.startswith(query.search, autoescape=True),
             )
         )
+    if query.access_group_id is not None:
+        member = access_group_members.c
+        is_one = (member.access_group_id == query.access_group_id) & (member.member_kind == "key")
+        conditions.append(columns.spend_id.in_(select(member.member_id).where(is_one)))
     is_expired = func.coalesce(columns.expires_at <= query.now, False)
     is_blocked = func.coalesce(columns.is_blocked, False)
     match query.status:
@@ -335,6 +344,8 @@ def _is_visible(visible: Visible, table: Table) -> ColumnElement[bool]:
     alternatives: list[ColumnElement[bool]] = [columns.key_hash == visible.key_hash]
     if visible.user_id is not None:
         alternatives.append(columns.user_id == visible.user_id)
+    if visible.created_by is not None:
+        alternatives.append(columns.created_by == visible.created_by)
     if visible.team_ids:
         alternatives.append(columns.team_id.in_(visible.team_ids))
     if visible.organization_ids:

@@ -214,19 +214,25 @@ async def list_keys(
     organization_id: str | None = None,
     project_id: str | None = None,
     agent_id: str | None = None,
+    access_group_id: str | None = None,
     key_hash: str | None = None,
     key_alias: str | None = None,
     search: str | None = None,
     substring_matching: bool = False,
     return_full_object: bool = False,
     include_team_keys: bool = False,
+    include_created_by_keys: bool = False,
     sort_by: str | None = None,
     sort_order: str = "desc",
     expand: Annotated[list[str] | None, Query()] = None,
     status: str | None = None,
     expires: str | None = None,
 ) -> KeyList:
-    """Keys, newest first: their hashes, or everything about them with `return_full_object`."""
+    """Keys, newest first: their hashes, or everything about them with `return_full_object`.
+
+    Callers who do not see everything get their own, and those they manage if they name a user, a team, an
+    organization or a key, or send `include_team_keys`.
+    """
     query = KeyQuery(
         now=keys.now,
         key_hash=hash_of(key_hash) if key_hash else None,
@@ -236,11 +242,13 @@ async def list_keys(
         organization_id=organization_id,
         project_id=project_id,
         agent_id=agent_id,
+        access_group_id=access_group_id,
         search=search,
         matches_substrings=substring_matching,
         status=one_of("status", status, ("active", "expired", "revoked", "deleted")),
         expiry=one_of("expires", expires, ("active", "expired")),
     )
+    named = (user_id, team_id, organization_id, key_hash, key_alias)
     sort = one_of("sort_by", sort_by, _SORTS) or "created_at"
     order = one_of("sort_order", sort_order.lower(), ("asc", "desc"))
     wanted = Page(page, size)
@@ -249,7 +257,8 @@ async def list_keys(
         wanted,
         sort_by=None if sort == "spend" else sort,
         is_descending=order == "desc",
-        includes_teams=include_team_keys or team_id is not None,
+        reach="visible" if include_team_keys or any(named) else "own",
+        includes_created=include_created_by_keys,
     )
     shows_users = "user" in (expand or ())
     shown: list[str] | list[KeyListed] = [key.key_hash for key in found]

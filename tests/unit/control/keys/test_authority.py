@@ -165,10 +165,12 @@ async def test_listings_show_what_is_the_callers(people: People) -> None:
         return set(good(await people.management.get("/key/list", by=people.keys[name], size=100, **query))["keys"])
 
     assert made["token"] in await listed("member")
-    assert made["token"] in await listed("lead")
-    assert made["token"] in await listed("boss")
+    for manager in ("lead", "boss"):
+        assert made["token"] not in await listed(manager)
+        assert made["token"] in await listed(manager, include_team_keys=True)
+        assert made["token"] in await listed(manager, key_hash=made["token"])
     assert made["token"] not in await listed("viewer")
-    assert made["token"] in await listed("viewer", include_team_keys=True)
+    assert made["token"] not in await listed("viewer", include_team_keys=True), "the team permits no /key/list"
     assert made["token"] not in await listed("stranger", include_team_keys=True)
     assert len(await listed("auditor")) == len(await listed("root")) > 5
 

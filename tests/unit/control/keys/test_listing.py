@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.management import Management, error_of, good
+from tests.support.people import People
 
 
 async def test_keys_are_listed_newest_first_in_pages(management: Management) -> None:
@@ -165,3 +166,46 @@ async def test_a_key_of_a_user_sees_the_keys_of_that_user(management: Management
         keys = good(await management.get("/key/list", by=mine[0]["key"], **query))["keys"]
         assert sorted(keys) == sorted(key["token"] for key in mine)
     assert good(await management.get("/key/list", by=mine[0]["key"], user_id="bob"))["keys"] == []
+
+
+async def test_keys_are_found_by_the_access_group_they_were_given(management: Management) -> None:
+    given, _ = await management.new_key(), await management.new_key()
+    made = await management.post(
+        "/v1/access_group", {"access_group_name": "fast", "assigned_key_ids": [given["token"]]}
+    )
+    found = good(await management.get("/key/list", access_group_id=made.json()["access_group_id"]))
+    assert (found["keys"], found["total_count"]) == ([given["token"]], 1)
+    assert good(await management.get("/key/list", access_group_id="nobody's"))["keys"] == []
+
+
+@pytest.mark.parametrize(
+    ("caller", "query", "owners"),
+    [
+        ("lead", {}, ["lead"]),
+        ("lead", {"include_team_keys": True}, ["lead", "member", "team"]),
+        ("lead", {"team_id": "team"}, ["member", "team"]),
+        ("lead", {"user_id": "member"}, ["member"]),
+        ("lead", {"include_created_by_keys": True}, ["lead", "team"]),
+        ("boss", {"organization_id": "org"}, ["member", "team"]),
+        ("member", {"include_team_keys": True}, ["member", "member"]),
+        ("member", {"team_id": "team"}, ["member"]),
+        ("stranger", {"team_id": "team"}, []),
+        ("stranger", {"user_id": "lead"}, []),
+    ],
+)
+async def test_callers_list_their_own_keys_and_on_demand_those_they_manage(
+    caller: str, query: dict[str, Any], owners: list[str], people: People
+) -> None:
+    good(await people.ask("root", "/key/generate", team_id="team", user_id="member"))
+    good(await people.ask("lead", "/key/generate", team_id="team"))
+    listed = good(await people.look(caller, "/key/list", return_full_object=True, **query))
+    assert sorted(key["user_id"] or key["team_id"] for key in listed["keys"]) == owners
+    assert listed["total_count"] == len(owners)
+
+
+async def test_members_list_the_keys_of_others_where_the_team_permits_it(people: People) -> None:
+    service = good(await people.ask("lead", "/key/generate", team_id="team"))["token"]
+    assert service not in good(await people.look("member", "/key/list", team_id="team"))["keys"]
+    permitted = {"team_id": "team", "team_member_permissions": ["/key/list"]}
+    good(await people.management.post("/team/permissions_update", permitted))
+    assert service in good(await people.look("member", "/key/list", team_id="team"))["keys"]
