@@ -183,6 +183,22 @@ class SpendReader(Protocol):
         """Usage of all entities of a dimension, or of those given, all models together, dearest first unless by day."""
         ...
 
+    async def sum_tagged(
+        self,
+        matching: RecordFilter,
+        dimension: Literal["tag", "any_tag"],
+        entities: Sequence[str] | None = None,
+        *,
+        by: Sequence[UsageColumn] = (),
+        models: str | None = None,
+    ) -> tuple[list[SpendSum], bool]:
+        """Usage under tags by the newest matching records, dearest first unless by day; False: not of all.
+
+        Sums are kept for each tag, not for each caller of a tag: this reads the records themselves, so `matching` names
+        one user or some keys, and a span.
+        """
+        ...
+
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
         """Entities that ever appeared in a call, in order of name."""
         ...

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from tollway.control.kit.context import Context
 from tollway.control.kit.pagination import Page
 from tollway.control.spend.metrics import Breakdown, Metrics, add_up, new_breakdown
+from tollway.control.spend.own_tags import OwnTags
 from tollway.control.spend.repository import SpendRepository
 from tollway.control.spend.visibility import Slice
-from tollway.ports.spend import MONEY, Days, Dimension, SpendSum, UsageColumn
+from tollway.ports.spend import MONEY, Days, Dimension, Owner, SpendSum, Sum, TotalColumn, UsageColumn
 
 MAX_ENTITIES = 50
 """Entities that are broken down; the dearest of the whole span."""
@@ -76,10 +77,13 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 
 async def daily_activity(context: Context, part: Slice, wanted: ActivityFilter, page: Page | None) -> dict[str, Any]:
     """The contract's body. Pages are pages of days, newest first; None: all days at once."""
-    active = await _active_days(context, part, wanted)
+    spend = _reader(context, part)
+    if part.callers is not None:
+        wanted = msgspec.structs.replace(wanted, key_hashes=())  # the callers say it
+    active = await _active_days(spend, part, wanted)
     shown = active if page is None else active[page.offset : page.offset + page.size]
     days = Days(date.fromisoformat(shown[-1]), date.fromisoformat(shown[0])) if shown else None
-    found = await _find(context, part, msgspec.structs.replace(wanted, days=days)) if days else None
+    found = await _find(spend, part, msgspec.structs.replace(wanted, days=days)) if days else None
     number, pages = (1, int(bool(shown))) if page is None else (page.number, page.pages(len(active)))
     metadata = {
         **add_up(found.models if found else ()).render_totals(),
@@ -93,23 +97,60 @@ async def daily_activity(context: Context, part: Slice, wanted: ActivityFilter, 
     return {"results": await _render(context, part, found, shown) if found else [], "metadata": metadata}
 
 
-async def _active_days(context: Context, part: Slice, wanted: ActivityFilter) -> list[str]:
+class UsageReader(Protocol):
+    """What of `SpendReader` a page of days is made from."""
+
+    async def sum_usage(
+        self,
+        days: Days | None,
+        dimension: Dimension = "all",
+        entities: Sequence[str] = ("",),
+        *,
+        by: Sequence[UsageColumn] = (),
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        models: str | None = None,
+        only: Sequence[Sum] | None = None,
+    ) -> list[SpendSum]:
+        """See `SpendReader`."""
+        ...
+
+    async def sum_totals(
+        self,
+        days: Days,
+        dimension: Dimension,
+        *,
+        by: Sequence[TotalColumn] = ("entity",),
+        entities: Sequence[str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        only: Sequence[Sum] | None = None,
+        limit: int | None = None,
+    ) -> list[SpendSum]:
+        """See `SpendReader`."""
+        ...
+
+
+def _reader(context: Context, part: Slice) -> UsageReader:
+    spend = context.services.spend
+    return spend if part.callers is None else OwnTags(spend, part.callers)
+
+
+async def _active_days(spend: UsageReader, part: Slice, wanted: ActivityFilter) -> list[str]:
     """Days with calls, newest first."""
-    sums = await _usage(context, part, wanted, by=("day",))
+    sums = await _usage(spend, part, wanted, by=("day",))
     return sorted((one.group[0] for one in sums), reverse=True)
 
 
-async def _usage(context: Context, part: Slice, wanted: ActivityFilter, *, by: Sequence[UsageColumn]) -> list[SpendSum]:
+async def _usage(
+    spend: UsageReader, part: Slice, wanted: ActivityFilter, *, by: Sequence[UsageColumn]
+) -> list[SpendSum]:
     """The slice itself, or what the wanted key has spent in it."""
-    spend = context.services.spend
     if not wanted.key_hashes:
         return await spend.sum_usage(wanted.days, part.dimension, part.entities, by=by, models=wanted.model)
     owner = {part.owner: part.entities} if part.owner else {}
     return await spend.sum_usage(wanted.days, "key", wanted.key_hashes, by=by, owners=owner, models=wanted.model)
 
 
-async def _find(context: Context, part: Slice, wanted: ActivityFilter) -> _Found:
-    spend = context.services.spend
+async def _find(spend: UsageReader, part: Slice, wanted: ActivityFilter) -> _Found:
     owner = {part.owner: part.entities} if part.owner else {}
     knows_keys = part.owner is not None or part.dimension in ("all", "key")
     ranked: list[SpendSum] = []
@@ -119,10 +160,10 @@ async def _find(context: Context, part: Slice, wanted: ActivityFilter) -> _Found
     elif knows_keys:
         ranked = await spend.sum_totals(wanted.days, "key", owners=owner, only=MONEY)
     shown = [one.group[0] for one in ranked[: wanted.max_keys]]
-    parts = await _parts(context, part, wanted)
-    entities, entity_keys = await _entities(context, part, wanted, parts, shown)
+    parts = await _parts(spend, part, wanted)
+    entities, entity_keys = await _entities(spend, part, wanted, parts, shown)
     return _Found(
-        models=await _usage(context, part, wanted, by=_BY_MODEL),
+        models=await _usage(spend, part, wanted, by=_BY_MODEL),
         keys=await spend.sum_usage(
             wanted.days, "key", shown, by=("entity", *_BY_MODEL), owners=owner, models=wanted.model
         )
@@ -135,23 +176,22 @@ async def _find(context: Context, part: Slice, wanted: ActivityFilter) -> _Found
     )
 
 
-async def _parts(context: Context, part: Slice, wanted: ActivityFilter) -> tuple[Dimension, Sequence[str]]:
+async def _parts(spend: UsageReader, part: Slice, wanted: ActivityFilter) -> tuple[Dimension, Sequence[str]]:
     """The entities to break down."""
     inner = _PARTS.get(part.dimension)
     if inner is None:
         return part.dimension, part.entities[:MAX_ENTITIES]
-    dearest = await context.services.spend.sum_totals(wanted.days, inner, only=MONEY, limit=MAX_ENTITIES + 1)
+    dearest = await spend.sum_totals(wanted.days, inner, only=MONEY, limit=MAX_ENTITIES + 1)
     return inner, [one.group[0] for one in dearest if one.group[0]][:MAX_ENTITIES]
 
 
 async def _entities(
-    context: Context,
+    spend: UsageReader,
     part: Slice,
     wanted: ActivityFilter,
     parts: tuple[Dimension, Sequence[str]],
     keys: Sequence[str],
 ) -> tuple[list[SpendSum], list[SpendSum]]:
-    spend = context.services.spend
     dimension, entities = parts
     owner = Slice(dimension=dimension).owner
     if dimension == "key" or not entities:

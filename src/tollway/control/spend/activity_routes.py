@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Response
 
+from tollway.control.kit.context import Context
 from tollway.control.kit.guard import resource_router
 from tollway.control.kit.pagination import Page
 from tollway.control.spend.access import Fresh, Seen, answer_json
 from tollway.control.spend.activity import ActivityFilter, daily_activity
 from tollway.control.spend.dates import require_days
+from tollway.control.spend.own_tags import OwnTags
 from tollway.control.spend.reports import SpendReports
 from tollway.control.spend.visibility import Slice
 from tollway.core.errors import InvalidRequest
@@ -61,9 +63,8 @@ async def _organizations(seen: Seen, organization_ids: str | None = None) -> Sli
     return await seen.organizations(_names(organization_ids))
 
 
-async def _tags(tags: str | None = None) -> Slice:
-    wanted = tuple(_names(tags))
-    return Slice(dimension="tag", entities=wanted) if wanted else Slice(dimension="any_tag")
+async def _tags(seen: Seen, tags: str | None = None, api_key: str | None = None) -> Slice:
+    return await seen.tags(_names(tags), key=api_key or None)
 
 
 async def _customers(end_user_ids: str | None = None) -> Slice:
@@ -116,14 +117,16 @@ async def show_all_organization_days(context: Fresh, organizations: Organization
 
 @router.get("/tag/daily/activity", response_model=dict[str, Any])
 async def show_tag_days(context: Fresh, tags: Tags, wanted: Wanted, page: Days) -> Response:
-    """What was used under tags by day. A call counts for each of the tags named; without `tags`, once."""
-    return answer_json(await daily_activity(context, tags, wanted, page))
+    """What was used under tags by day: by everybody, or by the caller alone where they see no more than that. A call
+    counts for each of the tags named; without `tags`, once.
+    """
+    return answer_json(await daily_activity(context, tags, wanted, page), warning=await _more(context, tags, wanted))
 
 
 @router.get("/tag/daily/activity/aggregated", response_model=dict[str, Any])
 async def show_all_tag_days(context: Fresh, tags: Tags, wanted: Wanted) -> Response:
     """What was used under tags by day, all days on one page."""
-    return answer_json(await daily_activity(context, tags, wanted, None))
+    return answer_json(await daily_activity(context, tags, wanted, None), warning=await _more(context, tags, wanted))
 
 
 @router.get("/end_user/daily/activity", response_model=dict[str, Any])
@@ -196,6 +199,12 @@ async def report_members(
     wanted = _required("team_id", team_id or context.actor.principal.team_id)
     await seen.teams([wanted], permission=_TEAM_ACTIVITY)
     return answer_json({"team_id": wanted, "users": await SpendReports(context).members_of(wanted, days)})
+
+
+async def _more(context: Context, part: Slice, wanted: ActivityFilter) -> str | None:
+    if part.callers is None or await OwnTags(context.services.spend, part.callers).is_complete(wanted.days):
+        return None
+    return "only the newest calls of these days were looked at; ask for fewer days"
 
 
 def _required(name: str, value: str | None) -> str:

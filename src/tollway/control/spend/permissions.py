@@ -16,8 +16,9 @@ _ACTIVITY: Mapping[str, Roles] = {
     "user": _OWN,
     "team": _OWN,
     "organization": _OWN,
-    # Tags and customers belong to no single user or team: their sums would tell of other people's calls.
-    "tag": VIEWERS,
+    # Tags belong to nobody: users see what they spent under them themselves.
+    "tag": _CHARTS,
+    # So do customers, and their sums would tell of other people's calls.
     "customer": VIEWERS,
     "end_user": VIEWERS,
 }

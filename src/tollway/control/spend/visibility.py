@@ -15,7 +15,7 @@ from tollway.control.spend.repository import SpendRepository
 from tollway.core.errors import Forbidden
 from tollway.core.ids import hash_key
 from tollway.core.principal import Role
-from tollway.ports.spend import Dimension, Owner
+from tollway.ports.spend import Dimension, Owner, RecordFilter
 
 _OWNERS: Mapping[Dimension, Owner] = {
     "user": "user_id",
@@ -30,6 +30,8 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
     dimension: Dimension = "all"
     entities: tuple[str, ...] = ("",)
+    callers: RecordFilter | None = None
+    """Of tags: only what these spent under them."""
 
     @property
     def owner(self) -> Owner | None:
@@ -102,6 +104,17 @@ class Visibility:
                 f"when {permission} is among its team_member_permissions."
             )
         return Slice(dimension="team", entities=tuple(wanted or sorted(visible)))
+
+    async def tags(self, wanted: Sequence[str], *, key: str | None) -> Slice:
+        """These tags; without any, all of them. Who does not see everything sees what they spent under them themselves,
+        as tags belong to no one. `key`: that only. Raises `Forbidden` for another's.
+        """
+        tags = Slice(dimension="tag", entities=tuple(wanted)) if wanted else Slice(dimension="any_tag")
+        if self._actor.sees_everything:
+            return tags
+        own = await self.own() if key is None else await self.key(key)
+        by_user = {"user_id": self._actor.user_id} if own.dimension == "user" else {"key_hashes": own.entities}
+        return msgspec.structs.replace(tags, callers=RecordFilter(**by_user, with_adjustments=False))
 
     async def organizations(self, wanted: Sequence[str]) -> Slice:
         """These organizations; without any, all that the caller may see. Raises `Forbidden`."""

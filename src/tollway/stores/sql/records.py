@@ -18,10 +18,12 @@ from sqlalchemy import (
     Select,
     TextClause,
     and_,
+    case,
     false,
     func,
     literal,
     literal_column,
+    not_,
     or_,
     select,
     text,
@@ -30,16 +32,18 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.sql.functions import Function
 
 from tollway.core.ids import made_at_ms
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
-from tollway.db.ledger import TOKEN_CLASSES, ledger
+from tollway.db.ledger import MODELS, ROLLED_TOKENS, TOKEN_CLASSES, ledger
 from tollway.ports.spend import RecordFilter, RecordSort
 
 LOOKED_THROUGH = 10_000
 """How many records of an anchor are tested against the rest of a filter."""
 
+_RATE_LIMITED = 429
 _Columns = ReadOnlyColumnCollection[str, Any]
 
 _ANCHORS = ("session_id", "end_user", "key_hashes", "user_id", "team_id", "is_success", "organization_id")
@@ -119,6 +123,78 @@ def sum_end_users(matching: RecordFilter, *, limit: int) -> RecordQueries:
     name, nanos = found.c.end_user, func.sum(found.c.cost_nanos)
     sums = select(name, func.count(), nanos).where(name != "").group_by(name).order_by(nanos.desc(), name)
     return RecordQueries(sums.limit(limit), select(func.count(), func.count()).select_from(found))
+
+
+def tagged_usage(matching: RecordFilter, *, dialect: str, is_by_tag: bool) -> tuple[FromClause, FromClause]:
+    """Calls of the newest records of the anchor under their tags, in the columns of `daily_usage`; and these records.
+
+    `is_by_tag`: a row for each tag of a call, as `entity`; else one for each call that has tags, as `""`.
+    """
+    found = _candidates(
+        msgspec.structs.replace(matching, with_adjustments=False),
+        _anchor(matching),
+        sort_by="started_at",
+        is_descending=True,
+        limit=LOOKED_THROUGH,
+        columns=_TAGGED_COLUMNS,
+    )
+    columns = found.c
+    source: FromClause = found
+    entity: ColumnElement[str] = literal("")
+    functions = _JSON_FUNCTIONS[dialect]
+    conditions = [functions.length(columns.tags) > 0, *_residual(matching, columns)]
+    if is_by_tag:
+        each = functions.elements(columns.tags).table_valued("value").alias("each")
+        entity, source = each.c.value, found.join(each, true())
+    counted = select(columns.record_id, entity.label("entity"), *_usage(columns, functions.day)).select_from(source)
+    # A call that names a tag twice counts once.
+    return counted.where(*conditions).distinct().subquery("tagged"), found
+
+
+class _JsonFunctions(msgspec.Struct, frozen=True):
+    """What two databases call differently."""
+
+    elements: Callable[[Any], Function[Any]]
+    length: Callable[[Any], ColumnElement[int]]
+    day: Callable[[Any], ColumnElement[str]]
+    """ISO 8601 of epoch microseconds."""
+
+
+_JSON_FUNCTIONS = {
+    "sqlite": _JsonFunctions(
+        elements=func.json_each,
+        length=func.json_array_length,
+        day=lambda micros: func.date(micros // 1_000_000, "unixepoch"),
+    ),
+    "postgresql": _JsonFunctions(
+        elements=func.jsonb_array_elements_text,
+        length=func.jsonb_array_length,
+        day=lambda micros: func.to_char(
+            func.timezone("UTC", func.to_timestamp(micros // 1_000_000)), literal_column("'YYYY-MM-DD'")
+        ),
+    ),
+}
+_TAGGED_COLUMNS = (
+    *("tags", "user_id", "key_hash", "kind", "is_success", "status_code", "cost_nanos", "ended_at"),
+    *MODELS,
+    *ROLLED_TOKENS,
+)
+
+
+def _usage(columns: _Columns, day: Callable[[Any], ColumnElement[str]]) -> list[ColumnElement[Any]]:
+    """What one record adds to the sums, as `rollups` has it."""
+    is_failure, is_timed = not_(columns.is_success), and_(columns.kind == "call", columns.is_success)
+    counts: dict[str, ColumnElement[Any]] = {
+        "day": day(columns.started_at),
+        "spend_nanos": columns.cost_nanos,
+        "calls": literal(1),
+        "failures": case((is_failure, 1), else_=0),
+        "rate_limited": case((and_(is_failure, columns.status_code == _RATE_LIMITED), 1), else_=0),
+        "response_ms": case((is_timed, (columns.ended_at - columns.started_at) // 1000), else_=0),
+        "timed_calls": case((is_timed, 1), else_=0),
+    }
+    own = [columns[name] for name in (*MODELS, *ROLLED_TOKENS)]
+    return [*own, *(value.label(name) for name, value in counts.items())]
 
 
 def select_last_calls(key_hashes: Sequence[str]) -> Select[Any]:

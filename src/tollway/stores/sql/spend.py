@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -47,6 +47,7 @@ from tollway.stores.sql.records import (
     select_last_calls,
     select_page,
     sum_end_users,
+    tagged_usage,
 )
 
 _KEYS_PER_QUERY = 100
@@ -142,6 +143,26 @@ class SqlSpendReader:
         columns = [daily_totals.c[name] for name in names]
         rows = union_all(*(select(*columns).where(*of_part) for of_part in conditions)).subquery()
         return await self._sums(rows, (), by, only, limit=limit)
+
+    async def sum_tagged(
+        self,
+        matching: RecordFilter,
+        dimension: Literal["tag", "any_tag"],
+        entities: Sequence[str] | None = None,
+        *,
+        by: Sequence[UsageColumn] = (),
+        models: str | None = None,
+    ) -> tuple[list[SpendSum], bool]:
+        """Usage under tags by the newest matching records, dearest first unless by day; False: not of all."""
+        is_by_tag = dimension == "tag"
+        usage, looked = tagged_usage(matching, dialect=self._engine.dialect.name, is_by_tag=is_by_tag)
+        conditions: list[ColumnElement[bool]] = []
+        if is_by_tag and entities is not None:
+            conditions.append(usage.c.entity.in_(entities))
+        if models is not None:
+            conditions.append(or_(usage.c.model_group == models, usage.c.model == models))
+        ((count,),) = await self._rows(select(func.count()).select_from(looked))
+        return await self._sums(usage, conditions, by, None), int(count) < LOOKED_THROUGH
 
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
         """Entities that ever appeared in a call, in order of name."""

@@ -1,0 +1,86 @@
+"""What one caller spent under tags. Sums are kept for each tag, whoever named it: this reads the calls themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+
+import msgspec
+
+from tollway.ports.spend import (
+    Days,
+    Dimension,
+    Owner,
+    RecordFilter,
+    SpendReader,
+    SpendSum,
+    Sum,
+    TotalColumn,
+    UsageColumn,
+)
+
+
+class OwnTags:
+    """Stands in for `SpendReader` where only the calls of some keys, or of one user, are anybody's business."""
+
+    def __init__(self, spend: SpendReader, callers: RecordFilter) -> None:
+        self._spend = spend
+        self._callers = callers
+
+    async def sum_usage(
+        self,
+        days: Days | None,
+        dimension: Dimension = "any_tag",
+        entities: Sequence[str] = ("",),
+        *,
+        by: Sequence[UsageColumn] = (),
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        models: str | None = None,
+        only: Sequence[Sum] | None = None,
+    ) -> list[SpendSum]:
+        """The same of tags, by day and model."""
+        return await self._sum(days, dimension, entities, by=by, models=models)
+
+    async def sum_totals(
+        self,
+        days: Days,
+        dimension: Dimension,
+        *,
+        by: Sequence[TotalColumn] = ("entity",),
+        entities: Sequence[str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        only: Sequence[Sum] | None = None,
+        limit: int | None = None,
+    ) -> list[SpendSum]:
+        """The same of tags, all models together."""
+        return (await self._sum(days, dimension, entities, by=by, models=None))[:limit]
+
+    async def is_complete(self, days: Days) -> bool:
+        """Whether there are no more calls than are looked at."""
+        return (await self._spend.sum_tagged(self._within(days), "any_tag"))[1]
+
+    async def _sum(
+        self,
+        days: Days | None,
+        dimension: Dimension,
+        entities: Sequence[str] | None,
+        *,
+        by: Sequence[UsageColumn],
+        models: str | None,
+    ) -> list[SpendSum]:
+        if dimension not in ("tag", "any_tag"):
+            raise ValueError(f"{dimension} says nothing about tags")
+        found, _ = await self._spend.sum_tagged(self._within(days), dimension, entities, by=by, models=models)
+        return found
+
+    def _within(self, days: Days | None) -> RecordFilter:
+        if days is None:
+            return self._callers
+        start, end = _micros(datetime.combine(days.first, time.min, UTC)), datetime.combine(days.last, time.min, UTC)
+        return msgspec.structs.replace(
+            self._callers, started_from=start, started_before=_micros(end + timedelta(days=1))
+        )
+
+
+def _micros(moment: datetime) -> int:
+    return round(moment.timestamp()) * 1_000_000
