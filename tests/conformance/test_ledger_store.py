@@ -32,6 +32,8 @@ from tollway.stores.sql.spend import SqlSpendReader, select_entities
 
 DAY = 86_400_000_000
 EVER = Days(date(1970, 1, 1), date(2100, 1, 1))
+NO_WHOLE_WEEK = Days(date(2025, 12, 26), date(2026, 1, 1))
+WEEK_AND_MORE = Days(date(2025, 12, 20), date(2025, 12, 30))
 
 
 @pytest.fixture(params=DATABASES)
@@ -79,6 +81,8 @@ def test_sums_equal_the_records_however_often_and_in_whatever_batches_they_come(
                 expected = days_of(stored, entities_of)
                 assert await usage_in(spend, dimension, expected) == expected, dimension
                 assert await totals_in(spend, dimension) == expected, dimension
+                for days in (EVER, NO_WHOLE_WEEK, WEEK_AND_MORE):
+                    assert await entities_in(spend, days, dimension) == added_up(expected, days), (dimension, days)
 
     with tempfile.TemporaryDirectory() as name:
         asyncio.run(check(Path(name)))
@@ -157,6 +161,18 @@ async def usage_in(spend: SqlSpendReader, dimension: Dimension, expected: Sums) 
     entities = sorted({entity for _, entity in expected})
     sums = await spend.sum_usage(EVER, dimension, entities, by=["day", "entity"])
     return {(found.group[0], found.group[1]): figures(found) for found in sums}
+
+
+async def entities_in(spend: SqlSpendReader, days: Days, dimension: Dimension) -> dict[str, list[int]]:
+    return {found.group[0]: figures(found) for found in await spend.sum_totals(days, dimension)}
+
+
+def added_up(sums: Sums, days: Days) -> dict[str, list[int]]:
+    whole: dict[str, list[int]] = {}
+    for (day, entity), counts in sums.items():
+        if days.first.isoformat() <= day <= days.last.isoformat():
+            whole[entity] = list(map(add, whole.get(entity, [0] * len(counts)), counts))
+    return whole
 
 
 async def totals_in(spend: SqlSpendReader, dimension: Dimension) -> Sums:

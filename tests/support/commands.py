@@ -12,10 +12,13 @@ Run = Callable[..., Result]
 
 
 def runner(gateway: Gateway, command: click.Command) -> Run:
-    """Runs a command with the gateway's address and key in its environment, but for what is named here."""
+    """Runs a command with the gateway's address and key in its environment, but for what is named here.
+
+    `stdin` is what it is given to read.
+    """
     environment = {"TOLLWAY_URL": gateway.url, "TOLLWAY_MASTER_KEY": gateway.master_key}
 
-    def run(*arguments: str, **changes: str | None) -> Result:
-        return CliRunner(env=environment | changes).invoke(command, arguments)
+    def run(*arguments: str, stdin: str | None = None, **changes: str | None) -> Result:
+        return CliRunner(env=environment | changes).invoke(command, arguments, input=stdin)
 
     return run

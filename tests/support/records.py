@@ -69,7 +69,7 @@ charges = st.builds(Charge, st.sampled_from(["api_key", "user"]), _names, st.sam
 
 records = st.builds(
     make_record,
-    st.integers(NOON - 2 * 86_400_000_000, NOON),
+    st.integers(NOON - 12 * 86_400_000_000, NOON),
     record_id=st.uuids().map(str),
     kind=st.sampled_from(["call", "adjustment", "import"]),
     is_success=st.booleans(),

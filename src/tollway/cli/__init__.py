@@ -15,6 +15,8 @@ _COMMANDS = {
     "keys": ("tollway.cli.keys", "Create, list and block virtual keys."),
     "teams": ("tollway.cli.teams", "Create, list and change teams and their members."),
     "users": ("tollway.cli.users", "Create, list and change users."),
+    "models": ("tollway.cli.models", "Add, list and block models."),
+    "spend": ("tollway.cli.spend", "Show who spent how much."),
     "db": ("tollway.cli.db", "Look after the database schema."),
     "version": ("tollway.cli.version", "Show the version."),
 }

@@ -52,8 +52,13 @@ tollway keys info my-app
 tollway keys block my-app
 tollway users create --email ann@example.com --max-budget 50 --budget-duration 30d
 tollway teams create --alias engineering --max-budget 1000 --budget-duration 30d
-tollway teams add-member engineering --email ann@example.com</pre>
-<p>or over its API, which <a href="../">describes itself</a>.</p>
+tollway teams add-member engineering --email ann@example.com
+tollway models add gpt-4o openai/gpt-4o --api-key os.environ/OPENAI_API_KEY
+tollway models list
+tollway spend
+tollway spend keys</pre>
+<p>(<code>tollway COMMAND --help</code> explains each of them), or over its API, which <a href="../">describes
+itself</a>.</p>
 """
 
 

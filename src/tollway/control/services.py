@@ -91,8 +91,6 @@ class Services:
     """Those in force."""
     try_settings: Callable[[StoredSettings], Awaitable[Configuration]]
     """What these settings of the database would come to, everything worth knowing among its notices."""
-    proxy_budget_nanos: int = 0
-    """`litellm_settings.max_budget`; 0: none."""
 
     @property
     def key_policy(self) -> KeyPolicy:

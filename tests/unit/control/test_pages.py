@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
+from click.testing import CliRunner
 from tests.support.management import Management, error_of, good, open_management
 
+from tollway.cli import main
 from tollway.control.api import role_matrix
 from tollway.control.openapi import described
 from tollway.dataplane.routes import ROUTES
@@ -47,8 +51,15 @@ async def test_the_console_says_what_to_type(management: Management) -> None:
     found = await management.client.get("/ui")
     assert (found.status_code, found.headers["location"]) == (307, "/ui/")
     page = (await management.client.get("/ui/")).text
-    for command in ("tollway keys create", "tollway users create", "tollway teams create"):
-        assert command in page
+    typed = re.search("<pre>(.*?)</pre>", page, re.DOTALL)
+    assert typed is not None
+    for line in typed[1].splitlines():
+        program, *arguments = line.split()
+        assert program == "tollway"
+        taken = CliRunner().invoke(main, [*arguments, "--url", "nowhere"])
+        assert "'nowhere' must begin with http://" in taken.output, "the command takes everything else"
+    assert {line.split()[1] for line in typed[1].splitlines()} == {"keys", "users", "teams", "models", "spend"}
+    assert [urljoin("/ui/", link) for link in re.findall('href="([^"]*)"', page)] == ["/"]
 
 
 @pytest.mark.parametrize(("service", "status"), [("langfuse", 422), ("slack", 422), ("nonsense", 400)])

@@ -58,7 +58,7 @@ RequiredDates = Annotated[Days, Depends(_required_days)]
 @router.get("/global/spend")
 async def sum_spend(context: Global, days: Dates) -> GlobalSpend:
     """Spend of everybody between two days, both included; the last 30 days without dates."""
-    budget = dollars_from_nanos(context.services.proxy_budget_nanos)
+    budget = dollars_from_nanos(context.services.settings.proxy_budget_nanos)
     return GlobalSpend(spend=dollars_from_nanos(await SpendReports(context).total(days)), max_budget=budget)
 
 
