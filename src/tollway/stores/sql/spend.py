@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import date
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -203,16 +203,21 @@ def select_entities(dimension: Dimension) -> Select[Any]:
 
 def _whole_weeks(dimension: Dimension, days: Days) -> Iterable[tuple[str, Days]]:
     """Dimension and days of the rows that make up these days: whole weeks if there are sums of them, and the rest."""
-    monday = days.first + timedelta(-days.first.weekday() % 7)
-    sunday = days.last - timedelta((days.last.weekday() + 1) % 7)
+    # Counted in days: at the ends of the calendar there are dates without a Monday after them or a Sunday before.
+    first, last = days.first.toordinal(), days.last.toordinal()
+    monday, sunday = first + -days.first.weekday() % 7, last - (days.last.weekday() + 1) % 7
     if dimension not in BY_WEEK or sunday < monday:
         yield dimension, days
         return
-    if days.first < monday:
-        yield dimension, Days(days.first, monday - timedelta(1))
-    yield week_of(dimension), Days(monday, sunday)
-    if sunday < days.last:
-        yield dimension, Days(sunday + timedelta(1), days.last)
+    if first < monday:
+        yield dimension, _days(first, monday - 1)
+    yield week_of(dimension), _days(monday, sunday)
+    if sunday < last:
+        yield dimension, _days(sunday + 1, last)
+
+
+def _days(first: int, last: int) -> Days:
+    return Days(date.fromordinal(first), date.fromordinal(last))
 
 
 def _conditions(
