@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,3 +167,7 @@ async def test_an_outage_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         await SqlEntityStore(engine).find_entity("end_user", "ada")
     await engine.dispose()
+    # The driver's thread has yet to say that it is done, to a loop that must still be there.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 5)
