@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -16,6 +15,7 @@ import uvicorn
 from typing_extensions import override
 
 from tollway.app.build import build
+from tollway.app.garbage import spare_what_lives_on
 from tollway.app.reload import Reloader
 from tollway.app.runtime import Runtime
 from tollway.app.settings import with_settings_of_database
@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 _WARM_UP_AFTER_S = 0.5
 _RETRY_DATABASE_S = 5.0
-_YOUNG_OBJECTS = 20_000
-"""Containers made beyond those freed before the garbage collector runs; a few MiB."""
 _SETTLING_POLLS, _SETTLING_POLL_S = 500, 0.01
 
 
@@ -140,12 +138,7 @@ class Application:
         self._tasks = [asyncio.create_task(self._warm_up())]
         if runtime.configuration.server.rotates_keys:
             self._tasks.append(asyncio.create_task(self._rotate_keys()))
-        # What was made at start lives as long as the process: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        # A call leaves no cycles behind; at Python's own threshold the collector would look at those in flight for each
-        # handful of calls: 3 % of a plain call's time.
-        gc.set_threshold(_YOUNG_OBJECTS)
+        spare_what_lives_on()
 
     async def _warm_up(self) -> None:
         """Makes the management plane before somebody waits for it."""
@@ -154,6 +147,7 @@ class Application:
         while True:
             try:
                 await self._runtime.management.made()
+                spare_what_lives_on()
                 return
             except StoreUnavailable as error:
                 if not is_told:

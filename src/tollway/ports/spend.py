@@ -99,7 +99,7 @@ class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
     """False: more may match among older records that were not looked at, because no index finds them."""
 
 
-class SpendSum(msgspec.Struct, frozen=True, kw_only=True):
+class SpendSum(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Calls and imports, summed. Manual adjustments are no usage and are not in here."""
 
     group: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from tollway.core.money import NANOS_PER_DOLLAR
 from tollway.ports.spend import SpendSum
 
 
-class MetricsOut(msgspec.Struct):
+class MetricsOut(msgspec.Struct, gc=False):
     """`metrics` of the wire. Those with a default belong to features that Tollway does not have."""
 
     spend: float
@@ -33,7 +33,7 @@ class MetricsOut(msgspec.Struct):
     autorouter_savings_spend: float = 0.0
 
 
-class Metrics(msgspec.Struct):
+class Metrics(msgspec.Struct, gc=False):
     """A running sum."""
 
     nanos: int = 0

@@ -201,7 +201,7 @@ def _label(grouping: Grouping, entity: str, names: Mapping[str, str]) -> dict[st
     return {"customer": entity}
 
 
-class _ModelSpend(msgspec.Struct):
+class _ModelSpend(msgspec.Struct, gc=False):
     model: str
     spend: float
     total_tokens: int
