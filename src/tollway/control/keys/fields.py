@@ -50,7 +50,7 @@ RESERVED_METADATA = frozenset(
 OPTIONS = frozenset(
     {
         *("config", "model_max_budget", "budget_fallbacks", "budget_limits", "tpd_limit", "router_settings"),
-        *("allowed_cache_controls", "access_group_ids", "object_permission"),
+        *("allowed_cache_controls", "object_permission"),
     }
 )
 """Fields that are kept and shown, and that no query asks for."""
@@ -62,6 +62,7 @@ ELSEWHERE = frozenset(
         "metadata",
         "key",
         "send_invite_email",  # an act, not a property
+        "access_group_ids",  # in the table of their members
         *("new_key", "grace_period", "new_master_key"),  # of regeneration
     }
 )

@@ -24,7 +24,7 @@ Status = Literal["active", "expired", "revoked", "deleted"]
 
 
 class KeySpend(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key has spent, from the ledger."""
+    """What a key has spent, from the ledger, and what else is shown of it that its row does not hold."""
 
     nanos: int = 0
     """In the current budget window."""
@@ -33,6 +33,7 @@ class KeySpend(msgspec.Struct, frozen=True, kw_only=True):
     resets_at: datetime | None = None
     last_active: datetime | None = None
     """When its last call ended."""
+    access_group_ids: list[str] = []
     budget_table: dict[str, Any] | None = None
     """The budget that the key links to, as the wire shows it."""
 
@@ -126,7 +127,7 @@ _SAME = (
     *("created_at", "created_by", "updated_at", "updated_by"),
 )
 _KEPT = (
-    *("config", "tpd_limit", "allowed_cache_controls", "access_group_ids", "model_max_budget", "budget_fallbacks"),
+    *("config", "tpd_limit", "allowed_cache_controls", "model_max_budget", "budget_fallbacks"),
     *("budget_limits", "object_permission"),
 )
 
@@ -135,6 +136,7 @@ def _common(key: VirtualKey, spend: KeySpend) -> dict[str, Any]:
     return {
         **{name: getattr(key, name) for name in _SAME},
         **{name: key.options[name] for name in _KEPT if name in key.options},
+        "access_group_ids": spend.access_group_ids,
         "spend": dollars_from_nanos(spend.nanos),
         "expires": key.expires_at,
         "blocked": key.is_blocked,

@@ -19,6 +19,7 @@ from tollway.control.keys.rendering import KeySpend
 from tollway.control.keys.repository import KeyRepository
 from tollway.control.keys.schemas import KeyCreate, KeyNames, KeyRegenerate, KeyUpdate
 from tollway.control.keys.spending import current_scope, ids_of, set_key_spend, spend_by_key
+from tollway.control.kit.access_groups import set_groups
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.keys import hash_of
@@ -91,8 +92,9 @@ class KeyService:
         await self._check_value_is_free(keys, key.key_hash)
         await keys.check_alias_is_free(key)
         await keys.insert(key)
+        await _assign_groups(unit, key, changes)
         self._note(unit, "created", None, key, [key.key_hash])
-        return Issued(key, plaintext, KeySpend())
+        return Issued(key, plaintext, KeySpend(access_group_ids=sorted(set(changes.get("access_group_ids") or ()))))
 
     async def update(self, body: KeyUpdate) -> Spent:
         """Changes the fields that were sent."""
@@ -156,6 +158,7 @@ class KeyService:
             changed_by=self._context.changed_by,
         )
         for key in removed:
+            await set_groups(unit.connection, "key", key.spend_id, ())
             self._note(unit, "deleted", key, None, await repository.hashes_of(key))
 
     async def regenerate(self, name: str, body: KeyRegenerate) -> Issued:
@@ -246,6 +249,7 @@ class KeyService:
         await authority.check_budget(capacity, sent)
         authority.check_loosening(capacity, before, key)
         await KeyRepository(unit.connection).check_alias_is_free(key)
+        await _assign_groups(unit, key, sent)
         return key
 
     async def _replace(
@@ -346,6 +350,12 @@ class KeyService:
 
     async def _spend(self, key: VirtualKey) -> KeySpend:
         return (await spend_by_key(self._context, [key]))[key.key_hash]
+
+
+async def _assign_groups(unit: Unit, key: VirtualKey, sent: Mapping[str, Any]) -> None:
+    """Raises `NotFound` for an access group that does not exist."""
+    if "access_group_ids" in sent:
+        await set_groups(unit.connection, "key", key.spend_id, sent["access_group_ids"] or ())
 
 
 def _as_service_account(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tollway.control.keys.rendering import KeySpend
+from tollway.control.kit.access_groups import groups_of
 from tollway.control.kit.budgets import BudgetRows, render_budget
 from tollway.control.kit.context import Context
 from tollway.control.kit.spending import resets_at, set_spend, spent_nanos
@@ -28,12 +29,15 @@ async def spend_by_key(context: Context, keys: Sequence[VirtualKey]) -> dict[str
     in_window = await spent_nanos(services, scopes)
     totals = await _totals(services, keys)
     ended = await services.spend.last_calls([key.key_hash for key in keys])
+    async with reading(services.engine) as connection:
+        groups = await groups_of(connection, "key", [key.spend_id for key in keys])
     return {
         key.key_hash: KeySpend(
             nanos=nanos,
             total_nanos=totals[key.key_hash],
             resets_at=resets_at(services, scope.budget_duration),
             last_active=datetime.fromtimestamp(ended[key.key_hash] / 1e6, UTC) if key.key_hash in ended else None,
+            access_group_ids=groups.get(key.spend_id, []),
             budget_table=render_budget(context, linked.get(key.budget_id or "")),
         )
         for key, scope, nanos in zip(keys, scopes, in_window, strict=True)

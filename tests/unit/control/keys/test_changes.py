@@ -273,3 +273,24 @@ async def test_changes_are_told_after_they_are_made(management: Management) -> N
     assert management.told[3:] == [new["token_id"], made["token"]]
     good(await management.post("/key/delete", {"keys": [new["key"]]}))
     assert sorted(management.told[5:]) == sorted([new["token_id"], made["token"]])
+
+
+async def test_access_groups_are_given_changed_and_left(management: Management) -> None:
+    async def members(group_id: str) -> list[str]:
+        found = await management.get(f"/v1/access_group/{group_id}")
+        hashes: list[str] = good(found)["assigned_key_ids"]
+        return hashes
+
+    made = [await management.post("/v1/access_group", {"access_group_name": name}) for name in ("one", "two")]
+    one, two = (answer.json()["access_group_id"] for answer in made)
+    key = await management.new_key(access_group_ids=[one])
+    assert key["access_group_ids"] == [one]
+    assert await members(one) == [key["token"]]
+    changed = good(await management.post("/key/update", {"key": key["key"], "access_group_ids": [two]}))
+    assert changed["access_group_ids"] == [two]
+    assert (await management.info(key["key"]))["access_group_ids"] == [two]
+    assert (await members(one), await members(two)) == ([], [key["token"]])
+    error = error_of(await management.post("/key/update", {"key": key["key"], "access_group_ids": ["none"]}), 404)
+    assert error["param"] == "access_group_ids"
+    good(await management.post("/key/delete", {"keys": [key["key"]]}))
+    assert await members(two) == []

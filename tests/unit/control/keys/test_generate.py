@@ -39,7 +39,6 @@ EVERYTHING: dict[str, Any] = {
     "allowed_cache_controls": ["no-cache"],
     "blocked": False,
     "object_permission": {"mcp_servers": ["m"]},
-    "access_group_ids": ["g-1"],
     "router_settings": {"num_retries": 2},
     "auto_rotate": True,
     "rotation_interval": "30d",
@@ -104,7 +103,7 @@ def test_every_field_has_a_place() -> None:
 
 def test_the_test_of_all_fields_names_all_fields() -> None:
     named = {*EVERYTHING, *IN_METADATA, "metadata", "soft_budget"}
-    elsewhere = {"duration", "spend", "key", "send_invite_email", "key_type"}
+    elsewhere = {"duration", "spend", "key", "send_invite_email", "key_type", "access_group_ids"}
     assert named | elsewhere == KeyCreate.model_fields.keys()
 
 
