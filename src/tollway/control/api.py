@@ -115,7 +115,7 @@ def create_app(services: Services, *, inference_routes: Sequence[RouteRow] = ())
     app.state.matrix = role_matrix()
     app.state.key_desk = Keys()
     app.state.team_desk = Teams()
-    app.state.catalog = Catalog(services.prices)
+    app.state.catalog = Catalog(lambda: services.prices)
     app.state.inference_routes = inference_routes
     install_error_handlers(app)
     for resource in RESOURCES:

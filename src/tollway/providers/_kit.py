@@ -76,6 +76,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Body fields it refuses."""
     renamed: dict[str, str] = {}
     """Body fields it calls otherwise."""
+    more_params: tuple[str, ...] = ()
+    """Parameters of a connection that it takes besides a key and an address."""
     sends_stream_usage: bool = True
     """Understands `stream_options.include_usage`."""
     transport: TransportName = "direct"

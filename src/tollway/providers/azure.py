@@ -29,6 +29,7 @@ DEFAULT_AUTHORITY = "https://login.microsoftonline.com"
 FETCH_TIMEOUT_S = 10.0
 
 _V1_VERSIONS = ("v1", "latest", "preview")
+_IDENTITY = ("azure_ad_token", "tenant_id", "client_id", "client_secret")
 _FOUNDRY_HOSTS = (".services.ai.azure.com", ".cognitiveservices.azure.com")
 
 
@@ -278,6 +279,7 @@ PROVIDERS = (
         base_env=("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"),
         operations=CHAT | COMPLETIONS | EMBEDDINGS,
         auth="api-key",
+        more_params=("api_version", *_IDENTITY),
         docs="https://learn.microsoft.com/azure/ai-foundry/openai/reference",
         checked="2026-11-24",
     ),
@@ -288,6 +290,7 @@ PROVIDERS = (
         base_env=("AZURE_AI_API_BASE",),
         operations=CHAT | EMBEDDINGS,
         auth="api-key",
+        more_params=_IDENTITY,
         sends_stream_usage=False,
         docs="https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/endpoints",
         checked="2026-11-24",

@@ -10,7 +10,6 @@ import asyncio
 import gzip
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -68,8 +67,8 @@ class Fixed:
 class Catalog:
     """All of them."""
 
-    def __init__(self, prices: PriceBook) -> None:
-        self.costs = Fixed(partial(cost_map, prices))
+    def __init__(self, prices: Callable[[], PriceBook]) -> None:
+        self.costs = Fixed(lambda: cost_map(prices()))
         self.providers = Fixed(names)
         self.forms = Fixed(lambda: [form.model_dump() for form in provider_forms()])
 

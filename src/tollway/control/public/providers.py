@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tollway.control.public.schemas import CredentialField, ProviderForm
 from tollway.providers import Provider, find, names
 
-_MICROSOFT = (
-    CredentialField(key="azure_ad_token", label="Azure AD Token", field_type="password"),
-    CredentialField(key="tenant_id", label="Tenant ID", tooltip="With client_id and client_secret: Entra ID sign-in."),
-    CredentialField(key="client_id", label="Client ID"),
-    CredentialField(key="client_secret", label="Client Secret", field_type="password"),
-)
-_MORE: Mapping[str, Sequence[CredentialField]] = {
-    "azure": (CredentialField(key="api_version", label="API Version", placeholder="2024-10-21"), *_MICROSOFT),
-    "azure_ai": _MICROSOFT,
+_MORE = {
+    field.key: field
+    for field in (
+        CredentialField(key="api_version", label="API Version", placeholder="2024-10-21"),
+        CredentialField(key="azure_ad_token", label="Azure AD Token", field_type="password"),
+        CredentialField(
+            key="tenant_id", label="Tenant ID", tooltip="With client_id and client_secret: Entra ID sign-in."
+        ),
+        CredentialField(key="client_id", label="Client ID"),
+        CredentialField(key="client_secret", label="Client Secret", field_type="password"),
+    )
 }
-"""What single providers take besides a key and an address."""
+"""What some providers take besides a key and an address."""
 
 
 def provider_forms() -> list[ProviderForm]:
@@ -27,7 +29,7 @@ def provider_forms() -> list[ProviderForm]:
 
 
 def _form(provider: Provider) -> ProviderForm:
-    more = list(_MORE.get(provider.name, ()))
+    more = [_MORE[name] for name in provider.more_params]
     key = CredentialField(
         key="api_key",
         label="API Key",
