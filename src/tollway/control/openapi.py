@@ -45,7 +45,13 @@ class RouteRow(Protocol):
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of everything that is served."""
+    """The OpenAPI document of everything that is served. Made once: anybody may ask, and it takes a while."""
+    if app.openapi_schema is None:
+        app.openapi_schema = _describe(app)
+    return app.openapi_schema
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
     routes = [route.made for route in late_routes(app.routes)]
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=routes)
     rows: Sequence[RouteRow] = app.state.inference_routes

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.management import Management, good, open_management
 
+from tollway.control import openapi
 from tollway.control.kit.body import WARNING_HEADER
 from tollway.dataplane.routes import ROUTES
 
@@ -73,3 +74,7 @@ async def test_every_example_is_accepted(management: Management) -> None:
             assert WARNING_HEADER not in answer.headers, f"{path}: {answer.headers[WARNING_HEADER]}"
     for body in shown["/tag/update"]:
         good(await management.post("/tag/update", body))
+
+
+async def test_the_description_is_made_once(management: Management) -> None:
+    assert openapi.describe(management.app) is openapi.describe(management.app)
