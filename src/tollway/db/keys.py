@@ -87,6 +87,8 @@ retired_key_hashes = Table(
 Rows outlive their key: calls made under an old hash stay in the ledger under it.
 """
 Index(None, retired_key_hashes.c.spend_id)
+_IS_FETCHABLE = retired_key_hashes.c.successor.is_not(None)
+Index(None, retired_key_hashes.c.works_until, sqlite_where=_IS_FETCHABLE, postgresql_where=_IS_FETCHABLE)
 
 deleted_keys = Table(
     "deleted_keys",

@@ -526,6 +526,8 @@ CREATE INDEX ix_projects_team_id ON projects (team_id);
 
 CREATE INDEX ix_retired_key_hashes_spend_id ON retired_key_hashes (spend_id);
 
+CREATE INDEX ix_retired_key_hashes_works_until ON retired_key_hashes (works_until) WHERE successor IS NOT NULL;
+
 CREATE INDEX ix_team_members_user_id ON team_members (user_id);
 
 CREATE INDEX ix_teams_created_at_team_id ON teams (created_at, team_id);

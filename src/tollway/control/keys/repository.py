@@ -153,11 +153,14 @@ class KeyRepository:
         row = (await self._connection.execute(query)).first()
         return Retired(*row) if row else None
 
+    async def has_old_successors(self, *, before: datetime) -> bool:
+        """Whether there are new values that nobody can fetch any more."""
+        query = select(retired_key_hashes.c.spend_id).where(_is_over(before)).limit(1)
+        return (await self._connection.execute(query)).first() is not None
+
     async def forget_successors(self, *, before: datetime) -> None:
         """Removes the new values that nobody can fetch any more."""
-        columns = retired_key_hashes.c
-        over = columns.successor.is_not(None) & (columns.works_until <= before)
-        await self._connection.execute(update(retired_key_hashes).where(over).values(successor=None))
+        await self._connection.execute(update(retired_key_hashes).where(_is_over(before)).values(successor=None))
 
     async def find_retired(self, spend_id: str) -> list[str]:
         """Hashes a key had before."""
@@ -285,6 +288,10 @@ def _conflict(key: VirtualKey) -> Conflict:
         f"Key with alias '{key.key_alias}' already exists. Unique key aliases across all keys are required.",
         param="key_alias",
     )
+
+
+def _is_over(now: datetime) -> ColumnElement[bool]:
+    return retired_key_hashes.c.successor.is_not(None) & (retired_key_hashes.c.works_until <= now)
 
 
 def _living(key: VirtualKey) -> dict[str, Any]:

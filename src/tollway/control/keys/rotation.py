@@ -55,14 +55,17 @@ class KeyRotation:
         """
         context = self._context()
         async with reading(self._services.engine) as connection:
-            due = await KeyRepository(connection).list_due(now=context.now, limit=_AT_ONCE)
+            keys = KeyRepository(connection)
+            due = await keys.list_due(now=context.now, limit=_AT_ONCE)
+            has_old = await keys.has_old_successors(before=context.now)
         rotated = 0
         for key in due:
             try:
                 rotated += await self._rotate(context, key)
             except TollwayError as error:
                 _log.error("key %s could not be rotated: %s", key.key_name, error.message)
-        await self._forget_old(context)
+        if has_old:  # most rounds have nothing to write, and then hold up nobody who has
+            await self._forget_old(context)
         if rotated:
             _log.info("rotated %d keys; their holders fetch the new values with GET /key/successor", rotated)
         return rotated

@@ -23,11 +23,19 @@ def upgrade() -> None:
         sqlite_where=sa.text("rotates_at IS NOT NULL"),
         postgresql_where=sa.text("rotates_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_retired_key_hashes_works_until",
+        "retired_key_hashes",
+        ["works_until"],
+        sqlite_where=sa.text("successor IS NOT NULL"),
+        postgresql_where=sa.text("successor IS NOT NULL"),
+    )
     # Looked at by the next round of the rotation, which knows how long the intervals are.
     op.execute(sa.update(keys).where(keys.c.auto_rotate).values(rotates_at=keys.c.created_at))
 
 
 def downgrade() -> None:
+    op.drop_index("ix_retired_key_hashes_works_until", table_name="retired_key_hashes")
     op.drop_index("ix_virtual_keys_rotates_at", table_name="virtual_keys")
     with op.batch_alter_table("retired_key_hashes") as batch_op:
         batch_op.drop_column("successor")
