@@ -116,7 +116,43 @@ class SpendSum(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timed_calls: int = 0
 
 
-class SpendReader(Protocol):
+class UsageReader(Protocol):
+    """Sums over days. Every method raises `StoreUnavailable` when the database cannot answer."""
+
+    async def sum_usage(
+        self,
+        days: Days | None,
+        dimension: Dimension = "all",
+        entities: Sequence[str] = ("",),
+        *,
+        by: Sequence[UsageColumn] = (),
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        models: str | None = None,
+        only: Sequence[Sum] | None = None,
+    ) -> list[SpendSum]:
+        """Usage of some entities, dearest first unless by day; days None: ever. Without `by`, one sum over everything.
+
+        `owners` (for keys): only while they belonged to these. `models`: only this model group or provider's model.
+        `only`: leaves the other sums at 0.
+        """
+        ...
+
+    async def sum_totals(
+        self,
+        days: Days,
+        dimension: Dimension,
+        *,
+        by: Sequence[TotalColumn] = ("entity",),
+        entities: Sequence[str] | None = None,
+        owners: Mapping[Owner, Sequence[str]] | None = None,
+        only: Sequence[Sum] | None = None,
+        limit: int | None = None,
+    ) -> list[SpendSum]:
+        """Usage of all entities of a dimension, or of those given, all models together, dearest first unless by day."""
+        ...
+
+
+class SpendReader(UsageReader, Protocol):
     """The ledger as reports see it. Every method raises `StoreUnavailable` when the database cannot answer."""
 
     async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
@@ -149,38 +185,6 @@ class SpendReader(Protocol):
 
     async def rank_end_users(self, matching: RecordFilter, *, limit: int) -> tuple[list[tuple[str, int, int]], bool]:
         """Customers of the newest matching records with calls and nano-dollars, dearest first; False: not of all."""
-        ...
-
-    async def sum_usage(
-        self,
-        days: Days | None,
-        dimension: Dimension = "all",
-        entities: Sequence[str] = ("",),
-        *,
-        by: Sequence[UsageColumn] = (),
-        owners: Mapping[Owner, Sequence[str]] | None = None,
-        models: str | None = None,
-        only: Sequence[Sum] | None = None,
-    ) -> list[SpendSum]:
-        """Usage of some entities, dearest first unless by day; days None: ever. Without `by`, one sum over everything.
-
-        `owners` (for keys): only while they belonged to these. `models`: only this model group or provider's model.
-        `only`: leaves the other sums at 0.
-        """
-        ...
-
-    async def sum_totals(
-        self,
-        days: Days,
-        dimension: Dimension,
-        *,
-        by: Sequence[TotalColumn] = ("entity",),
-        entities: Sequence[str] | None = None,
-        owners: Mapping[Owner, Sequence[str]] | None = None,
-        only: Sequence[Sum] | None = None,
-        limit: int | None = None,
-    ) -> list[SpendSum]:
-        """Usage of all entities of a dimension, or of those given, all models together, dearest first unless by day."""
         ...
 
     async def sum_tagged(

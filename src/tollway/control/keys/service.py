@@ -94,7 +94,7 @@ class KeyService:
         await keys.insert(key)
         await _assign_groups(unit, key, changes)
         self._note(unit, "created", None, key, [key.key_hash])
-        return Issued(key, plaintext, KeySpend(access_group_ids=sorted(set(changes.get("access_group_ids") or ()))))
+        return Issued(key, plaintext, KeySpend())
 
     async def update(self, body: KeyUpdate) -> Spent:
         """Changes the fields that were sent."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -19,7 +19,7 @@ from tollway.control.spend.metrics import Breakdown, Metrics, add_up, new_breakd
 from tollway.control.spend.own_tags import OwnTags
 from tollway.control.spend.repository import SpendRepository
 from tollway.control.spend.visibility import Slice
-from tollway.ports.spend import MONEY, Days, Dimension, Owner, SpendSum, Sum, TotalColumn, UsageColumn
+from tollway.ports.spend import MONEY, Days, Dimension, SpendSum, UsageColumn, UsageReader
 
 MAX_ENTITIES = 50
 """Entities that are broken down; the dearest of the whole span."""
@@ -95,38 +95,6 @@ async def daily_activity(context: Context, part: Slice, wanted: ActivityFilter, 
         "entity_total_api_keys": None,
     }
     return {"results": await _render(context, part, found, shown) if found else [], "metadata": metadata}
-
-
-class UsageReader(Protocol):
-    """What of `SpendReader` a page of days is made from."""
-
-    async def sum_usage(
-        self,
-        days: Days | None,
-        dimension: Dimension = "all",
-        entities: Sequence[str] = ("",),
-        *,
-        by: Sequence[UsageColumn] = (),
-        owners: Mapping[Owner, Sequence[str]] | None = None,
-        models: str | None = None,
-        only: Sequence[Sum] | None = None,
-    ) -> list[SpendSum]:
-        """See `SpendReader`."""
-        ...
-
-    async def sum_totals(
-        self,
-        days: Days,
-        dimension: Dimension,
-        *,
-        by: Sequence[TotalColumn] = ("entity",),
-        entities: Sequence[str] | None = None,
-        owners: Mapping[Owner, Sequence[str]] | None = None,
-        only: Sequence[Sum] | None = None,
-        limit: int | None = None,
-    ) -> list[SpendSum]:
-        """See `SpendReader`."""
-        ...
 
 
 def _reader(context: Context, part: Slice) -> UsageReader:

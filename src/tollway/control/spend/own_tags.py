@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 
 import msgspec
 
+from tollway.control.spend.dates import first_micros
 from tollway.ports.spend import (
     Days,
     Dimension,
@@ -76,11 +77,8 @@ class OwnTags:
     def _within(self, days: Days | None) -> RecordFilter:
         if days is None:
             return self._callers
-        start, end = _micros(datetime.combine(days.first, time.min, UTC)), datetime.combine(days.last, time.min, UTC)
         return msgspec.structs.replace(
-            self._callers, started_from=start, started_before=_micros(end + timedelta(days=1))
+            self._callers,
+            started_from=first_micros(days.first),
+            started_before=first_micros(days.last + timedelta(days=1)),
         )
-
-
-def _micros(moment: datetime) -> int:
-    return round(moment.timestamp()) * 1_000_000
