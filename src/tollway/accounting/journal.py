@@ -12,6 +12,7 @@ between its write and its answer.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,14 +27,21 @@ _log = logging.getLogger(__name__)
 class FileJournal:
     """`ports.ledger.Journal` in a folder that workers share, one segment being written by each.
 
-    `fsync`: wait for the disk as well; survives power loss, at the price of its latency (calls share one sync).
+    `owner`: which worker writes; part of the names of its segments. `fsync`: wait for the disk as well; survives power loss, at the price of its latency (calls share one sync).
     `keep_at_most`: records of the segment being written that stay in memory for the flusher; beyond, it reads the file.
     """
 
     def __init__(
-        self, folder: Path, *, fsync: bool = False, keep_at_most: int = 10_000, probe_interval_s: float = 1.0
+        self,
+        folder: Path,
+        *,
+        owner: str = "",
+        fsync: bool = False,
+        keep_at_most: int = 10_000,
+        probe_interval_s: float = 1.0,
     ) -> None:
         self._folder = folder
+        self._owner = owner or str(os.getpid())
         self._fsync = fsync
         self._keep_at_most = keep_at_most
         self._live: Segment | None = None
@@ -44,7 +52,7 @@ class FileJournal:
         self._next_probe = 0.0
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            Segment.create(self._folder).remove()
+            Segment.create(self._folder, self._owner).remove()
         except OSError as error:
             raise Misconfigured(
                 f"journal folder {folder}: {error.strerror}; it must be a folder that Tollway may write to",
@@ -58,7 +66,7 @@ class FileJournal:
         """
         try:
             if self._live is None:
-                self._live = Segment.create(self._folder)
+                self._live = Segment.create(self._folder, self._owner)
             segment = self._live
             segment.write(record, keep_at_most=self._keep_at_most)
             if self._fsync:
@@ -76,7 +84,7 @@ class FileJournal:
             raise self._refused(self._fault)
         try:
             if self._live is None:
-                self._live = Segment.create(self._folder)
+                self._live = Segment.create(self._folder, self._owner)
             self._live.probe()
             if self._fsync:
                 self._live.sync()

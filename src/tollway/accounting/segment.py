@@ -123,6 +123,8 @@ class Segment:
         self._size = os.fstat(descriptor).st_size
         """End of the last good frame."""
         self._records = records
+        self.is_adopted = records is None
+        """Written by a process that is gone."""
         self._stored = 0
         self._is_damaged = False
         self._is_name_synced = False
@@ -130,10 +132,10 @@ class Segment:
         self._next_sync: asyncio.Future[None] | None = None
 
     @classmethod
-    def create(cls, folder: Path) -> Segment:
-        """A new one, empty and locked. Raises `OSError`."""
+    def create(cls, folder: Path, owner: str) -> Segment:
+        """A new one, empty and locked, that `owner` writes to. Raises `OSError`."""
         while True:
-            path = folder / f"{time.time_ns():020d}-{os.getpid()}-{token_hex(4)}{SUFFIX}"
+            path = folder / f"{time.time_ns():020d}-{owner}-{token_hex(4)}{SUFFIX}"
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             if not _lock(descriptor):
                 os.close(descriptor)  # somebody took the new file for an orphan
@@ -264,6 +266,11 @@ class Segment:
     def release(self) -> None:
         """Gives up the lock and leaves the file to whoever adopts it."""
         os.close(self._descriptor)
+
+
+def segments_of(folder: Path, owner: str) -> list[Path]:
+    """The segments in a folder that one owner wrote to."""
+    return sorted(folder.glob(f"*-{owner}-*{SUFFIX}"))
 
 
 def _lock(descriptor: int) -> bool:
