@@ -6,6 +6,7 @@ A new implementation joins by a row in `STORES`.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -62,7 +63,7 @@ async def attempt(counters: CounterStore, *scopes: Scope, tokens: int = 0, cost:
     answer = await counters.reserve(scopes, tokens=tokens, cost_nanos=cost)
     if isinstance(answer, Unseeded):
         for charge in answer.charges:
-            await counters.seed(charge, 0)
+            await counters.seed(charge, 0, 0)
         answer = await counters.reserve(scopes, tokens=tokens, cost_nanos=cost)
     assert not isinstance(answer, Unseeded)
     return answer
@@ -278,9 +279,9 @@ async def test_unknown_spend_is_asked_for_once_for_all_scopes(counters: CounterS
     month = int(window("30d", clock()).start)
     assert answer.charges == (Charge("api_key", "k1", 0), Charge("team", "t1", month))
     assert await counters.spent(scopes[0]) is None
-    await counters.seed(answer.charges[0], 99)
-    await counters.seed(answer.charges[0], 0)
-    await counters.seed(answer.charges[1], 1000)
+    await counters.seed(answer.charges[0], 99, 4)
+    await counters.seed(answer.charges[0], 0, 0)
+    await counters.seed(answer.charges[1], 1000, 0)
     await call(counters, *scopes, cost=1)
     assert (await refused(counters, *scopes)).spent_nanos == 100
     assert await counters.spent(scopes[1]) == 1001
@@ -317,7 +318,96 @@ async def test_a_new_duration_is_another_window_and_calls_in_flight_settle_in_th
     assert (await counters.spent(monthly), await counters.spent(daily)) == (8, 3)
 
 
+# Calls
+
+
+async def test_calls_end_at_their_limit_however_they_ended_and_however_long_ago(
+    counters: CounterStore, clock: FakeClock
+) -> None:
+    scope = key(max_calls=3)
+    await call(counters, scope, cost=5)
+    failed = await admitted(counters, scope, cost=5)
+    await counters.settle(failed, tokens=0, cost_nanos=0)
+    clock.advance(3600)
+    await call(counters, scope, cost=5)
+    clock.advance(3600)
+    refusal = await refused(counters, scope)
+    assert (refusal.scope, refusal.kind, refusal.limit, refusal.remaining) == (scope, "calls", 3, 0)
+    assert (refusal.retry_after_s, refusal.resets_at, refusal.spent_nanos) == (0, 0, 10)
+    assert (refusal.calls, refusal.is_by_reservations) == (3, False)
+
+
+async def test_calls_in_flight_count_and_refused_ones_do_not(counters: CounterStore) -> None:
+    scope = key(max_calls=3)
+    held = [await admitted(counters, scope) for _ in range(3)]
+    for _ in range(5):
+        refusal = await refused(counters, scope)
+        assert (refusal.kind, refusal.is_by_reservations) == ("calls", False)
+    for ticket in held:
+        await counters.settle(ticket, tokens=0, cost_nanos=0)
+    assert (await refused(counters, scope)).kind == "calls"
+    await call(counters, key(max_calls=4))
+    assert (await refused(counters, key(max_calls=4))).kind == "calls"
+
+
+async def test_a_refusal_elsewhere_takes_no_call(counters: CounterStore) -> None:
+    run, busy = key(max_calls=2), team(parallel=1)
+    held = await admitted(counters, run, busy)
+    assert (await refused(counters, run, busy)).scope == busy
+    await counters.settle(held, tokens=0, cost_nanos=0)
+    await call(counters, run, busy)
+    assert (await refused(counters, run, busy)).scope == run
+
+
+async def test_calls_before_the_limit_appeared_count(counters: CounterStore) -> None:
+    for _ in range(2):
+        await call(counters, key())
+    await call(counters, key(max_calls=3))
+    await refused(counters, key(max_calls=3))
+
+
+async def test_calls_start_anew_with_the_budget_window(counters: CounterStore, clock: FakeClock) -> None:
+    scope = key(max_calls=2, budget_duration="1h")
+    held = await admitted(counters, scope)
+    await call(counters, scope)
+    refusal = await refused(counters, scope)
+    assert refusal.resets_at == window("1h", clock()).end
+    assert refusal.retry_after_s == refusal.resets_at - clock()
+    clock.now = refusal.resets_at
+    await call(counters, scope)
+    assert (await refused(counters, scope)).kind == "calls", "the one in flight ends in this window, so it counts here"
+    await counters.settle(held, tokens=0, cost_nanos=0)
+    assert (await refused(counters, scope)).kind == "calls"
+
+
+async def test_calls_are_seeded_with_the_spend_and_adjustments_are_none(counters: CounterStore) -> None:
+    scope, charge = key(max_calls=5), Charge("api_key", "k1", 0)
+    assert await counters.reserve([scope], tokens=0, cost_nanos=0) == Unseeded((charge,))
+    await counters.seed(charge, 70, 4)
+    await counters.seed(charge, 0, 0)
+    await counters.adjust(charge, -70)
+    await call(counters, scope)
+    assert (await refused(counters, scope)).kind == "calls"
+
+
+async def test_what_is_left_of_a_session_is_told(counters: CounterStore) -> None:
+    run = Scope(kind="session", id="k1:run", max_calls=10, budget_nanos=100)
+    await call(counters, run, cost=30)
+    await admitted(counters, run, cost=20)
+    ticket = await admitted(counters, run, key(max_calls=7), Scope(kind="session", id="free"), cost=20)
+    told = [(left.scope.id, left.calls, left.budget_nanos) for left in ticket.remaining]
+    assert told == [("k1:run", 7, 70), ("k1", 6, None), ("free", None, None)]
+    assert {(left.requests, left.tokens, left.parallel) for left in ticket.remaining} == {(None, None, None)}
+
+
 # All together
+
+
+async def test_calls_that_ran_out_are_reported_after_a_spent_budget_and_before_rates(counters: CounterStore) -> None:
+    full, spent, over = key(rpm=1), team(budget_nanos=10), Scope(kind="session", id="s1", max_calls=1)
+    await call(counters, full, spent, over, cost=10)
+    assert (await refused(counters, full, over, spent)).scope == spent
+    assert (await refused(counters, full, over)).scope == over
 
 
 async def test_a_spent_budget_is_reported_before_rates_and_rates_before_reservations(counters: CounterStore) -> None:
@@ -381,6 +471,8 @@ SCOPES = (
     Scope(kind="team", id="b", rpm=5, budget_nanos=120, budget_duration="1h"),
     Scope(kind="user", id="c", tpm=150, budget_nanos=400),
     Scope(kind="tag", id="d", budget_duration="1d"),
+    Scope(kind="session", id="e", max_calls=8, budget_nanos=90, budget_duration="1h"),
+    Scope(kind="session", id="f", max_calls=20),
 )
 
 
@@ -414,6 +506,7 @@ class Schedules(RuleBasedStateMachine):
         self.used: list[Used] = []
         self.in_flight: list[Held] = []
         self.ledger: dict[Charge, int] = {}
+        self.calls: Counter[Charge] = Counter()
         self.known: set[Charge] = set()
 
     def teardown(self) -> None:
@@ -453,12 +546,17 @@ class Schedules(RuleBasedStateMachine):
             "tokens": (self.tokens(scope), scope.tpm),
             "max_parallel_requests": (self.parallel(scope), scope.parallel),
             "budget": (self.spent(scope) + self.reserved(scope), scope.budget_nanos),
+            "calls": (self.calls[self.charge(scope)] + self.parallel(scope), scope.max_calls),
         }
         return {kind for kind, (count, limit) in measures.items() if limit is not None and count >= limit}
 
-    @initialize(before=st.lists(st.integers(0, 60), min_size=len(SCOPES), max_size=len(SCOPES)))
-    def has_a_past(self, before: list[int]) -> None:
-        self.ledger = {self.charge(scope): spent for scope, spent in zip(SCOPES, before, strict=True)}
+    @initialize(
+        before=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 6)), min_size=len(SCOPES), max_size=len(SCOPES))
+    )
+    def has_a_past(self, before: list[tuple[int, int]]) -> None:
+        for scope, (spent, calls) in zip(SCOPES, before, strict=True):
+            self.ledger[self.charge(scope)] = spent
+            self.calls[self.charge(scope)] = calls
 
     @rule(
         chosen=st.sets(st.sampled_from(SCOPES), min_size=1).map(lambda chosen: tuple(sorted(chosen, key=SCOPES.index))),
@@ -470,7 +568,7 @@ class Schedules(RuleBasedStateMachine):
         if isinstance(answer, Unseeded):
             assert set(answer.charges) <= {self.charge(scope) for scope in chosen} - self.known
             for charge in answer.charges:
-                self.run(self.store.seed(charge, self.ledger.get(charge, 0)))
+                self.run(self.store.seed(charge, self.ledger.get(charge, 0), self.calls[charge]))
             answer = self.run(self.store.reserve(chosen, tokens=tokens, cost_nanos=cost))
         assert not isinstance(answer, Unseeded)
         self.known |= {self.charge(scope) for scope in chosen}
@@ -485,6 +583,9 @@ class Schedules(RuleBasedStateMachine):
         if refusal.kind == "budget":
             assert refusal.spent_nanos == self.spent(scope)
             assert refusal.is_by_reservations == (self.spent(scope) < refusal.limit)
+        elif refusal.kind == "calls":
+            assert not refusal.is_by_reservations
+            assert refusal.calls == self.calls[self.charge(scope)] + self.parallel(scope)
         else:
             assert 0 < refusal.retry_after_s <= 61
 
@@ -499,6 +600,10 @@ class Schedules(RuleBasedStateMachine):
             assert left.requests == (None if scope.rpm is None else scope.rpm - self.requests(scope))
             assert left.tokens == (None if scope.tpm is None else max(0, scope.tpm - self.tokens(scope)))
             assert left.parallel == (None if scope.parallel is None else scope.parallel - self.parallel(scope))
+            calls = self.calls[self.charge(scope)] + self.parallel(scope)
+            assert left.calls == (None if scope.max_calls is None else scope.max_calls - calls)
+            is_told = scope.kind == "session" and scope.budget_nanos is not None
+            assert left.budget_nanos == ((scope.budget_nanos or 0) - self.spent(scope) if is_told else None)
 
     @precondition(lambda self: self.in_flight)
     @rule(data=st.data(), tokens=st.integers(0, 80), cost=st.integers(0, 40))
@@ -508,6 +613,7 @@ class Schedules(RuleBasedStateMachine):
         assert settled.charges == tuple(self.charge(scope) for scope in held.scopes)
         for charge in settled.charges:
             self.ledger[charge] = self.ledger.get(charge, 0) + cost
+            self.calls[charge] += 1
         of_key = [self.spent(scope) for scope in held.scopes if scope.kind == "api_key"]
         assert settled.spent_nanos == (of_key[-1] if of_key else 0)
         if self.is_live(held.used.second):

@@ -24,7 +24,7 @@ from tollway.core.errors import StoreUnavailable
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
 from tollway.db.engine import open_engine, reading
-from tollway.ports.ledger import Unstorable
+from tollway.ports.ledger import Unstorable, WindowSum
 from tollway.ports.spend import Days, Dimension, RecordFilter, RecordSort, SpendSum
 from tollway.stores.sql.ledger import SqlLedgerStore
 from tollway.stores.sql.records import count_in_index, select_last_calls, select_page
@@ -76,7 +76,7 @@ def test_sums_equal_the_records_however_often_and_in_whatever_batches_they_come(
                 seen |= new
             stored = [as_stored(database, record) for record in written]
             assert await everything(spend) == newest_first(stored)
-            assert await windows_in(spend, written) == windows_of(written)
+            assert await windows_in(store, written) == windows_of(written)
             for dimension, entities_of in DIMENSIONS.items():
                 expected = days_of(stored, entities_of)
                 assert await usage_in(spend, dimension, expected) == expected, dimension
@@ -115,16 +115,19 @@ def newest_first(written: list[Record]) -> list[Record]:
     return sorted(written, key=attrgetter("started_at", "record_id"), reverse=True)
 
 
-async def windows_in(spend: SqlSpendReader, written: list[Record]) -> dict[Charge, int]:
+async def windows_in(store: SqlLedgerStore, written: list[Record]) -> dict[Charge, WindowSum]:
     known = list({charge for record in written for charge in record.charges})
-    return dict(zip(known, await spend.window_spend(known), strict=True))
+    return dict(zip(known, await store.window_sums(known), strict=True))
 
 
-def windows_of(written: list[Record]) -> dict[Charge, int]:
-    sums: dict[Charge, int] = {}
+def windows_of(written: list[Record]) -> dict[Charge, WindowSum]:
+    """Every record is spend; calls alone are counted."""
+    sums: dict[Charge, WindowSum] = {}
     for record in written:
         for charge in record.charges:
-            sums[charge] = sums.get(charge, 0) + record.cost_nanos
+            before = sums.get(charge, WindowSum())
+            calls = before.calls + (1 if record.kind == "call" else 0)
+            sums[charge] = WindowSum(before.nanos + record.cost_nanos, calls)
     return sums
 
 
@@ -221,7 +224,7 @@ async def test_concurrent_writers_of_the_same_records_count_each_once(engine: As
         outcomes = await asyncio.gather(store.insert(batch), other.insert(batch), return_exceptions=True)
         inserted += sum(outcome for outcome in outcomes if isinstance(outcome, int))
     assert inserted == 20
-    assert await store.window_spend([Charge("api_key", KEY, 0)]) == [20 * 60_000]
+    assert await store.window_sums([Charge("api_key", KEY, 0)]) == [WindowSum(20 * 60_000, 20)]
 
 
 async def test_workers_that_add_to_the_same_sums_in_any_order_never_deadlock(tmp_path: Path) -> None:
@@ -237,18 +240,16 @@ async def test_workers_that_add_to_the_same_sums_in_any_order_never_deadlock(tmp
                 )
 
         await asyncio.gather(*(work(seed) for seed in range(4)))
-        spent = await SqlLedgerStore(engine).window_spend([Charge("api_key", key, 0) for key in keys])
-    assert spent == [4 * 10 * 60_000] * len(keys)
+        sums = await SqlLedgerStore(engine).window_sums([Charge("api_key", key, 0) for key in keys])
+    assert sums == [WindowSum(4 * 10 * 60_000, 40)] * len(keys)
 
 
-async def test_an_unknown_window_has_spent_nothing(store: SqlLedgerStore) -> None:
-    assert await store.window_spend([]) == []
+async def test_nothing_was_settled_in_an_unknown_window(store: SqlLedgerStore, spend: SqlSpendReader) -> None:
+    assert await store.window_sums([]) == []
     await store.insert([make_record()])
-    assert await store.window_spend([Charge("team", "x", 0), Charge("api_key", KEY, 0), Charge("api_key", KEY, 1)]) == [
-        0,
-        60_000,
-        0,
-    ]
+    asked = [Charge("team", "x", 0), Charge("api_key", KEY, 0), Charge("api_key", KEY, 1)]
+    assert await store.window_sums(asked) == [WindowSum(), WindowSum(60_000, 1), WindowSum()]
+    assert await spend.window_spend(asked) == [0, 60_000, 0]
 
 
 async def test_records_are_listed_newest_first_in_pages(store: SqlLedgerStore, spend: SqlSpendReader) -> None:
@@ -424,7 +425,7 @@ async def test_a_database_that_cannot_be_reached_is_an_outage_and_comes_back(dat
     store = SqlLedgerStore(engine)
     record = make_record()
     reads = SqlSpendReader(engine).list_records(RecordFilter(), limit=1)
-    for attempt in (store.insert([record]), store.window_spend(record.charges), reads):
+    for attempt in (store.insert([record]), store.window_sums(record.charges), reads):
         with pytest.raises(StoreUnavailable) as raised:
             await attempt
         assert (b"retry-after", b"5") in raised.value.headers

@@ -17,7 +17,7 @@ from tollway.core.errors import Overloaded, StoreUnavailable
 from tollway.core.ids import new_record_id
 from tollway.core.record import Charge, Record
 from tollway.ports.counters import CounterStore
-from tollway.ports.ledger import LedgerStore, Unstorable
+from tollway.ports.ledger import LedgerStore, Unstorable, WindowSum
 
 _log = logging.getLogger(__name__)
 
@@ -97,21 +97,21 @@ class Ledger:
         self._journal.close()
 
     async def seed(self, charges: Sequence[Charge]) -> None:
-        """Tells the live counters what was spent in these windows, if they do not know by now.
+        """Tells the live counters what was settled in these windows, if they do not know by now.
 
         That includes every adjustment made and every journal adopted so far; one that comes while the database is being
         read makes it read again, so that each counts exactly once. Raises `StoreUnavailable`.
         """
-        spent: list[int] = []
+        sums: list[WindowSum] = []
         seen = -1
         while seen != self._unseen:
             seen = self._unseen
             if seen > self._unseen_stored:
                 await self.flush()
                 self._unseen_stored = max(self._unseen_stored, seen)
-            spent = await self._store.window_spend(charges)
-        for charge, nanos in zip(charges, spent, strict=True):
-            await self._counters.seed(charge, nanos)
+            sums = await self._store.window_sums(charges)
+        for charge, settled in zip(charges, sums, strict=True):
+            await self._counters.seed(charge, settled.nanos, settled.calls)
 
     async def record_adjustment(
         self,

@@ -24,7 +24,7 @@ from tollway.db.outages import unavailable
 from tollway.db.pool import PoolSettings
 from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
-from tollway.ports.ledger import LedgerStore
+from tollway.ports.ledger import LedgerStore, WindowSum
 from tollway.ports.models import ModelStore, Stored
 from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
 
@@ -170,8 +170,8 @@ class LateLedgerStore(LedgerStore):
         return await (await self._database.opened()).ledger.insert(records)
 
     @override
-    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        return await (await self._database.opened()).ledger.window_spend(charges)
+    async def window_sums(self, charges: Sequence[Charge]) -> list[WindowSum]:
+        return await (await self._database.opened()).ledger.window_sums(charges)
 
 
 class LateModelStore(ModelStore):

@@ -21,6 +21,7 @@ ScopeKind = Literal[
     "end_user",
     "tag",
     "model_access_group",
+    "session",
     "model_per_key",
     "model_per_user",
     "model_per_team",
@@ -28,7 +29,8 @@ ScopeKind = Literal[
     "model_per_organization",
     "model_per_end_user",
 ]
-"""What counters are kept for. A `…_window` is one more budget of the same entity, over another period."""
+"""What counters are kept for. A `…_window` is one more budget of the same entity, over another period; a `session` is
+one run of an agent under one key."""
 
 GrantKind = Literal["key", "user", "team", "org", "project", "customer"]
 """Whose list of models it is, as the contract's error types name it (`team_model_access_denied`)."""
@@ -75,6 +77,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     budget_nanos: int | None = None
     soft_budget_nanos: int | None = None
     """Never refuses; crossing it is told."""
+    max_calls: int | None = None
+    """Calls in a whole budget window, those in flight included; no sliding rate."""
     budget_duration: str | None = None
     """Reset period (`30d`); None: the budget never resets."""
 

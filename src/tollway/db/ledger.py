@@ -103,7 +103,10 @@ spend_windows = Table(
     _count("records"),
     sqlite_with_rowid=False,
 )
-"""Spend of each entity in each of its budget windows: the sum over `ledger.charges`."""
+"""Spend of each entity in each of its budget windows: the sum over `ledger.charges`.
+
+`records` counts calls alone: adjustments and imports are nobody's steps.
+"""
 
 ROLLED_TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens")
 USAGE_SUMS = ("spend_nanos", "calls", "failures", "rate_limited", *ROLLED_TOKENS, "response_ms", "timed_calls")

@@ -71,6 +71,8 @@ def refused(refusal: Refusal, *, settings: Settings, key_name: str = "") -> Clie
     """What the caller is told."""
     if refusal.is_by_reservations:
         return _fully_reserved(refusal)
+    if refusal.scope.kind == "session":
+        return _over_session(refusal)
     if refusal.kind == "budget":
         return BudgetExceeded(_over_budget(refusal, key_name), status=settings.budget_exceeded_status)
     scope, resets_at = refusal.scope, _utc(refusal.resets_at)
@@ -105,6 +107,7 @@ _OVER_BUDGET: dict[ScopeKind, tuple[str, str]] = {
     "end_user": (_SPEND, "End User={id}"),
     "tag": (_COST, "Tag={id}"),
     "model_access_group": (_COST, "Model access group={id}"),
+    "session": ("Session budget exceeded for {entity}. Current cost: {spent}, Max budget: {limit}", "session {label}"),
     "model_per_key": (_MODEL, "LiteLLM Virtual Key: {owner}, key_alias: {key_name}"),
     "model_per_user": (_MODEL, "LiteLLM User: {owner}"),
     "model_per_team": (_MODEL, "LiteLLM Team: {owner}"),
@@ -137,10 +140,23 @@ def _over_budget(refusal: Refusal, key_name: str) -> str:
     )
 
 
+def _over_session(refusal: Refusal) -> LimitExceeded:
+    """A run that has used up its budget or its steps: no retry can help, and SDKs are told so."""
+    if refusal.kind == "budget":
+        text = _over_budget(refusal, "")
+    else:
+        text = (
+            f"Max iterations exceeded for session {refusal.scope.label}. "
+            f"Current iterations: {refusal.calls}, Max iterations: {refusal.limit}"
+        )
+    return LimitExceeded(text, headers=((b"x-should-retry", b"false"), (b"rate_limit_type", refusal.kind.encode())))
+
+
 def _fully_reserved(refusal: Refusal) -> LimitExceeded:
     scope = refusal.scope
+    name = scope.label if scope.kind == "session" else scope.id
     return LimitExceeded(
-        f"The budget of {scope.kind}: {scope.id} is fully reserved by calls in flight. "
+        f"The budget of {scope.kind}: {name} is fully reserved by calls in flight. "
         f"Current cost: {dollars_from_nanos(refusal.spent_nanos)}, Max budget: {dollars_from_nanos(refusal.limit)}. "
         "Retry when they have finished; a lower max_tokens makes each call reserve less.",
         headers=((b"retry-after", b"1"), (b"rate_limit_type", b"budget")),

@@ -14,16 +14,22 @@ import msgspec
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 
-LimitKind = Literal["requests", "tokens", "max_parallel_requests", "budget"]
+LimitKind = Literal["requests", "tokens", "max_parallel_requests", "budget", "calls"]
 
 
 class Remaining(msgspec.Struct, frozen=True, gc=False):
-    """What is left of one rate limit right after a reservation, for `x-ratelimit-*` headers."""
+    """What is left in one scope right after a reservation, for headers. None: it has no limit of that sort.
+
+    Told of every scope with a rate limit or a limit of calls, and of every session.
+    """
 
     scope: Scope
     requests: int | None
     tokens: int | None
     parallel: int | None
+    calls: int | None = None
+    budget_nanos: int | None = None
+    """Of a session only: what settled spend leaves of its budget, calls in flight not deducted."""
 
 
 class Ticket(Protocol):
@@ -50,12 +56,15 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     limit: int
     remaining: int
     retry_after_s: float
-    """Seconds until the limit can have room again; for a budget: until its window ends (0: never)."""
+    """Seconds until the limit can have room again; for a budget or calls: until its window ends (0: never)."""
     resets_at: float
     """Epoch seconds; 0: never."""
     spent_nanos: int = 0
+    """Settled spend of the window, where a budget or calls ran out."""
     is_by_reservations: bool = False
     """Budget only: settled spend is below the limit; others' reservations stand in the way. Waiting may help."""
+    calls: int = 0
+    """Settled in the window and in flight, where calls ran out."""
 
 
 class Unseeded(msgspec.Struct, frozen=True, gc=False):
@@ -65,26 +74,33 @@ class Unseeded(msgspec.Struct, frozen=True, gc=False):
 
 
 class CounterStore(Protocol):
-    """Live counters of every scope. Times are epoch seconds from the store's clock."""
+    """Live counters of every scope. Times are epoch seconds from the store's clock.
+
+    Settled spend and settled calls are counted in every scope, limited or not, by budget window.
+    """
 
     async def reserve(self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int) -> Ticket | Refusal | Unseeded:
-        """Takes one request, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all."""
+        """Takes one call, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all.
+
+        A scope has no room for a call once those settled in its window and those in flight have reached `max_calls`:
+        a refusal that no waiting cures, since every call that was admitted counts, however it ends.
+        """
         ...
 
     async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
-        """Replaces the reservation by what was used and frees the parallel slot."""
+        """Replaces the reservation by what was used and frees the parallel slot. A failed call counts as one too."""
         ...
 
     async def changed(self, timeout_s: float) -> bool:
         """Waits until some reservation was settled; False after `timeout_s`."""
         ...
 
-    async def seed(self, charge: Charge, spent_nanos: int) -> None:
-        """Sets the settled spend of a scope's window, unless the store knows it by now."""
+    async def seed(self, charge: Charge, spent_nanos: int, calls: int) -> None:
+        """Sets settled spend and settled calls of a scope's window, unless the store knows them by now."""
         ...
 
     async def adjust(self, charge: Charge, delta_nanos: int) -> None:
-        """Adds to the settled spend of a scope's window, if the store knows it."""
+        """Adds to the settled spend of a scope's window, if the store knows it. It is no call."""
         ...
 
     async def spent(self, scope: Scope) -> int | None:

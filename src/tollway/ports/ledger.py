@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from tollway.core.record import Charge, Record
 
 
 class Unstorable(Exception):
     """The database refuses one of these records, whenever and however often it is offered."""
+
+
+class WindowSum(msgspec.Struct, frozen=True, gc=False):
+    """What the records of one budget window add up to."""
+
+    nanos: int = 0
+    calls: int = 0
+    """Adjustments and imports are not among them."""
 
 
 class Journal(Protocol):
@@ -34,6 +44,6 @@ class LedgerStore(Protocol):
         """
         ...
 
-    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        """Nano-dollars spent in each of these windows. Raises `StoreUnavailable`."""
+    async def window_sums(self, charges: Sequence[Charge]) -> list[WindowSum]:
+        """What was settled in each of these windows. Raises `StoreUnavailable`."""
         ...

@@ -26,6 +26,8 @@ from tollway.core.record import Charge, Record
 from tollway.db.engine import open_engine
 from tollway.db.upgrade import upgrade
 from tollway.db.url import sqlite_url
+from tollway.ports.counters import Refusal, Unseeded
+from tollway.ports.ledger import WindowSum
 from tollway.ports.spend import RecordFilter
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.stores.sql.ledger import SqlLedgerStore
@@ -144,7 +146,7 @@ async def test_a_dead_workers_records_are_replayed_once_however_often(
         assert await restarted.ledger.replay() == (2 if round_ == 0 else 1)
         await restarted.ledger.close()
     assert await setup.stored() == ids(written)
-    assert await setup.store.window_spend([CHARGE]) == [5 * 60_000]
+    assert await setup.store.window_sums([CHARGE]) == [WindowSum(5 * 60_000, 5)]
 
 
 async def test_a_running_worker_adopts_the_journal_of_one_that_died(
@@ -180,7 +182,7 @@ async def test_while_the_database_is_locked_memory_does_not_grow_and_nothing_is_
         other.rollback()
     await eventually("everything is stored", lambda: setup.files() == [])
     assert await setup.stored() == ids(written)
-    assert await setup.store.window_spend([CHARGE]) == [len(written) * 60_000]
+    assert await setup.store.window_sums([CHARGE]) == [WindowSum(len(written) * 60_000, len(written))]
     assert [entry.levelname for entry in caplog.records] == ["ERROR", "WARNING"]
     await setup.ledger.close()
 
@@ -240,17 +242,17 @@ async def test_no_error_ends_the_flushing(
 
 
 async def test_an_adjustment_counts_at_once_and_in_the_ledger(setup: Setup) -> None:
-    await setup.counters.seed(CHARGE, 100)
+    await setup.counters.seed(CHARGE, 100, 1)
     record = await setup.ledger.record_adjustment(CHARGE, -100, key_hash=KEY, metadata=b'{"reason":"reset"}')
     assert await setup.counters.spent(SCOPE) == 0
     await setup.ledger.flush()
     assert await setup.spend.list_records(RecordFilter(kind="adjustment"), limit=5) == [record]
-    assert await setup.store.window_spend([CHARGE]) == [-100]
+    assert await setup.store.window_sums([CHARGE]) == [WindowSum(-100, 0)]
     await setup.ledger.close()
 
 
 async def test_an_adjustment_that_cannot_be_recorded_does_not_count(setup: Setup) -> None:
-    await setup.counters.seed(CHARGE, 100)
+    await setup.counters.seed(CHARGE, 100, 1)
     setup.folder.rmdir()
     with pytest.raises(Overloaded):
         await setup.ledger.record_adjustment(CHARGE, -100)
@@ -265,11 +267,11 @@ class SlowStore(SqlLedgerStore):
     has_read = asyncio.Event()
     may_answer = asyncio.Event()
 
-    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        spent = await super().window_spend(charges)
+    async def window_sums(self, charges: Sequence[Charge]) -> list[WindowSum]:
+        sums = await super().window_sums(charges)
         self.has_read.set()
         await self.may_answer.wait()
-        return spent
+        return sums
 
 
 async def test_an_adjustment_made_while_a_counter_is_filled_counts_exactly_once(
@@ -292,6 +294,19 @@ async def test_an_adjustment_made_while_a_counter_is_filled_counts_exactly_once(
     await setup.ledger.close()
 
 
+async def test_a_counter_is_filled_with_the_calls_that_were_made_too(setup: Setup) -> None:
+    await setup.append(3)
+    await setup.ledger.record_adjustment(CHARGE, -60_000)
+    await setup.ledger.flush()
+    await setup.ledger.seed([CHARGE])
+    scope = Scope(kind="api_key", id=KEY, max_calls=4)
+    assert not isinstance(await setup.counters.reserve([scope], tokens=0, cost_nanos=0), Refusal | Unseeded)
+    refusal = await setup.counters.reserve([scope], tokens=0, cost_nanos=0)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.spent_nanos) == ("calls", 120_000)
+    await setup.ledger.close()
+
+
 async def test_a_counter_filled_before_the_last_runs_journal_is_stored_waits_for_it(
     setup: Setup, tmp_path: Path, engine: AsyncEngine
 ) -> None:
@@ -311,7 +326,7 @@ async def test_a_counter_filled_before_the_last_runs_journal_is_stored_waits_for
 
 
 async def test_counters_idle_for_long_are_forgotten_once_their_spend_is_stored(setup: Setup) -> None:
-    await setup.counters.seed(CHARGE, 5)
+    await setup.counters.seed(CHARGE, 5, 1)
     setup.clock.advance(601)
     setup.ledger.start()
     for _ in range(1000):
@@ -342,7 +357,7 @@ async def test_killed_at_any_moment_the_ledger_holds_every_acknowledged_call_exa
         found = [record.record_id for record in await setup.spend.list_records(RecordFilter(), limit=100_000)]
         assert len(found) == len(set(found))
         assert acknowledged <= set(found) <= acknowledged | in_flight
-        assert await setup.store.window_spend([CHARGE]) == [len(found) * 60_000]
+        assert await setup.store.window_sums([CHARGE]) == [WindowSum(len(found) * 60_000, len(found))]
         assert setup.files() == []
         await setup.ledger.close()
 

@@ -39,7 +39,7 @@ class Spends:
 def seeding(store: CounterStore, spends: Spends) -> Seed:
     async def seed(charges: Sequence[Charge]) -> None:
         for charge, nanos in zip(charges, await spends.window_spend(charges), strict=True):
-            await store.seed(charge, nanos)
+            await store.seed(charge, nanos, 0)
 
     return SharedSeed(seed)
 
@@ -195,6 +195,30 @@ async def test_every_kind_of_scope_has_words_for_its_budget(store: CounterStore)
         assert "x" in (await refusal(store, scope_of(kind, "x", budget_nanos=0))).message
 
 
+def session(**limits: Any) -> Scope:
+    return scope_of("session", "k1:run-7", label="run-7", **limits)
+
+
+async def test_a_session_that_has_spent_its_budget_is_told_not_to_retry(store: CounterStore) -> None:
+    await store.settle(await take(store, session(), cost=DOLLAR), tokens=0, cost_nanos=DOLLAR)
+    error = await refusal(store, session(budget_nanos=DOLLAR // 2))
+    assert isinstance(error, LimitExceeded)
+    assert error.message.startswith("Session budget exceeded for session run-7. Current cost: 1.0, Max budget: 0.5")
+    headers = dict(error.headers)
+    assert headers[b"x-should-retry"] == b"false"
+    assert b"retry-after" not in headers
+
+
+async def test_a_session_that_has_made_all_its_calls_is_told_not_to_retry(store: CounterStore) -> None:
+    for _ in range(3):
+        await store.settle(await take(store, session()), tokens=0, cost_nanos=0)
+    error = await refusal(store, session(max_calls=2))
+    assert isinstance(error, LimitExceeded)
+    assert error.message == "Max iterations exceeded for session run-7. Current iterations: 3, Max iterations: 2"
+    assert dict(error.headers)[b"x-should-retry"] == b"false"
+    assert b"retry-after" not in dict(error.headers)
+
+
 async def test_a_call_kept_out_by_reservations_waits_for_them(store: CounterStore) -> None:
     key = scope_of(budget_nanos=DOLLAR)
     held = await take(store, key, cost=DOLLAR)
@@ -255,5 +279,5 @@ async def test_a_thousand_concurrent_calls_spend_a_dollar_and_at_most_one_call_m
     await asyncio.gather(*(one_call() for _ in range(1000)))
     assert len(costs) + len(errors) == 1000
     assert DOLLAR <= sum(costs) <= DOLLAR + bound
-    assert all(isinstance(error, BudgetExceeded) for error in errors)
+    assert all(b"retry-after" not in dict(error.headers) for error in errors), "the budget is spent, not just reserved"
     assert await store.spent(scope) == sum(costs)

@@ -70,10 +70,20 @@ class _Rate:
         return now + RATE_WINDOW_S
 
 
+class _Settled:
+    """What was settled in one budget window."""
+
+    __slots__ = ("calls", "nanos")
+
+    def __init__(self, nanos: int = 0, calls: int = 0) -> None:
+        self.nanos = nanos
+        self.calls = calls
+
+
 class _Counter:
     """Everything counted for one scope."""
 
-    __slots__ = ("in_flight", "opened_at", "requests", "reserved_nanos", "settled_nanos", "tokens", "used_at")
+    __slots__ = ("in_flight", "opened_at", "requests", "reserved_nanos", "settled", "tokens", "used_at")
 
     def __init__(self, now: float) -> None:
         self.opened_at = now
@@ -84,7 +94,7 @@ class _Counter:
         self.tokens: _Rate | None = None
         self.reserved_nanos = 0
         """Of calls in flight, whatever window they started in."""
-        self.settled_nanos: dict[int, int] = {}
+        self.settled: dict[int, _Settled] = {}
         """By start of the window; one that is missing here is not known."""
 
 
@@ -104,8 +114,8 @@ class MemoryCounterStore:
     """`ports.counters.CounterStore` for a single process.
 
     Requests and tokens slide over 60 s in buckets of 1 s; they are counted from when a scope first has that limit.
-    Spend is counted for every scope. A window that began after its scope was first seen is known from its first
-    nano-dollar; any other has to be seeded.
+    Spend and calls are counted for every scope. A window that began after its scope was first seen is known from its
+    first call; any other has to be seeded.
     """
 
     def __init__(self, clock: Callable[[], float], *, timezone: str = "UTC", reset_time: str = "00:00") -> None:
@@ -121,7 +131,7 @@ class MemoryCounterStore:
         """In order of arrival."""
 
     async def reserve(self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int) -> Ticket | Refusal | Unseeded:
-        """Takes one request, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all."""
+        """Takes one call, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all."""
         now = self._now()
         second = int(now)
         ticket = _Ticket(second, tokens, cost_nanos)
@@ -135,7 +145,10 @@ class MemoryCounterStore:
             counter.used_at = now
             counter.in_flight += 1
             counter.reserved_nanos += cost_nanos
-            if scope.rpm is not None or scope.tpm is not None or scope.parallel is not None:
+            if scope.kind == "session" or scope.max_calls is not None:
+                settled = self._settled(counter, self._window(scope.budget_duration, now).start)
+                remaining.append(_take(scope, counter, second, tokens, settled))
+            elif scope.rpm is not None or scope.tpm is not None or scope.parallel is not None:
                 remaining.append(_take(scope, counter, second, tokens))
         ticket.remaining = remaining
         return ticket
@@ -152,8 +165,11 @@ class MemoryCounterStore:
         spent_nanos = 0
         for scope, counter in ticket.holds:
             start = self._window(scope.budget_duration, now).start
-            spent = (self._settled(counter, start) or 0) + cost_nanos  # known since the reservation
-            counter.settled_nanos[start] = spent
+            settled = self._settled(counter, start)
+            if settled is None:  # the clock was set back; else known since the reservation
+                settled = counter.settled[start] = _Settled()
+            spent = settled.nanos = settled.nanos + cost_nanos
+            settled.calls += 1
             counter.reserved_nanos -= ticket.cost_nanos
             counter.in_flight -= 1
             counter.used_at = now
@@ -182,17 +198,17 @@ class MemoryCounterStore:
             self._waiters.pop(waiter, None)
         return True
 
-    async def seed(self, charge: Charge, spent_nanos: int) -> None:
-        """Sets the settled spend of a scope's window, unless the store knows it by now."""
+    async def seed(self, charge: Charge, spent_nanos: int, calls: int) -> None:
+        """Sets settled spend and settled calls of a scope's window, unless the store knows them by now."""
         counter = self._counter(charge.scope_kind, charge.scope_id, self._now())
         if self._settled(counter, charge.window_start) is None:
-            counter.settled_nanos[charge.window_start] = spent_nanos
+            counter.settled[charge.window_start] = _Settled(spent_nanos, calls)
 
     async def adjust(self, charge: Charge, delta_nanos: int) -> None:
-        """Adds to the settled spend of a scope's window, if the store knows it."""
+        """Adds to the settled spend of a scope's window, if the store knows it. It is no call."""
         counter = self._counters.get((charge.scope_kind, charge.scope_id))
-        if counter is not None and (spent := self._settled(counter, charge.window_start)) is not None:
-            counter.settled_nanos[charge.window_start] = spent + delta_nanos
+        if counter is not None and (settled := self._settled(counter, charge.window_start)) is not None:
+            settled.nanos += delta_nanos
             self._wake()
 
     async def spent(self, scope: Scope) -> int | None:
@@ -200,7 +216,8 @@ class MemoryCounterStore:
         counter = self._counters.get(scope.key)
         if counter is None:
             return None
-        return self._settled(counter, self._window(scope.budget_duration, self._now()).start)
+        settled = self._settled(counter, self._window(scope.budget_duration, self._now()).start)
+        return None if settled is None else settled.nanos
 
     async def forget_idle(self, before: float) -> int:
         """Drops counters not used since `before` that hold no reservation; how many. Their spend must be in the ledger.
@@ -254,20 +271,22 @@ class MemoryCounterStore:
             log.warning("%s It is taken for '1d'.", error)
             return window("1d", now, timezone=self._timezone, reset_time=self._reset_time)
 
-    def _settled(self, counter: _Counter, start: int) -> int | None:
-        """Spend in the window that began at `start`; None: not known."""
-        settled = counter.settled_nanos.get(start)
+    def _settled(self, counter: _Counter, start: int) -> _Settled | None:
+        """What was settled in the window that began at `start`; None: not known."""
+        settled = counter.settled.get(start)
         if settled is None and counter.opened_at < start:
             current = {window.start for window in self._windows.values()}
-            counter.settled_nanos = {old: spent for old, spent in counter.settled_nanos.items() if old in current}
-            settled = counter.settled_nanos[start] = 0
+            counter.settled = {old: known for old, known in counter.settled.items() if old in current}
+            settled = counter.settled[start] = _Settled()
         return settled
 
     def _has_room(self, scope: Scope, counter: _Counter, now: float, second: int) -> bool:
         settled = self._settled(counter, self._window(scope.budget_duration, now).start)
         if settled is None:
             return False
-        if scope.budget_nanos is not None and settled + counter.reserved_nanos >= scope.budget_nanos:
+        if scope.budget_nanos is not None and settled.nanos + counter.reserved_nanos >= scope.budget_nanos:
+            return False
+        if scope.max_calls is not None and settled.calls + counter.in_flight >= scope.max_calls:
             return False
         if scope.parallel is not None and counter.in_flight >= scope.parallel:
             return False
@@ -292,25 +311,24 @@ class MemoryCounterStore:
     def _explain(self, scopes: Sequence[Scope], now: float, second: int) -> Refusal | Unseeded:
         """Why a reservation failed.
 
-        A spent budget comes first, as in the contract; what waiting may cure comes last, so that nobody waits in vain.
+        A spent budget comes first, as in the contract, then calls that ran out; what waiting may cure comes last, so
+        that nobody waits in vain.
         """
         counters = [self._counter(scope.kind, scope.id, now) for scope in scopes]
         windows = [self._window(scope.budget_duration, now) for scope in scopes]
-        spends = [self._settled(counter, window.start) for counter, window in zip(counters, windows, strict=True)]
         unseeded = tuple(
             Charge(scope.kind, scope.id, window.start)
-            for scope, window, spent in zip(scopes, windows, spends, strict=True)
-            if spent is None
+            for scope, counter, window in zip(scopes, counters, windows, strict=True)
+            if self._settled(counter, window.start) is None
         )
         if unseeded:
             return Unseeded(unseeded)
-        budgets = [
-            _budget_refusal(scope, counter, window, spent or 0, now)
-            for scope, counter, window, spent in zip(scopes, counters, windows, spends, strict=True)
-        ]
+        limited = tuple(zip(scopes, counters, windows, strict=True))
+        budgets = [_budget_refusal(scope, counter, window, now) for scope, counter, window in limited]
+        calls = [_calls_refusal(scope, counter, window, now) for scope, counter, window in limited]
         rates = [_rate_refusal(scope, counter, now, second) for scope, counter in zip(scopes, counters, strict=True)]
         exhausted = [refusal for refusal in budgets if refusal is not None and not refusal.is_by_reservations]
-        return next(refusal for refusal in (*exhausted, *rates, *budgets) if refusal is not None)
+        return next(refusal for refusal in (*exhausted, *calls, *rates, *budgets) if refusal is not None)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, {}
@@ -319,8 +337,8 @@ class MemoryCounterStore:
                 waiter.set_result(None)
 
 
-def _take(scope: Scope, counter: _Counter, second: int, tokens: int) -> Remaining:
-    """Counts a call that was found to have room, and says what is left."""
+def _take(scope: Scope, counter: _Counter, second: int, tokens: int, settled: _Settled | None = None) -> Remaining:
+    """Counts a call that was found to have room, and says what is left; `settled`: where more than rates is told."""
     requests_left = tokens_left = parallel_left = None
     if scope.rpm is not None and counter.requests is not None:
         counter.requests.add(second, 1)
@@ -330,24 +348,44 @@ def _take(scope: Scope, counter: _Counter, second: int, tokens: int) -> Remainin
         tokens_left = max(0, scope.tpm - counter.tokens.total)
     if scope.parallel is not None:
         parallel_left = scope.parallel - counter.in_flight
-    return Remaining(scope, requests_left, tokens_left, parallel_left)
+    if settled is None:
+        return Remaining(scope, requests_left, tokens_left, parallel_left)
+    calls_left = budget_left = None
+    if scope.max_calls is not None:
+        calls_left = scope.max_calls - settled.calls - counter.in_flight
+    if scope.kind == "session" and scope.budget_nanos is not None:
+        budget_left = scope.budget_nanos - settled.nanos
+    return Remaining(scope, requests_left, tokens_left, parallel_left, calls_left, budget_left)
 
 
-def _budget_refusal(scope: Scope, counter: _Counter, window: Window, spent: int, now: float) -> Refusal | None:
-    limit = scope.budget_nanos
+def _budget_refusal(scope: Scope, counter: _Counter, window: Window, now: float) -> Refusal | None:
+    limit, spent = scope.budget_nanos, counter.settled[window.start].nanos
     if limit is None or spent + counter.reserved_nanos < limit:
         return None
-    is_endless = window.end == inf
+    retry_after_s, resets_at = _end(window, now)
     return Refusal(
         scope=scope,
         kind="budget",
         limit=limit,
         remaining=max(0, limit - spent),
-        retry_after_s=0.0 if is_endless else window.end - now,
-        resets_at=0.0 if is_endless else window.end,
+        retry_after_s=retry_after_s,
+        resets_at=resets_at,
         spent_nanos=spent,
         is_by_reservations=spent < limit,
     )
+
+
+def _calls_refusal(scope: Scope, counter: _Counter, window: Window, now: float) -> Refusal | None:
+    limit, settled = scope.max_calls, counter.settled[window.start]
+    calls = settled.calls + counter.in_flight
+    if limit is None or calls < limit:
+        return None
+    return Refusal(scope, "calls", limit, 0, *_end(window, now), settled.nanos, calls=calls)
+
+
+def _end(window: Window, now: float) -> tuple[float, float]:
+    """Seconds until a window ends, and when that is; zeros if it never does."""
+    return (0.0, 0.0) if window.end == inf else (window.end - now, window.end)
 
 
 def _rate_refusal(scope: Scope, counter: _Counter, now: float, second: int) -> Refusal | None:

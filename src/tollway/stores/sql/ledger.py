@@ -22,7 +22,7 @@ from tollway.core.errors import InvalidRequest
 from tollway.core.record import Charge, Record
 from tollway.db.engine import is_postgres, reading, writing
 from tollway.db.ledger import TOKEN_CLASSES, USAGE_SUMS, daily_totals, daily_usage, ledger, spend_windows
-from tollway.ports.ledger import Unstorable
+from tollway.ports.ledger import Unstorable, WindowSum
 from tollway.stores.sql.customers import add_served
 from tollway.stores.sql.rollups import Values, rollup_rows
 
@@ -35,6 +35,7 @@ _record_key = attrgetter("started_at", "record_id")
 
 _WINDOW_KEYS = ("scope_kind", "scope_id", "window_start")
 _WINDOW_SUMS = ("spend_nanos", "records")
+_NOTHING = WindowSum()
 
 
 class SqlLedgerStore:
@@ -91,9 +92,9 @@ class SqlLedgerStore:
                 await connection.exec_driver_sql(statement, rows)
         await add_served(connection, batch)
 
-    async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
-        """Nano-dollars spent in each of these windows. Raises `StoreUnavailable`."""
-        return await read_window_spend(self._engine, charges)
+    async def window_sums(self, charges: Sequence[Charge]) -> list[WindowSum]:
+        """What was settled in each of these windows. Raises `StoreUnavailable`."""
+        return await read_window_sums(self._engine, charges)
 
     def _upsert(self, table: Table, *, sums: Sequence[str]) -> postgresql.Insert | sqlite.Insert:
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
@@ -107,18 +108,19 @@ class SqlLedgerStore:
         return str(statement.compile(dialect=self._engine.dialect))
 
 
-async def read_window_spend(engine: AsyncEngine, charges: Sequence[Charge]) -> list[int]:
-    """Nano-dollars spent in each of these windows. Raises `StoreUnavailable`."""
+async def read_window_sums(engine: AsyncEngine, charges: Sequence[Charge]) -> list[WindowSum]:
+    """What was settled in each of these windows. Raises `StoreUnavailable`."""
     columns = [spend_windows.c[name] for name in _WINDOW_KEYS]
     # Names with NUL: the one that was stored counts, see `_without_nul`.
     shown = map(_visible, charges) if is_postgres(engine) else charges
     wanted = [msgspec.structs.astuple(charge) for charge in shown]
     if not wanted:
         return []
-    query = select(*columns, spend_windows.c.spend_nanos).where(tuple_(*columns).in_(wanted))
+    sums = [spend_windows.c[name] for name in _WINDOW_SUMS]
+    query = select(*columns, *sums).where(tuple_(*columns).in_(wanted))
     async with reading(engine) as connection:
-        spent = {tuple(key): nanos for *key, nanos in await connection.execute(query)}
-    return [spent.get(key, 0) for key in wanted]
+        found = {tuple(key): WindowSum(nanos, calls) for *key, nanos, calls in await connection.execute(query)}
+    return [found.get(key, _NOTHING) for key in wanted]
 
 
 @contextmanager
@@ -166,5 +168,5 @@ def _window_rows(batch: Iterable[Record]) -> list[Values]:
         for charge in record.charges:
             window = sums[charge.scope_kind, charge.scope_id, charge.window_start]
             window[0] += record.cost_nanos
-            window[1] += 1
+            window[1] += record.kind == "call"
     return [(*key, *sums[key]) for key in sorted(sums)]

@@ -39,7 +39,7 @@ from tollway.ports.spend import (
     TotalColumn,
     UsageColumn,
 )
-from tollway.stores.sql.ledger import read_window_spend
+from tollway.stores.sql.ledger import read_window_sums
 from tollway.stores.sql.records import (
     LOOKED_THROUGH,
     count_in_index,
@@ -62,7 +62,7 @@ class SqlSpendReader:
 
     async def window_spend(self, charges: Sequence[Charge]) -> list[int]:
         """Nano-dollars spent in each of these windows."""
-        return await read_window_spend(self._engine, charges)
+        return [found.nanos for found in await read_window_sums(self._engine, charges)]
 
     async def list_records(self, matching: RecordFilter, *, limit: int, offset: int = 0) -> list[Record]:
         """Newest first."""
