@@ -1,13 +1,13 @@
 """What every `CounterStore` does, driven through the port and a clock that tests move.
 
-A new implementation joins by a row in `STORES`.
+A new implementation joins by a row in `COUNTER_STORES`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
@@ -22,22 +22,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from tests.support.clock import FakeClock
+from tests.support.counters import COUNTER_STORES, OpenStore
 
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 from tollway.core.windows import window
 from tollway.ports.counters import CounterStore, Refusal, Settled, Ticket, Unseeded
-from tollway.stores.memory.counters import MemoryCounterStore
 
 T = TypeVar("T")
-OpenStore = Callable[[FakeClock], CounterStore]
-
-STORES: dict[str, OpenStore] = {"memory": MemoryCounterStore}
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=COUNTER_STORES)
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
-    return STORES[request.param]
+    return COUNTER_STORES[request.param]
 
 
 @pytest.fixture
@@ -46,8 +43,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def counters(open_store: OpenStore, clock: FakeClock) -> CounterStore:
-    return open_store(clock)
+async def counters(open_store: OpenStore, clock: FakeClock) -> AsyncIterator[CounterStore]:
+    async with open_store(clock) as store:
+        yield store
 
 
 def key(**limits: Any) -> Scope:
@@ -58,12 +56,18 @@ def team(**limits: Any) -> Scope:
     return Scope(kind="team", id="t1", **limits)
 
 
+async def fill(counters: CounterStore, charge: Charge, spent_nanos: int, calls: int = 0) -> None:
+    """What the ledger does for an unknown window."""
+    reading = await counters.prepare([charge])
+    assert await counters.seed(charge, spent_nanos, calls, reading)
+
+
 async def attempt(counters: CounterStore, *scopes: Scope, tokens: int = 0, cost: int = 0) -> Ticket | Refusal:
     """Reserves; spend that is asked for is 0."""
     answer = await counters.reserve(scopes, tokens=tokens, cost_nanos=cost)
     if isinstance(answer, Unseeded):
         for charge in answer.charges:
-            await counters.seed(charge, 0, 0)
+            await fill(counters, charge, 0)
         answer = await counters.reserve(scopes, tokens=tokens, cost_nanos=cost)
     assert not isinstance(answer, Unseeded)
     return answer
@@ -279,9 +283,9 @@ async def test_unknown_spend_is_asked_for_once_for_all_scopes(counters: CounterS
     month = int(window("30d", clock()).start)
     assert answer.charges == (Charge("api_key", "k1", 0), Charge("team", "t1", month))
     assert await counters.spent(scopes[0]) is None
-    await counters.seed(answer.charges[0], 99, 4)
-    await counters.seed(answer.charges[0], 0, 0)
-    await counters.seed(answer.charges[1], 1000, 0)
+    await fill(counters, answer.charges[0], 99, 4)
+    await fill(counters, answer.charges[0], 0)
+    await fill(counters, answer.charges[1], 1000)
     await call(counters, *scopes, cost=1)
     assert (await refused(counters, *scopes)).spent_nanos == 100
     assert await counters.spent(scopes[1]) == 1001
@@ -383,8 +387,8 @@ async def test_calls_start_anew_with_the_budget_window(counters: CounterStore, c
 async def test_calls_are_seeded_with_the_spend_and_adjustments_are_none(counters: CounterStore) -> None:
     scope, charge = key(max_calls=5), Charge("api_key", "k1", 0)
     assert await counters.reserve([scope], tokens=0, cost_nanos=0) == Unseeded((charge,))
-    await counters.seed(charge, 70, 4)
-    await counters.seed(charge, 0, 0)
+    await fill(counters, charge, 70, 4)
+    await fill(counters, charge, 0)
     await counters.adjust(charge, -70)
     await call(counters, scope)
     assert (await refused(counters, scope)).kind == "calls"
@@ -501,7 +505,8 @@ class Schedules(RuleBasedStateMachine):
         super().__init__()
         self.clock = FakeClock(1_768_385_843.4)
         self.loop = asyncio.new_event_loop()
-        self.store = open_store(self.clock)
+        self.opened = open_store(self.clock)
+        self.store = self.run(self.opened.__aenter__())
         self.arrivals: list[tuple[float, tuple[Scope, ...]]] = []
         self.used: list[Used] = []
         self.in_flight: list[Held] = []
@@ -510,6 +515,7 @@ class Schedules(RuleBasedStateMachine):
         self.known: set[Charge] = set()
 
     def teardown(self) -> None:
+        self.run(self.opened.__aexit__(None, None, None))
         self.loop.close()
 
     def run(self, answer: Awaitable[T]) -> T:
@@ -568,7 +574,7 @@ class Schedules(RuleBasedStateMachine):
         if isinstance(answer, Unseeded):
             assert set(answer.charges) <= {self.charge(scope) for scope in chosen} - self.known
             for charge in answer.charges:
-                self.run(self.store.seed(charge, self.ledger.get(charge, 0), self.calls[charge]))
+                self.run(fill(self.store, charge, self.ledger.get(charge, 0), self.calls[charge]))
             answer = self.run(self.store.reserve(chosen, tokens=tokens, cost_nanos=cost))
         assert not isinstance(answer, Unseeded)
         self.known |= {self.charge(scope) for scope in chosen}

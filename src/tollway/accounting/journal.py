@@ -27,7 +27,8 @@ _log = logging.getLogger(__name__)
 class FileJournal:
     """`ports.ledger.Journal` in a folder that workers share, one segment being written by each.
 
-    `owner`: which worker writes; part of the names of its segments. `fsync`: wait for the disk as well; survives power loss, at the price of its latency (calls share one sync).
+    `owner`: which worker writes, as the names of its segments say.
+    `fsync`: wait for the disk as well; survives power loss, at the price of its latency (calls share one sync).
     `keep_at_most`: records of the segment being written that stay in memory for the flusher; beyond, it reads the file.
     """
 

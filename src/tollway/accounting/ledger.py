@@ -10,14 +10,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from tollway.accounting.journal import FileJournal
+from tollway.accounting.owners import Owners
 from tollway.accounting.segment import Segment
 from tollway.core.errors import Overloaded, StoreUnavailable
 from tollway.core.ids import new_record_id
 from tollway.core.record import Charge, Record
 from tollway.ports.counters import CounterStore
-from tollway.ports.ledger import LedgerStore, Unstorable, WindowSum
+from tollway.ports.ledger import LedgerStore, Unstorable
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ _IDLE_S = 600.0
 class Ledger:
     """Owns the way of records from the journal to the store. `clock`: epoch seconds.
 
+    `owners`: who else writes to this folder, where counters are shared; they learn from here which workers are gone.
     `interval_s`: how far the database is behind, at most, while it can be reached. `batch_size`: records a transaction.
     """
 
@@ -41,6 +44,7 @@ class Ledger:
         counters: CounterStore,
         clock: Callable[[], float] = time.time,
         *,
+        owners: Owners | None = None,
         interval_s: float = 1.0,
         batch_size: int = 500,
     ) -> None:
@@ -48,6 +52,7 @@ class Ledger:
         self._store = store
         self._counters = counters
         self._clock = clock
+        self._owners = owners
         self._interval_s = interval_s
         self._batch_size = batch_size
         self._turn = asyncio.Lock()
@@ -55,6 +60,9 @@ class Ledger:
         self._loop: asyncio.Task[None] | None = None
         self._flushes: set[asyncio.Task[None]] = set()
         self._is_away = False
+        self._adjustments = 0
+        self._is_adjusted = asyncio.Event()
+        self._is_adjusted.set()
         self._unseen = 0
         """A running number of what live counters do not learn by settling: adjustments and adopted journals."""
         self._unseen_stored = 0
@@ -71,6 +79,7 @@ class Ledger:
         if adopted:
             await self.flush()
             _log.info("ledger: replayed %d journal segments of an earlier run", adopted)
+        await self._release()
         return adopted
 
     def start(self) -> None:
@@ -95,6 +104,8 @@ class Ledger:
         except StoreUnavailable:
             _log.error("ledger: the database is away; records stay in the journal and follow at the next start")
         self._journal.close()
+        if self._owners is not None:
+            self._owners.leave()
 
     async def seed(self, charges: Sequence[Charge]) -> None:
         """Tells the live counters what was settled in these windows, if they do not know by now.
@@ -102,16 +113,20 @@ class Ledger:
         That includes every adjustment made and every journal adopted so far; one that comes while the database is being
         read makes it read again, so that each counts exactly once. Raises `StoreUnavailable`.
         """
-        sums: list[WindowSum] = []
-        seen = -1
-        while seen != self._unseen:
+        missing = list(charges)
+        while missing:
             seen = self._unseen
             if seen > self._unseen_stored:
                 await self.flush()
                 self._unseen_stored = max(self._unseen_stored, seen)
-            sums = await self._store.window_sums(charges)
-        for charge, settled in zip(charges, sums, strict=True):
-            await self._counters.seed(charge, settled.nanos, settled.calls)
+            reading = await self._counters.prepare(missing)
+            sums = await self._store.window_sums(missing)
+            if seen == self._unseen:
+                missing = [
+                    charge
+                    for charge, settled in zip(missing, sums, strict=True)
+                    if not await self._counters.seed(charge, settled.nanos, settled.calls, reading)
+                ]
 
     async def record_adjustment(
         self,
@@ -140,15 +155,32 @@ class Ledger:
             metadata=metadata,
             charges=(charge,),
         )
-        # The counter first: a counter filled from the database between the two would count the record twice.
-        await self._counters.adjust(charge, delta_nanos)
-        self._unseen += 1
-        try:
-            await self._journal.append(record)
-        except Overloaded:
-            await self._counters.adjust(charge, -delta_nanos)
-            raise
+        with self._adjusting():
+            # The counter first: a counter filled from the database between the two would count the record twice.
+            await self._counters.adjust(charge, delta_nanos)
+            self._unseen += 1
+            try:
+                await self._journal.append(record)
+            except Overloaded:
+                await self._counters.adjust(charge, -delta_nanos)
+                raise
         return record
+
+    async def bring(self) -> None:
+        """Returns when all that was counted here so far is in the database. Raises `StoreUnavailable`."""
+        await self._is_adjusted.wait()  # or it may be counted, and not in the journal yet
+        await self.flush()
+
+    @contextmanager
+    def _adjusting(self) -> Iterator[None]:
+        self._adjustments += 1
+        self._is_adjusted.clear()
+        try:
+            yield
+        finally:
+            self._adjustments -= 1
+            if not self._adjustments:
+                self._is_adjusted.set()
 
     async def _run(self) -> None:
         pause_s = self._interval_s
@@ -175,8 +207,11 @@ class Ledger:
         async with self._turn:
             try:
                 for segment in self._pending_segments():
+                    await self._counters.delivered()
                     for batch in segment.batches(self._batch_size):
                         await self._insert(batch)
+                        if segment.is_adopted:
+                            await self._counters.forget({charge for record in batch for charge in record.charges})
                     await self._journal.discard(segment)
             except StoreUnavailable as error:
                 self._went_away(error)
@@ -205,6 +240,7 @@ class Ledger:
         if now >= self._next_adoption:
             self._next_adoption = now + _ADOPT_EVERY_S
             self._adopt()
+            await self._release()
         if now >= self._next_forgetting:
             self._next_forgetting = now + _FORGET_EVERY_S
             await self._counters.forget_idle(now - _IDLE_S)
@@ -213,6 +249,13 @@ class Ledger:
         adopted = self._journal.adopt()
         self._unseen += adopted
         return adopted
+
+    async def _release(self) -> None:
+        """Gives back what workers that are gone had reserved."""
+        owners = self._owners
+        for worker in owners.gone() if owners is not None else ():
+            if await self._counters.release(worker):
+                owners.bury(worker)
 
     def _went_away(self, error: StoreUnavailable) -> None:
         self._journal.forget_records()

@@ -6,7 +6,7 @@ by what was really used, and always runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -73,6 +73,10 @@ class Unseeded(msgspec.Struct, frozen=True, gc=False):
     charges: tuple[Charge, ...]
 
 
+Reading = object
+"""What a store has to remember from `prepare` until it is seeded."""
+
+
 class CounterStore(Protocol):
     """Live counters of every scope. Times are epoch seconds from the store's clock.
 
@@ -95,12 +99,36 @@ class CounterStore(Protocol):
         """Waits until some reservation was settled; False after `timeout_s`."""
         ...
 
-    async def seed(self, charge: Charge, spent_nanos: int, calls: int) -> None:
-        """Sets settled spend and settled calls of a scope's window, unless the store knows them by now."""
+    async def prepare(self, charges: Sequence[Charge]) -> Reading:
+        """To be awaited before these windows are read from the ledger: whoever counts in them brings there what it
+        lacks. Raises `StoreUnavailable` where that cannot be.
+        """
+        ...
+
+    async def seed(self, charge: Charge, spent_nanos: int, calls: int, reading: Reading = None) -> bool:
+        """Sets settled spend and settled calls of a scope's window, as read from the ledger after `prepare`.
+
+        Does nothing if the store knows them by now. False: something was settled meanwhile, prepare and read again.
+        """
         ...
 
     async def adjust(self, charge: Charge, delta_nanos: int) -> None:
         """Adds to the settled spend of a scope's window, if the store knows it. It is no call."""
+        ...
+
+    async def forget(self, charges: Iterable[Charge]) -> None:
+        """The ledger got records of these windows that were not settled here: they have to be seeded anew."""
+        ...
+
+    async def delivered(self) -> None:
+        """Returns once everyone who shares these counters sees each settlement so far, or cannot be told.
+
+        To be awaited before the records of those settlements are written where `seed` reads.
+        """
+        ...
+
+    async def release(self, worker: str) -> bool:
+        """Gives back what a worker that is gone had reserved, once its records are in the ledger; False: try later."""
         ...
 
     async def spent(self, scope: Scope) -> int | None:

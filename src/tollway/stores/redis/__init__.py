@@ -1,0 +1,1 @@
+"""Redis or Valkey: what replicas and workers share besides the database."""

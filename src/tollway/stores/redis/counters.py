@@ -1,0 +1,494 @@
+"""Limits and budgets that hold on any number of workers: counters in Redis or Valkey.
+
+Every call asks once, before its provider is asked; settlements are told and not waited for. What this worker itself
+holds is kept beside (`MemoryCounterStore`), for two reasons: a counter that the server lost is made again from the
+ledger and from what all workers hold (`gathering`); and while the server is away each worker goes on alone, with its
+share of every limit (`share`).
+
+Why the counters are exact, whatever is lost on the way:
+
+1. A scope's counters have a generation. What was held in another one is not settled in this one.
+2. A new generation knows the spend of a window only after every member has registered what it holds and brought its
+   journal to the ledger; a settlement that comes in between makes the reader read again.
+3. A record reaches the database only after its settlement has reached the server (`delivered`), so what the reader
+   finds there is never told again.
+4. A worker that lost its lease, its connection, or an answer, forgets on its return every scope that it has touched
+   since (rule 2 then makes them anew). So it never matters what became of an operation that was under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from tollway.core.principal import Scope
+from tollway.core.record import Charge
+from tollway.ports.counters import Reading, Refusal, Remaining, Settled, Ticket, Unseeded
+from tollway.stores.memory.counter import Counter, Rate, SettledSum, explain
+from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
+from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
+from tollway.stores.redis.gathering import Gathering, Generations, Members
+from tollway.stores.redis.share import local_share
+
+_log = logging.getLogger(__name__)
+
+LEASE_S = 3.0
+_RENEWALS = 6
+"""In one lease."""
+_RETRY_S = 0.25
+_POLL_S = 0.1
+"""How often a call that waits for others' reservations asks again: settlements elsewhere wake nobody here."""
+_RECENT_S = 10.0
+"""Far longer than a settlement takes to get through: what was used before is safely told."""
+_FORGET_AT_ONCE = 1_000
+
+
+class Opened(dict[str, tuple[str, int]]):
+    """`ports.counters.Reading`: generation and number of early settlements of each scope, before the ledger is read."""
+
+
+class RedisCounterStore:
+    """`ports.counters.CounterStore` shared by all workers that use the same server and prefix."""
+
+    def __init__(
+        self,
+        own: MemoryCounterStore,
+        send: Send,
+        *,
+        worker: str,
+        timeout_s: float = 0.04,
+        lease_s: float = LEASE_S,
+        workers_expected: int = 2,
+    ) -> None:
+        """`own`: what this worker holds. `send` performs operations for `worker`.
+
+        `timeout_s`: an answer that takes longer counts as an outage. `lease_s`: a worker that is not heard of for so
+        long does not count any more. `workers_expected`: by how many the limits are divided at least, while the server
+        is away.
+        """
+        self._own = own
+        self._workers_expected = workers_expected
+        self._lease_s = lease_s
+        self.members = Members(worker)
+        self._channel = OperationChannel(send, timeout_s=timeout_s, lost=self._lost, expelled=self._join_again)
+        self._timeout_s = timeout_s
+        self._send = send
+        self._gathering: Gathering | None = None
+        self._flush: Callable[[], Any] | None = None
+        self.is_shared = True
+        """False while the server is away and this worker goes by its share of the limits."""
+        self._heard_at = own.now()
+        self._known_then: dict[Charge, SettledSum] = {}
+        """What was settled when the server went away, of the windows asked for since."""
+        self._stale: set[str] = set()
+        """Scopes whose counters missed something, to be forgotten when the server is back."""
+        self._next_gathering: tuple[dict[str, None], asyncio.Task[Opened]] | None = None
+        self._this_gathering: asyncio.Task[Opened] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._recovery: asyncio.Task[None] | None = None
+
+    # The port
+
+    async def reserve(self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int) -> Ticket | Refusal | Unseeded:
+        """Takes one call, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all."""
+        if self.is_shared and scopes:
+            reservation = _Reservation(self, scopes, tokens, cost_nanos)
+            self._channel.put(reservation)
+            answer = await reservation.answer
+            if answer is not None:
+                return answer
+        return await self._own.reserve(self._local(scopes), tokens=tokens, cost_nanos=cost_nanos)
+
+    async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
+        """Replaces the reservation by what was used and frees the parallel slot. Raises on a ticket settled before."""
+        settled = await self._own.settle(ticket, tokens=tokens, cost_nanos=cost_nanos)
+        assert isinstance(ticket, MemoryTicket)
+        if self.is_shared and ticket.holds:
+            self._channel.put(Pending(_settlement(ticket, settled, tokens, cost_nanos), _ignore, _nothing))
+        return settled
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Waits until some reservation may have been settled; False after `timeout_s`."""
+        pause_s = _POLL_S * random.uniform(0.5, 1.5)
+        is_settled = await self._own.changed(min(timeout_s, pause_s))
+        return is_settled or pause_s < timeout_s
+
+    async def prepare(self, charges: Sequence[Charge]) -> Reading:
+        """Has everybody bring to the ledger what they know of these scopes. Raises `StoreUnavailable`."""
+        if not self.is_shared:
+            return None
+        if self._next_gathering is None:
+            wanted: dict[str, None] = {}
+            task = asyncio.create_task(self._gather_after(self._this_gathering, wanted))
+            task.add_done_callback(_retrieve)
+            self._next_gathering = wanted, task
+        wanted, task = self._next_gathering
+        wanted.update((_name(charge), None) for charge in charges)
+        try:
+            return await asyncio.shield(task)
+        except ConnectionError:
+            return None  # the server is away: each for itself
+
+    async def seed(self, charge: Charge, spent_nanos: int, calls: int, reading: Reading = None) -> bool:
+        """Sets what was settled in a scope's window, unless it is known by now; False: read again."""
+        await self._own.seed(charge, spent_nanos, calls)
+        if not self.is_shared:
+            return True
+        name = _name(charge)
+        if not isinstance(reading, Opened) or name not in reading:
+            return False
+        generation, early = reading[name]
+        try:
+            is_known: bool = await self._channel.ask(
+                *("seed", name, generation, early, charge.window_start, str(spent_nanos), str(calls))
+            )
+        except ConnectionError:
+            return True
+        return is_known
+
+    async def adjust(self, charge: Charge, delta_nanos: int) -> None:
+        """Adds to the settled spend of a scope's window, if it is known."""
+        await self._own.adjust(charge, delta_nanos)
+        try:
+            if self.is_shared:
+                await self._channel.ask("adjust", _name(charge), charge.window_start, delta_nanos)
+                return
+        except ConnectionError:
+            pass
+        self._stale.add(_name(charge))
+
+    async def forget(self, charges: Iterable[Charge]) -> None:
+        """The ledger has records of these windows that nobody settled here: they are read from it again."""
+        names = sorted({_name(charge) for charge in charges})
+        try:
+            if self.is_shared:
+                await self._channel.ask("forget", names)
+                return
+        except ConnectionError:
+            pass
+        self._stale.update(names)
+
+    async def release(self, worker: str) -> bool:
+        """Gives back what a worker that is gone had reserved, once its journal is in the ledger; False: try later."""
+        if not self.is_shared:
+            return False
+        try:
+            count: int = await self._channel.ask("release", worker)
+        except ConnectionError:
+            return False
+        if count:
+            _log.info("counters: worker %s is gone; its reservations in %d scopes are given back", worker, count)
+        return True
+
+    async def spent(self, scope: Scope) -> int | None:
+        """Settled nano-dollars in the scope's current window, as of its last reservation here, and what followed."""
+        return await self._own.spent(scope)
+
+    async def forget_idle(self, before: float) -> int:
+        """Drops what this worker keeps of scopes that it has not used since `before`. The server forgets by itself."""
+        return await self._own.forget_idle(before)
+
+    async def delivered(self) -> None:
+        """Returns once every settlement so far has reached the server, or the server is away."""
+        if self.is_shared:
+            await self._channel.delivered()
+
+    @property
+    def workers(self) -> int:
+        """By how many the limits are divided while the server is away."""
+        return max(self.members.count, self._workers_expected)
+
+    # Being a member
+
+    async def start(self, gathering: Callable[..., Gathering], flush: Callable[[], Any]) -> None:
+        """Joins the others. `flush` returns once all records so far are in the ledger."""
+        self._flush = flush
+        self._gathering = gathering(members=self.members, ask=self._channel.ask, bring=self._bring)
+        with suppress(ConnectionError):  # said and looked after by `_lost`
+            self.members.saw(await self._channel.ask("join", self._lease_s))
+        self._tasks = [asyncio.create_task(self._gathering.listen()), asyncio.create_task(self._renew())]
+
+    async def close(self) -> None:
+        """Leaves, once every settlement is told."""
+        for task in (*self._tasks, self._recovery):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        if self.is_shared:
+            try:
+                await self._channel.ask("leave")
+            except ConnectionError:
+                return
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_s / _RENEWALS)
+            if self.is_shared:
+                self._channel.put(Pending(lambda: ("join", self._lease_s), self.members.saw, _nothing))
+
+    def _join_again(self) -> Sequence[Operation]:
+        """The server does not know this worker: it was emptied, or the worker was away for longer than its lease."""
+        _log.warning("counters: this worker is not a member any more; what it counted is made anew from the ledger")
+        return (("join", self._lease_s), ("forget", self._touched()))
+
+    def _touched(self) -> list[str]:
+        """Scopes in which something may have got lost. Nothing is held in any generation from here on."""
+        since = self._heard_at - _RECENT_S
+        touched = set(self._stale)
+        for counter in self._own.counters():
+            if counter.in_flight or counter.used_at >= since:
+                touched.add(counter.name)
+            counter.generation = None
+        self._stale.clear()
+        return sorted(touched)
+
+    def _lost(self, error: BaseException) -> None:
+        """An answer did not come: from now on each for itself, until the server is back."""
+        if not self.is_shared:
+            return
+        self.is_shared = False
+        self._known_then.clear()
+        _log.error(
+            "counters: the shared server is away (%s); this worker goes on alone with 1/%d of every limit",
+            *(str(error) or type(error).__name__, self.workers),
+        )
+        self._recovery = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        joining = OperationChannel(self._send, timeout_s=self._timeout_s, lost=_ignore, expelled=lambda: ())
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            try:
+                members = await joining.ask("join", self._lease_s)
+            except ConnectionError:
+                continue
+            self.members.saw(members)
+            break
+        self.is_shared = True
+        touched = self._touched()
+        for start in range(0, len(touched), _FORGET_AT_ONCE):
+            names = touched[start : start + _FORGET_AT_ONCE]
+            self._channel.put(Pending(_operation("forget", names), _ignore, lambda: None))
+        self._heard_at = self._own.now()
+        self._known_then.clear()
+        _log.warning("counters: the shared server is back; %d scopes are made anew from the ledger", len(touched))
+
+    # Reserving
+
+    def request(self, scopes: Sequence[Scope], tokens: int, cost_nanos: int) -> Operation:
+        """The operation that reserves."""
+        window = self._own.current_window
+        limits = [
+            (
+                *(f"{scope.kind}:{scope.id}", window(scope.budget_duration).start),
+                *(_limit(scope.budget_nanos), _limit(scope.rpm), _limit(scope.tpm)),
+                *(_limit(scope.parallel), _limit(scope.max_calls)),
+            )
+            for scope in scopes
+        ]
+        return ("reserve", tokens, cost_nanos, limits)
+
+    def answer(
+        self, reply: Sequence[Any], scopes: Sequence[Scope], tokens: int, cost_nanos: int
+    ) -> MemoryTicket | Refusal | Unseeded:
+        """What the server's reply to a reservation means; of one that was made, a ticket is kept here too."""
+        self._heard_at = self._own.now()
+        match reply:
+            case ("taken", second, states):
+                return self._taken(scopes, states, second, tokens, cost_nanos)
+            case ("unseeded", positions):
+                asked = [scopes[position - 1] for position in positions]
+                return Unseeded(
+                    tuple(
+                        Charge(one.kind, one.id, self._own.current_window(one.budget_duration).start) for one in asked
+                    )
+                )
+            case (_, now, states):
+                return self._refused(scopes, states, float(now))
+        raise ValueError(f"unexpected reply {reply!r}")
+
+    def _taken(
+        self, scopes: Sequence[Scope], states: Sequence[Any], second: int, tokens: int, cost_nanos: int
+    ) -> MemoryTicket:
+        known = [SettledSum(int(settled), int(calls)) for _, settled, _, _, _, calls in states]
+        ticket = self._own.take(scopes, known, second=second, tokens=tokens, cost_nanos=cost_nanos)
+        for (_, counter), state in zip(ticket.holds, states, strict=True):
+            generation = state[0]
+            if counter.generation is not None and counter.generation != generation:
+                self._stale.add(counter.name)
+            counter.generation = generation
+        ticket.remaining = [
+            _remaining(scope, state) for scope, state in zip(scopes, states, strict=True) if _is_told(scope)
+        ]
+        if self._stale:
+            self._channel.put(Pending(_operation("forget", sorted(self._stale)), _ignore, _nothing))
+            self._stale.clear()
+        return ticket
+
+    def _refused(self, scopes: Sequence[Scope], states: Sequence[Any], now: float) -> Refusal:
+        windows = [self._own.current_window(scope.budget_duration) for scope in scopes]
+        counters = [
+            _counter_of(scope, state, window.start, now)
+            for scope, state, window in zip(scopes, states, windows, strict=True)
+        ]
+        return explain(scopes, counters, windows, now)
+
+    def _local(self, scopes: Sequence[Scope]) -> list[Scope]:
+        return [local_share(scope, self.workers, self._known(scope)) for scope in scopes]
+
+    def _charge(self, scope: Scope) -> Charge:
+        return Charge(scope.kind, scope.id, self._own.current_window(scope.budget_duration).start)
+
+    def _known(self, scope: Scope) -> SettledSum:
+        charge = self._charge(scope)
+        known = self._known_then.get(charge)
+        if known is None:
+            found = self._own.settled_in(charge)
+            if found is None:
+                return SettledSum()  # nothing is reserved in it before it is seeded
+            known = self._known_then[charge] = SettledSum(found.nanos, found.calls)
+        return known
+
+    # Making counters
+
+    async def _gather_after(self, previous: asyncio.Task[Opened] | None, wanted: Mapping[str, None]) -> Opened:
+        if previous is not None:
+            await asyncio.wait([previous])
+        assert self._next_gathering is not None
+        assert self._gathering is not None
+        self._this_gathering, self._next_gathering = self._next_gathering[1], None
+        names = list(wanted)
+        states, members = await self._channel.ask("open", uuid4().hex, names)
+        self.members.saw(members)
+        opened = Opened(zip(names, ((str(generation), int(early)) for generation, early in states), strict=True))
+        await self._gathering.gather({name: generation for name, (generation, _) in opened.items()})
+        return opened
+
+    async def _bring(self, generations: Generations) -> None:
+        """Registers what this worker holds in these scopes and flushes its journal.
+
+        Raises `StoreUnavailable` without the database, `ConnectionError` without the server.
+        """
+        registered = asyncio.get_running_loop().create_future()
+
+        def answered(_: Any) -> None:
+            if not registered.done():
+                registered.set_result(True)
+
+        def failed() -> None:
+            if not registered.done():
+                registered.set_result(False)
+
+        self._channel.put(Pending(lambda: ("register", self._holdings(generations)), answered, failed))
+        if not await registered:
+            raise ConnectionError("The shared counters cannot be reached.")
+        assert self._flush is not None
+        await self._flush()
+
+    def _holdings(self, generations: Generations) -> list[tuple[Any, ...]]:
+        """What is registered. Made when it goes out: every answer before is acted on, so nothing is under way."""
+        holdings = []
+        for name, generation in generations.items():
+            counter = self._own.named(name)
+            if counter is not None and counter.generation != generation:
+                counter.generation = generation
+                rates = (_buckets(counter.requests), _buckets(counter.tokens))
+                holdings.append((name, generation, counter.reserved_nanos, counter.in_flight, *rates))
+        return holdings
+
+
+class _Reservation(Pending):
+    __slots__ = ("answer",)
+
+    def __init__(self, store: RedisCounterStore, scopes: Sequence[Scope], tokens: int, cost_nanos: int) -> None:
+        future: asyncio.Future[MemoryTicket | Refusal | Unseeded | None] = asyncio.get_running_loop().create_future()
+        self.answer = future
+
+        def answered(reply: Any) -> None:
+            answer = store.answer(reply, scopes, tokens, cost_nanos)
+            if not future.done():
+                future.set_result(answer)
+            elif isinstance(answer, MemoryTicket):  # whoever asked has gone
+                task = asyncio.ensure_future(store.settle(answer, tokens=0, cost_nanos=0))
+                task.add_done_callback(_retrieve)
+
+        def failed() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        super().__init__(lambda: store.request(scopes, tokens, cost_nanos), answered, failed)
+
+
+def _settlement(ticket: MemoryTicket, settled: Settled, tokens: int, cost_nanos: int) -> Callable[[], Operation]:
+    def make() -> Operation:
+        holds = [
+            (counter.name, counter.generation, charge.window_start, scope.tpm is not None)
+            for (scope, counter), charge in zip(ticket.holds, settled.charges, strict=True)
+            if counter.generation is not None
+        ]
+        return ("settle", ticket.second, ticket.tokens, tokens, ticket.cost_nanos, cost_nanos, holds)
+
+    return make
+
+
+def _counter_of(scope: Scope, state: Sequence[Any], start: int, now: float) -> Counter:
+    """A counter of the server's, as far as it explains a refusal."""
+    settled, reserved, in_flight, calls, requests, tokens = state
+    counter = Counter(f"{scope.kind}:{scope.id}", now)
+    counter.settled[start] = SettledSum(int(settled), int(calls))
+    counter.reserved_nanos = int(reserved)
+    counter.in_flight = int(in_flight)
+    counter.requests, counter.tokens = Rate(requests), Rate(tokens)
+    return counter
+
+
+def _remaining(scope: Scope, state: Sequence[Any]) -> Remaining:
+    _, settled, in_flight, requests, tokens, calls = state
+    return Remaining(
+        scope,
+        None if scope.rpm is None else scope.rpm - int(requests),
+        None if scope.tpm is None else max(0, scope.tpm - int(tokens)),
+        None if scope.parallel is None else scope.parallel - int(in_flight),
+        None if scope.max_calls is None else scope.max_calls - int(calls) - int(in_flight),
+        scope.budget_nanos - int(settled) if scope.kind == "session" and scope.budget_nanos is not None else None,
+    )
+
+
+def _is_told(scope: Scope) -> bool:
+    limits = (scope.rpm, scope.tpm, scope.parallel, scope.max_calls)
+    return scope.kind == "session" or any(limit is not None for limit in limits)
+
+
+def _name(charge: Charge) -> str:
+    return f"{charge.scope_kind}:{charge.scope_id}"
+
+
+def _limit(limit: int | None) -> int:
+    return -1 if limit is None else limit
+
+
+def _buckets(rate: Rate | None) -> list[tuple[int, int]]:
+    return [] if rate is None else list(rate.buckets.items())
+
+
+def _operation(*operation: Any) -> Callable[[], Operation]:
+    return lambda: operation
+
+
+def _ignore(_: Any) -> None:
+    """An answer, or an error, that changes nothing."""
+
+
+def _nothing() -> None:
+    """A failure that `_lost` looks after."""
+
+
+def _retrieve(task: asyncio.Future[Any]) -> None:
+    # Everybody who waited may be gone; asyncio complains about errors that nobody looked at.
+    if not task.cancelled():
+        task.exception()
