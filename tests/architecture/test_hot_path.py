@@ -28,7 +28,7 @@ LATE = {
 }
 """Modules of those packages that are imported when first needed, and why they may be heavy."""
 HEAVY = {"aiohttp", "alembic", "cryptography", "fastapi", "prometheus_client", "pydantic", "requests", "sqlalchemy"}
-HEAVY |= {"starlette", "tiktoken", "uvicorn", "yaml"}
+HEAVY |= {"redis", "starlette", "tiktoken", "uvicorn", "yaml"}
 
 
 def hot_modules() -> list[str]:

@@ -39,6 +39,7 @@ def _accepted(*names: str, takes_value: bool = False) -> Callable[[F], F]:
 @click.option("--port", type=int, help="Port to listen on.  [default: 4000]")
 @click.option("--workers", "--num_workers", type=int, help="Worker processes; 1 in this release.")
 @click.option("--database-url", help="Database; an SQLite file in the data folder if not given.")
+@click.option("--redis-url", help="Redis or Valkey that several gateways share.")
 @click.option("--data-dir", help="Folder for database, journal and generated keys.  [default: ~/.local/share/tollway]")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines look.  [default: text]")
 @click.option("--reload-config", is_flag=True, help="Apply changes of the configuration file as they are saved.")

@@ -13,6 +13,7 @@ from typing_extensions import override
 from tollway.config.located import Document
 from tollway.config.problem import Problem
 from tollway.config.secret import Secret
+from tollway.core.redis import RedisAddress
 from tollway.core.snapshot import Settings
 from tollway.db.pool import PoolSettings
 
@@ -55,6 +56,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     rotation_check_s: float
     rotation_grace: str | None
     """Duration; None: nobody said."""
+    redis: RedisAddress | None = None
+    """What replicas share beside the database; None: nobody named one."""
 
     @property
     def has_well_known_master_key(self) -> bool:

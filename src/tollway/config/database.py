@@ -33,7 +33,6 @@ def settle_database(origins: dict[str, Sourced], environ: Mapping[str, str], fin
         findings.reject(url.origin, _URL, "this database would be gone at the end", "write sqlite:///path/to/file.db")
     if postgres is not None:
         _settle_parameters(postgres, origins, findings)
-        _check_sharing(origins, findings)
 
 
 def _settle_parameters(postgres: PostgresUrl, origins: dict[str, Sourced], findings: Findings) -> None:
@@ -51,20 +50,38 @@ def _settle_parameters(postgres: PostgresUrl, origins: dict[str, Sourced], findi
         findings.note(origin, _URL, f"these parameters have no effect: {names}", "remove them")
 
 
-def _check_sharing(origins: Mapping[str, Sourced], findings: Findings) -> None:
-    origin = origins[_URL].origin
+def check_sharing(origins: Mapping[str, Sourced], redis: Sourced, findings: Findings) -> None:
+    """What several gateways share has to be the same for all of them, and what they do not share is told.
+
+    `redis` is the address of the Redis they share, or None.
+    """
+    url = origins[_URL]
+    is_postgres = url.value is not None and _is_postgres(url.value)
+    if not is_postgres and redis.value is None:
+        return
+    origin, name, place = (url.origin, "Postgres", "database") if is_postgres else (redis.origin, "Redis", "Redis")
     for path, variable in _SHARED_KEYS.items():
         if origins[path].value is None:
             findings.reject(
-                origin, path, "is needed with Postgres: it must be the same wherever this database is used",
+                origin,
+                path,
+                f"is needed with {name}: it must be the same wherever this {place} is used",
                 f"set {variable}",
-            )  # fmt: skip
-    findings.note(
-        origin,
-        _URL,
-        "budgets and limits are counted in each gateway process in this release",
-        "let one gateway use this database at a time",
-    )
+            )
+    if redis.value is None:
+        findings.note(
+            url.origin,
+            _URL,
+            "without a shared Redis each gateway process counts budgets and limits for itself",
+            "let one gateway use this database at a time, or set REDIS_URL",
+        )
+
+
+def _is_postgres(url: str) -> bool:
+    try:
+        return postgres_url(url) is not None
+    except Misconfigured:  # told already
+        return False
 
 
 def _from_parts(environ: Mapping[str, str]) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tollway.config.secret import Secret
+from tollway.core.redis import RedisNode
 
 Read = Callable[[Any], Any]
 """Gives the value in the form the program uses; raises ValueError for a value that does not fit."""
@@ -127,6 +128,34 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
+def _nodes(value: Any) -> tuple[RedisNode, ...]:
+    """`[{host: h, port: 1}]`, `[[h, 1]]`, `[h:1]`, each also as JSON, or `h:1,h:2`."""
+    if isinstance(value, str):
+        value = _from_json(value) if value.lstrip().startswith("[") else _texts(value)
+    nodes = tuple(map(_node, _list(list(value) if isinstance(value, tuple) else value)))
+    if not nodes:
+        raise Misfit
+    return nodes
+
+
+def _node(value: Any) -> RedisNode:
+    match value:
+        case RedisNode():
+            return value
+        case {"host": host, "port": port, **_more}:
+            pass
+        case [host, port]:
+            pass
+        case str():
+            host, _, port = value.strip().rpartition(":")
+        case _:
+            raise Misfit
+    name = _text(host).strip().removeprefix("[").removesuffix("]")
+    if not name:
+        raise Misfit
+    return RedisNode(name, PORT.read(port))
+
+
 def _matching(pattern: re.Pattern[str]) -> Read:
     def read_matching(value: Any) -> str:
         text = _text(value)
@@ -189,4 +218,5 @@ TIMEZONE = Kind("a time zone such as UTC or Europe/Berlin", _timezone)
 TEXTS = Kind("a list of texts", _texts)
 MAPPING = Kind("a mapping", _mapping)
 LIST = Kind("a list", _list)
+NODES = Kind("a list of host:port", _nodes)
 VERIFICATION = Kind("true, false or the path of a CA bundle", _verification)

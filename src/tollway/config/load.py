@@ -21,7 +21,7 @@ from tollway.config.configuration import (
     Written,
     entry_id,
 )
-from tollway.config.database import settle_database
+from tollway.config.database import check_sharing, settle_database
 from tollway.config.findings import Findings
 from tollway.config.keys import (
     CREDENTIAL,
@@ -40,6 +40,7 @@ from tollway.config.located import REFERENCE, Document, Located, plain, resolve,
 from tollway.config.model_list import read_models, read_params
 from tollway.config.overlay import DATABASE, as_notices, blamed, leave_out, misfits, overlaid, withheld_secrets
 from tollway.config.problem import ConfigurationError
+from tollway.config.redis import settle_redis
 from tollway.config.server import fields_for, server_settings
 from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, note_variables
 from tollway.config.stored import lendable
@@ -108,8 +109,10 @@ def _settle(written: Written, stored: StoredSettings) -> Configuration:
         key.path: sources.settle(key) for section in SETTINGS for key in section.keys if key.support == "supported"
     }
     settle_database(origins, everywhere, findings)
+    redis = settle_redis(origins, everywhere, findings)
+    check_sharing(origins, redis, findings)
     _settle_logging(origins)
-    server = server_settings(origins, everywhere, findings)
+    server = server_settings(origins, everywhere, redis.value, findings)
     configuration = Configuration(
         server=server,
         pool=PoolSettings(**fields_for(origins, "pool")),

@@ -9,6 +9,7 @@ from typing import Any
 from tollway.config.configuration import ServerSettings, Sourced
 from tollway.config.findings import Findings
 from tollway.config.keys import SETTINGS, Key
+from tollway.core.redis import RedisAddress
 
 
 def fields_for(origins: Mapping[str, Sourced], record: str) -> dict[str, Any]:
@@ -25,12 +26,14 @@ def _in_units_of_field(key: Key, value: Any) -> Any:
     return value if key.factor == 1 or value is None else round(value * key.factor)
 
 
-def server_settings(origins: dict[str, Sourced], environ: Mapping[str, str], findings: Findings) -> ServerSettings:
+def server_settings(
+    origins: dict[str, Sourced], environ: Mapping[str, str], redis: RedisAddress | None, findings: Findings
+) -> ServerSettings:
     """The server's settings, checked against each other. Puts the data folder that was meant into `origins`."""
     _check_workers(origins["general_settings.workers"], findings)
     _check_tls(origins, findings)
     origins["general_settings.data_dir"] = _data_dir(origins["general_settings.data_dir"], environ)
-    server = ServerSettings(**fields_for(origins, "server"))
+    server = ServerSettings(**fields_for(origins, "server"), redis=redis)
     if server.has_well_known_master_key and not server.allow_weak_master_key:
         findings.note(
             origins["general_settings.master_key"].origin,

@@ -21,7 +21,7 @@ from tollway.config.problem import nearest
 CONFIG_VARIABLES = (f"{ENVIRONMENT_PREFIX}CONFIG", "CONFIG_FILE_PATH")
 """Name the configuration file where no flag does."""
 
-_SERVICE_LINK_NAME = re.compile(rf"{ENVIRONMENT_PREFIX}(SERVICE_|PORT_\d)")
+_SERVICE_LINK_NAME = re.compile(rf"{ENVIRONMENT_PREFIX}(\w+_)?(SERVICE_(HOST|PORT)|PORT(_\d|$))")
 _SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
 
 
@@ -71,7 +71,7 @@ class Sources:
         if written is not None and written.value is not None:
             yield _Candidate(plain(written), written.place, written.reference)
         for name in key.environment:
-            if text := self._environ.get(name):
+            if (text := self._environ.get(name)) and not _SERVICE_LINK_VALUE.match(text):
                 yield _Candidate(text, f"environment {name}")
 
 

@@ -385,8 +385,8 @@ def test_what_asks_for_nothing_that_is_missing_is_not_mentioned(folder: Folder, 
 
 
 def test_variables_without_effect_are_named(folder: Folder) -> None:
-    warnings = folder.warnings("", REDIS_HOST="redis", TOLLWAY_PROT="1", LITELLM_LICENSE="x")
-    assert "environment REDIS_HOST: has no effect in this release" in warnings
+    warnings = folder.warnings("", UI_USERNAME="x", TOLLWAY_PROT="1", LITELLM_LICENSE="x")
+    assert "environment UI_USERNAME: has no effect in this release" in warnings
     assert "environment TOLLWAY_PROT: is not a known setting; did you mean TOLLWAY_PORT?" in warnings
     assert "LITELLM_LICENSE" not in warnings
 

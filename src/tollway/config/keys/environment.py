@@ -19,7 +19,6 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 _CONSOLE = "there is no console in this release"
-_SHARED = "counters live in this process"
 _ALERTS = "no alerts are sent in this release"
 
 VARIABLES: tuple[Variable, ...] = (
@@ -30,10 +29,6 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("LITELLM_LICENSE", "T1", "accepted", "Nothing here needs a licence."),
     Variable("LITELLM_MODE", "T1", "accepted", "`.env` files are never read."),
     Variable("LITELLM_LOCAL_MODEL_COST_MAP", "T2", "accepted", "Prices always come with the release."),
-    Variable("REDIS_URL", "T1", "later", "Redis that replicas share.", _SHARED),
-    Variable("REDIS_HOST", "T1", "later", "Redis that replicas share.", _SHARED),
-    Variable("REDIS_CLUSTER_NODES", "T1", "later", "Redis that replicas share.", _SHARED),
-    Variable("REDIS_SENTINEL_NODES", "T1", "later", "Redis that replicas share.", _SHARED),
     Variable("UI_USERNAME", "T1", "later", "Login of the console.", _CONSOLE),
     Variable("UI_PASSWORD", "T1", "later", "Login of the console.", _CONSOLE),
     Variable("SLACK_WEBHOOK_URL", "T1", "later", "Where alerts go.", _ALERTS),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from tollway.config.keys.key import accepted, later, section, supported
+from tollway.config.keys.redis import SHARED_REDIS
 from tollway.config.kinds import (
     ANY,
     COUNT,
@@ -89,8 +90,8 @@ _CALLING = (
     later("context_window_fallbacks", LIST, "T1", "Models to try when a prompt is too long.", remedy=_NO_FALLBACK),
     later("content_policy_fallbacks", LIST, "T1", "Models to try when a provider objects to the content.", remedy=_NO_FALLBACK),
     later("max_fallbacks", COUNT, "T1", "Fallbacks tried at most.", remedy=_NO_FALLBACK),
-    later("cache", FLAG, "T1", "Answer repeated calls from memory.", default=False, remedy=_NO_CACHE),
-    later("cache_params", MAPPING, "T1", "Where answers are kept and for how long.", remedy=_NO_CACHE),
+    supported("cache", FLAG, "T1", "Nothing is cached in this release; with `cache_params`, or REDIS_* variables, the Redis of the cache is the one that replicas share.", default=False),
+    supported("cache_params", MAPPING, "T1", "Redis of the cache, with `type: redis`: the one that replicas share.", default={}),
     later("add_user_information_to_llm_headers", FLAG, "T2", "Tell providers who calls."),
     later("forward_traceparent_to_llm_provider", FLAG, "T2", "Send the trace context on."),
     later("return_response_headers", FLAG, "T2", "Give clients the provider's headers."),
@@ -216,11 +217,7 @@ ROUTER = section(
         later("tag_routing_prefix", TEXT, "T2", "Only tags that begin so count.", default=""),
         later("enable_weighted_failover", FLAG, "T3", "Fail over by weight.", default=False),
         later("provider_budget_config", MAPPING, "T2", "Budgets by provider."),
-        later("redis_host", TEXT, "T1", "Redis that replicas share.", remedy="counters live in this process"),
-        later("redis_port", ANY, "T1", "Redis that replicas share.", remedy="counters live in this process"),
-        later("redis_password", SECRET, "T1", "Redis that replicas share.", remedy="counters live in this process"),
-        later("redis_url", URL, "T1", "Redis that replicas share.", remedy="counters live in this process"),
-        later("redis_db", COUNT, "T1", "Redis that replicas share.", remedy="counters live in this process"),
+        *SHARED_REDIS,
         later("cache_responses", FLAG, "T2", "Answer repeated calls from memory.", remedy=_NO_CACHE),
         later("cache_kwargs", MAPPING, "T2", "Details of that cache.", remedy=_NO_CACHE),
         later("caching_groups", LIST, "T2", "Models that share cached answers.", remedy=_NO_CACHE),

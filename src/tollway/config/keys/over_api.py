@@ -20,6 +20,7 @@ STORABLE: Mapping[str, Section] = {section.name: section for section in (GENERAL
 
 _ADMINISTRATION = "it decides who administers this gateway"
 _STORAGE = "it decides where this setting itself would be kept"
+_SHARING = "it decides where budgets and limits are counted"
 _MACHINE = "it belongs to the machine that the gateway runs on"
 _CODE = "it names code that would run in the gateway"
 _FORWARDING = "it would open a way through the gateway to any address"
@@ -33,7 +34,8 @@ WITHHELD: Mapping[str, str] = {
     "general_settings.store_model_in_db": _STORAGE,
     "general_settings.supported_db_objects": _STORAGE,
     "general_settings.database_*": _STORAGE,
-    "general_settings.coordination_redis": _STORAGE,
+    "general_settings.coordination_redis": _SHARING,
+    "router_settings.redis_*": _SHARING,
     "general_settings.data_dir": _MACHINE,
     "general_settings.host": _MACHINE,
     "general_settings.port": _MACHINE,
@@ -60,6 +62,7 @@ WITHHELD: Mapping[str, str] = {
     "environment_variables.*_BUNDLE": _FILE,
     "environment_variables.GOOGLE_APPLICATION_CREDENTIALS": _FILE,
     "environment_variables.DATABASE_*": _STORAGE,
+    "environment_variables.REDIS_*": _SHARING,
     "environment_variables.DIRECT_URL": _STORAGE,
     "environment_variables.XDG_*": _MACHINE,
     "environment_variables.TZ*": _MACHINE,

@@ -1,0 +1,88 @@
+"""The Redis or Valkey that replicas share: where it may be named, and what may be said about it."""
+
+# ruff: noqa: E501  (a table: one row, one line)
+from __future__ import annotations
+
+from tollway.config.keys.key import Key, accepted, later, own, section, supported
+from tollway.config.kinds import (
+    ANY,
+    COUNT,
+    FLAG,
+    MAPPING,
+    NODES,
+    PORT,
+    POSITIVE,
+    SECONDS,
+    SECRET,
+    TEXT,
+    TEXTS,
+    URL,
+    choice,
+)  # fmt: skip
+
+SHARED_REDIS: tuple[Key, ...] = (
+    supported("redis_url", URL, "T1", "Redis or Valkey that replicas share: `redis://…`, `rediss://…` or `unix:///path`.", flag="--redis-url", environment=("REDIS_URL",)),
+    supported("redis_host", TEXT, "T1", "Its host, where no URL is given.", environment=("REDIS_HOST",)),
+    supported("redis_port", PORT, "T1", "Its port.", default=6379, environment=("REDIS_PORT",)),
+    supported("redis_password", SECRET, "T1", "Its password.", environment=("REDIS_PASSWORD",)),
+    supported("redis_db", COUNT, "T1", "Number of its database.", default=0, environment=("REDIS_DB",)),
+    own("redis_username", TEXT, "User name there.", environment=("REDIS_USERNAME",)),
+    own("redis_ssl", FLAG, "Connect with TLS.", default=False, environment=("REDIS_SSL",)),
+    own("redis_cluster_nodes", NODES, "Some nodes of a cluster, instead of a host.", environment=("REDIS_CLUSTER_NODES",)),
+    own("redis_sentinel_nodes", NODES, "The sentinels that know the server, instead of a host.", environment=("REDIS_SENTINEL_NODES",)),
+    own("redis_service_name", TEXT, "What the sentinels call it.", environment=("REDIS_SERVICE_NAME",)),
+    own("redis_sentinel_password", SECRET, "Password of the sentinels.", environment=("REDIS_SENTINEL_PASSWORD",)),
+)  # fmt: skip
+"""Rows of `router_settings`."""
+
+_SERVER = (
+    supported("url", URL, "T1", "`redis://user:password@host:6379/0`, `rediss://…` (TLS) or `unix:///path`."),
+    supported("host", TEXT, "T1", "Host, where no URL is given."),
+    supported("port", PORT, "T1", "Port.", default=6379),
+    supported("username", TEXT, "T1", "User name."),
+    supported("password", SECRET, "T1", "Password."),
+    supported("db", COUNT, "T1", "Number of the database.", default=0),
+    supported("ssl", FLAG, "T1", "Connect with TLS.", default=False),
+    supported("ssl_ca_certs", TEXT, "T2", "CA bundle (PEM) that its certificate is checked with."),
+    supported("ssl_cert_reqs", choice("required", "none"), "T2", "Whether its certificate is checked.", default="required"),
+    supported("redis_startup_nodes", NODES, "T2", "Some nodes of a cluster, instead of a host: `[{host: h, port: 7001}]` or `h:7001,…`."),
+    supported("sentinel_nodes", NODES, "T2", "The sentinels, instead of a host: `[[h, 26379]]` or `h:26379,…`."),
+    supported("service_name", TEXT, "T2", "What the sentinels call the server."),
+    supported("sentinel_password", SECRET, "T2", "Password of the sentinels."),
+    own("sentinel_username", TEXT, "User name at the sentinels."),
+    supported("namespace", TEXT, "T1", "Put before every key."),
+    supported("socket_connect_timeout", SECONDS, "T2", "Seconds a connection may take.", default=0.5),
+    supported("socket_timeout", SECONDS, "T2", "Seconds a command may take; then Redis counts as away.", default=1),
+    supported("max_connections", POSITIVE, "T2", "Connections of one process at most.", default=16),
+    later("gcp_service_account", TEXT, "T2", "Sign in as a Google service account.", remedy="give a password"),
+    later("aws_iam_*", ANY, "T2", "Sign in with AWS.", remedy="give a password"),
+)  # fmt: skip
+
+COORDINATION_REDIS = section("general_settings.coordination_redis", _SERVER)
+
+_NO_CACHE = "nothing is cached; the Redis it names is used for what replicas share"
+
+CACHE_PARAMS = section(
+    "litellm_settings.cache_params",
+    (
+        supported("type", TEXT, "T1", "`redis` makes this the Redis that replicas share, where nothing else names one.", default="local"),
+        *_SERVER,
+        accepted("supported_call_types", TEXTS, "T1", "Which calls are cached: none in this release."),
+        later("ttl", SECONDS, "T1", "Lifetime of cached answers.", remedy=_NO_CACHE),
+        later("default_in_memory_ttl", SECONDS, "T1", "Lifetime in memory.", remedy=_NO_CACHE),
+        later("default_in_redis_ttl", SECONDS, "T1", "Lifetime in Redis.", remedy=_NO_CACHE),
+        later("mode", choice("default_on", "default_off"), "T1", "Whether calls are cached unless they say otherwise.", default="default_on", remedy=_NO_CACHE),
+        later("max_messages", COUNT, "T1", "Longest conversation that is cached.", default=4, remedy=_NO_CACHE),
+        later("similarity_threshold", ANY, "T2", "How much alike questions must be.", remedy=_NO_CACHE),
+        later("semantic_cache_scope", TEXT, "T2", "Who shares cached answers.", remedy=_NO_CACHE),
+        later("redis_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_CACHE),
+        later("valkey_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_CACHE),
+        later("qdrant_*", ANY, "T2", "Semantic cache.", remedy=_NO_CACHE),
+        later("s3_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_CACHE),
+        later("gcs_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_CACHE),
+        later("azure_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_CACHE),
+        later("disk_cache_dir", TEXT, "T3", "Cache on disk.", remedy=_NO_CACHE),
+        later("redis_flush_size", COUNT, "T3", "Writes gathered before they are sent.", remedy=_NO_CACHE),
+        later("params", MAPPING, "T3", "More of these.", remedy="write them one level up"),
+    ),
+)  # fmt: skip
