@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-"""Redis or Valkey: what replicas and workers share besides the database."""
-=======
 """What replicas share in Redis or Valkey. The client is imported only where one is configured."""
 
 from __future__ import annotations
@@ -17,4 +14,3 @@ def require_client() -> None:
             "A shared Redis is configured, and its client is not installed: pip install 'tollway[redis]'.",
             param="redis_url",
         )
->>>>>>> 862d65a (feat(redis): a Redis or Valkey that replicas share can be named, in every way its users know)
