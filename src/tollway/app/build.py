@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from secrets import token_hex
 
 from tollway.accounting import tokens
 from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
+from tollway.accounting.owners import Owners
 from tollway.accounting.price_book import PriceBook
 from tollway.app.estimate import estimate
 from tollway.app.keyfiles import load_or_create_key
@@ -23,6 +25,7 @@ from tollway.app.management import LateManagement
 from tollway.app.runtime import Runtime
 from tollway.app.serving import Served
 from tollway.app.settings import database_url, salt_key
+from tollway.app.shared import SharedCounters
 from tollway.config.configuration import Configuration, ModelEntry
 from tollway.config.sealing import Sealer
 from tollway.core.errors import Misconfigured
@@ -49,7 +52,12 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     _make_private(server.data_dir)
     master_key, is_new = _master_key(configuration)
     prices = PriceBook.load()
-    counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
+    own_counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
+    worker = token_hex(6)
+    shared = None
+    if server.redis is not None:
+        shared = SharedCounters(server.redis, own_counters, worker, workers_expected=server.replicas)
+    counters = own_counters if shared is None else shared.store
     database = Database(database_url(configuration), configuration.pool)
     sealer = Sealer(lambda: salt_key(configuration))
     served = Served(
@@ -60,8 +68,10 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         sealer=sealer,
         load=LateModelStore(database).load,
     )
-    journal = FileJournal(server.data_dir / "journal", fsync=server.journal_fsync)
-    ledger = Ledger(journal, LateLedgerStore(database), counters)
+    folder = server.data_dir / "journal"
+    journal = FileJournal(folder, owner=worker, fsync=server.journal_fsync)
+    owners = None if shared is None else Owners(folder, worker)
+    ledger = Ledger(journal, LateLedgerStore(database), counters, owners=owners)
     metrics = Metrics(gauges={"tollway_journal_records": lambda: float(journal.buffered)})
     authenticator = Authenticator(
         hash_key(master_key),
@@ -129,6 +139,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         prices=prices,
         database=database,
         counters=counters,
+        shared=shared,
         journal=journal,
         ledger=ledger,
         authenticator=authenticator,

@@ -11,6 +11,7 @@ from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
 from tollway.app.late import Database
 from tollway.app.serving import Served
+from tollway.app.shared import SharedCounters
 from tollway.config.configuration import Configuration
 from tollway.config.sealing import Sealer
 from tollway.core.changes import SERVED, Change
@@ -20,8 +21,8 @@ from tollway.gateway.run import Gateway
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
+from tollway.ports.counters import CounterStore
 from tollway.ports.transport import Transport
-from tollway.stores.memory.counters import MemoryCounterStore
 
 
 class Late(Protocol):
@@ -46,7 +47,9 @@ class Runtime:
     is_master_key_new: bool
     prices: PriceBook
     database: Database
-    counters: MemoryCounterStore
+    counters: CounterStore
+    shared: SharedCounters | None
+    """None: this process counts alone."""
     journal: FileJournal
     ledger: Ledger
     authenticator: Authenticator

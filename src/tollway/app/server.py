@@ -129,6 +129,8 @@ class Application:
 
     async def _start(self) -> None:
         runtime = self._runtime
+        if runtime.shared is not None:
+            await runtime.shared.start(runtime.ledger)
         try:
             await runtime.ledger.replay()
         except StoreUnavailable as error:
@@ -177,6 +179,8 @@ class Application:
                 break
             await asyncio.sleep(_SETTLING_POLL_S)
         await runtime.ledger.close()
+        if runtime.shared is not None:
+            await runtime.shared.close()
         for transport in runtime.transports.values():
             await transport.close()
         await runtime.served.close()

@@ -56,6 +56,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     rotation_check_s: float
     rotation_grace: str | None
     """Duration; None: nobody said."""
+    replicas: int
+    """Processes that share the limits, at least."""
     redis: RedisAddress | None = None
     """What replicas share beside the database; None: nobody named one."""
 
