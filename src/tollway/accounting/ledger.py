@@ -252,10 +252,11 @@ class Ledger:
 
     async def _release(self) -> None:
         """Gives back what workers that are gone had reserved."""
-        owners = self._owners
-        for worker in owners.gone() if owners is not None else ():
+        if self._owners is None:
+            return
+        for worker in self._owners.gone():
             if await self._counters.release(worker):
-                owners.bury(worker)
+                self._owners.bury(worker)
 
     def _went_away(self, error: StoreUnavailable) -> None:
         self._journal.forget_records()

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 Operation = Sequence[Any]
-"""Name and arguments, as `counters.lua` takes them."""
+"""Name and arguments, as `counters.lua` takes them: texts, numbers and lists; its msgpack knows no bytes."""
 Send = Callable[[bytes], Awaitable[bytes | None]]
 """Performs encoded operations; None: this worker is not a member. Raises what its client raises."""
 
@@ -93,7 +93,7 @@ class OperationChannel:
                 if not done.done():
                     done.set_result(None)
 
-            self.put(Pending(lambda: ("tell", (), b""), settle, settle))
+            self.put(Pending(lambda: ("tell", (), ""), settle, settle))
             await done
 
     def fail_waiting(self) -> None:

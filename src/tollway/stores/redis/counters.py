@@ -211,6 +211,7 @@ class RedisCounterStore:
         self._gathering = gathering(members=self.members, ask=self._channel.ask, bring=self._bring)
         with suppress(ConnectionError):  # said and looked after by `_lost`
             self.members.saw(await self._channel.ask("join", self._lease_s))
+            await self._gathering.announce(self._lease_s)
         self._tasks = [asyncio.create_task(self._gathering.listen()), asyncio.create_task(self._renew())]
 
     async def close(self) -> None:

@@ -33,8 +33,11 @@ _LISTEN_S = 0.5
 """Less than a client waits for an answer."""
 _RETRY_S = 0.25
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.json.Decoder().decode
+
+
+def _encode(message: object) -> str:
+    return msgspec.json.encode(message).decode()
 
 
 class Members:
@@ -45,7 +48,7 @@ class Members:
         self._steady = steady
         self._until: dict[str, float] = {}
 
-    def saw(self, members: Sequence[tuple[str, str]]) -> None:
+    def saw(self, members: Sequence[tuple[str, str | float]]) -> None:
         """Takes note of the members the server named, with the seconds left to each."""
         now = self._steady()
         self._until = {name: until for name, until in self._until.items() if until > now}
@@ -97,6 +100,7 @@ class Gathering:
         message = _encode(("gather", self._members.worker, number, list(generations.items())))
         try:
             own = asyncio.ensure_future(self._bring(generations))
+            own.add_done_callback(_retrieve)
             while missing := self._missing[number] & self._members.others():
                 await self._ask("tell", self._mailboxes(missing), message)
                 await self._next_answer()
@@ -106,6 +110,11 @@ class Gathering:
         finally:
             del self._missing[number]
             self._refused.discard(number)
+
+    async def announce(self, lease_s: float) -> None:
+        """Tells the others that this worker is there, before it counts anything. Raises `ConnectionError`."""
+        message = _encode(("joined", self._members.worker, lease_s))
+        await self._ask("tell", self._mailboxes(self._members.others()), message)
 
     async def listen(self) -> None:
         """Reads this worker's mail, until cancelled."""
@@ -125,6 +134,8 @@ class Gathering:
                 task = asyncio.create_task(self._answer(sender, number, dict(pairs)))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            case ("joined", str() as sender, float() | int() as lease_s):
+                self._members.saw([(sender, lease_s)])
             case ("gathered", str() as sender, int() as number, bool() as is_brought):
                 self._note(sender, number, is_brought=is_brought)
             case _:
@@ -166,3 +177,9 @@ class Gathering:
 
     def _mailbox(self, worker: str) -> str:
         return f"{self._prefix}:mail:{worker}"
+
+
+def _retrieve(task: asyncio.Future[None]) -> None:
+    # Where another member's failure came first nobody looks at this one, and asyncio would complain.
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,264 @@
+"""Counters that several workers share stay exact, whatever is lost on the way: answers, members, all the server has.
+
+A fleet of workers, each with a journal that its ledger lags behind, is driven through random events. After each one the
+truth is known: what was settled, and what is in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter as Multiset
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from tests.support.clock import FakeClock
+from tests.support.counters import redis_counters
+from tests.support.valkey import shared_url
+
+from tollway.core.principal import Scope
+from tollway.core.record import Charge
+from tollway.ports.counters import Refusal, Ticket, Unseeded
+from tollway.stores.redis import counters as module
+from tollway.stores.redis.counters import RedisCounterStore
+
+KEYS = tuple(Scope(kind="api_key", id=name, budget_nanos=100, parallel=4) for name in "ab")
+TEAM = Scope(kind="team", id="t", budget_nanos=150, rpm=1000)
+BOUND = 30
+
+
+class Worker:
+    """One replica: its store, and what it has not brought to the database yet."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.store: RedisCounterStore
+        self.journal: list[tuple[Charge, int]] = []
+        self.in_flight: list[tuple[Ticket, tuple[Scope, ...], int]] = []
+
+    async def flush(self) -> None:
+        written, self.journal = self.journal, []
+        await self.store.delivered()
+        await asyncio.sleep(0)
+        self.fleet.database.update({charge: 0 for charge, _ in written})
+        for charge, cost in written:
+            self.fleet.database[charge] += cost
+
+    async def seed(self, charges: Sequence[Charge]) -> None:
+        missing = list(charges)
+        while missing:
+            reading = await self.store.prepare(missing)
+            spent = [self.fleet.database[charge] for charge in missing]
+            await asyncio.sleep(0)
+            missing = [
+                charge
+                for charge, nanos in zip(missing, spent, strict=True)
+                if not await self.store.seed(charge, nanos, 0, reading)
+            ]
+
+    async def reserve(self, scopes: tuple[Scope, ...], bound: int) -> Ticket | Refusal:
+        while True:
+            answer = await self.store.reserve(scopes, tokens=0, cost_nanos=bound)
+            if not isinstance(answer, Unseeded):
+                return answer
+            await self.seed(answer.charges)
+
+    async def begin(self, scopes: tuple[Scope, ...], bound: int = BOUND) -> Ticket | Refusal:
+        answer = await self.reserve(scopes, bound)
+        if not isinstance(answer, Refusal):
+            self.in_flight.append((answer, scopes, bound))
+        return answer
+
+    async def end(self, position: int, cost: int) -> None:
+        ticket, _, _ = self.in_flight.pop(position)
+        settled = await self.store.settle(ticket, tokens=0, cost_nanos=cost)
+        self.journal += [(charge, cost) for charge in settled.charges]
+        await self.store.delivered()
+
+
+class Fleet:
+    """Workers that share counters and a database."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.prefix = f"{{test-{uuid4().hex}}}"
+        self.database: Multiset[Charge] = Multiset()
+        self.workers: list[Worker] = []
+        self.client = Redis.from_url(shared_url())
+
+    def settled(self, scope: Scope) -> int:
+        charge = Charge(scope.kind, scope.id, 0)
+        written = sum(cost for worker in self.workers for one, cost in worker.journal if one == charge)
+        return self.database[charge] + written
+
+    def held(self, scope: Scope) -> list[int]:
+        return [bound for worker in self.workers for _, scopes, bound in worker.in_flight if scope in scopes]
+
+    def has_room(self, scope: Scope) -> bool:
+        held = self.held(scope)
+        assert scope.budget_nanos is not None
+        is_affordable = self.settled(scope) + sum(held) < scope.budget_nanos
+        return is_affordable and (scope.parallel is None or len(held) < scope.parallel)
+
+    async def wipe(self) -> None:
+        """As FLUSHALL does."""
+        if names := [name async for name in self.client.scan_iter(f"{self.prefix}*")]:
+            await self.client.unlink(*names)
+
+    async def evict(self, scope: Scope) -> None:
+        await self.client.unlink(f"{self.prefix}:s:{scope.kind}:{scope.id}")
+
+    async def expel(self, worker: Worker) -> None:
+        """As the end of its lease does."""
+        await self.client.hdel(f"{self.prefix}:workers", worker.store.members.worker)
+
+
+@asynccontextmanager
+async def fleet_of(size: int, **options: Any) -> AsyncIterator[Fleet]:
+    clock = FakeClock()
+    fleet = Fleet(clock)
+    async with AsyncExitStack() as stack:
+        for _ in range(size):
+            worker = Worker(fleet)
+            worker.store = await stack.enter_async_context(
+                redis_counters(clock, prefix=fleet.prefix, flush=worker.flush, **options)
+            )
+            fleet.workers.append(worker)
+        for worker in fleet.workers:
+            while worker.store.members.count < size:  # noqa: ASYNC110 - the store tells nobody
+                await asyncio.sleep(0.001)
+        yield fleet
+    await fleet.wipe()
+    await fleet.client.aclose()
+
+
+EVENTS = st.tuples(
+    st.sampled_from(("begin", "begin", "begin", "end", "end", "flush", "wipe", "evict", "expel", "lose")),
+    st.integers(0, 2),
+    st.integers(0, 10),
+    st.integers(0, BOUND),
+)
+
+
+@given(events=st.lists(EVENTS, min_size=5, max_size=40))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_call_is_admitted_exactly_while_what_is_settled_and_in_flight_leaves_room(
+    events: list[tuple[str, int, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_S", 0.001)
+    asyncio.run(_run(events))
+
+
+async def _run(events: list[tuple[str, int, int, int]]) -> None:
+    async with fleet_of(3) as fleet:
+        for kind, number, choice, cost in events:
+            await _perform(fleet, kind, fleet.workers[number], choice, cost)
+        for worker in fleet.workers:
+            while worker.in_flight:
+                await worker.end(0, 1)
+        for scope in (*KEYS, TEAM):
+            await _check_sums(fleet, scope)
+
+
+async def _perform(fleet: Fleet, kind: str, worker: Worker, choice: int, cost: int) -> None:
+    match kind:
+        case "begin":
+            scopes = (KEYS[choice % 2], TEAM)
+            has_room = all(map(fleet.has_room, scopes))
+            answer = await worker.begin(scopes)
+            assert isinstance(answer, Refusal) != has_room, (answer, [fleet.settled(scope) for scope in scopes])
+            if isinstance(answer, Refusal) and answer.kind == "budget":
+                assert answer.spent_nanos == fleet.settled(answer.scope)
+        case "end" if worker.in_flight:
+            await worker.end(choice % len(worker.in_flight), cost)
+        case "flush":
+            await worker.flush()
+        case "wipe":
+            await fleet.wipe()
+        case "evict":
+            await fleet.evict((*KEYS, TEAM)[choice % 3])
+        case "expel":
+            await fleet.expel(worker)
+        case "lose":
+            await _lose_an_answer(worker, is_performed=bool(choice % 2))
+
+
+async def _lose_an_answer(worker: Worker, *, is_performed: bool) -> None:
+    """Whatever goes out next may or may not be done; nobody is told. Then the server is there again."""
+    store = worker.store
+    send = store._channel._send
+
+    async def lossy(encoded: bytes) -> bytes | None:
+        store._channel._send = send
+        if is_performed:
+            await send(encoded)
+        raise ConnectionError("lost")
+
+    store._channel._send = lossy
+    if worker.in_flight:
+        await worker.end(0, 1)
+    await store.delivered()
+    while not store.is_shared:  # noqa: ASYNC110 - the store tells nobody
+        await asyncio.sleep(0.001)
+    store._channel._send = send
+
+
+async def _check_sums(fleet: Fleet, scope: Scope) -> None:
+    worker = random.choice(fleet.workers)
+    probe = Scope(kind=scope.kind, id=scope.id, budget_nanos=10**9)
+    answer = await worker.reserve((probe,), 0)
+    assert not isinstance(answer, Refusal)
+    assert await worker.store.spent(probe) == fleet.settled(scope)
+    await worker.store.settle(answer, tokens=0, cost_nanos=0)
+
+
+async def test_many_at_once_never_spend_more_than_the_budget_and_one_call() -> None:
+    async with fleet_of(4) as fleet:
+        key = Scope(kind="api_key", id="busy", budget_nanos=1_000)
+
+        async def call(worker: Worker) -> int:
+            answer = await worker.reserve((key,), 50)
+            if isinstance(answer, Refusal):
+                return 0
+            await asyncio.sleep(random.uniform(0, 0.02))
+            settled = await worker.store.settle(answer, tokens=0, cost_nanos=50)
+            worker.journal += [(charge, 50) for charge in settled.charges]
+            return 50
+
+        async def disturb() -> None:
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+                await fleet.evict(key)
+                await random.choice(fleet.workers).flush()
+
+        disturbing = asyncio.create_task(disturb())
+        spent = sum(await asyncio.gather(*(call(random.choice(fleet.workers)) for _ in range(400))))
+        await disturbing
+        assert spent == fleet.settled(key) == 1_000
+
+
+async def test_slots_of_a_worker_that_is_gone_come_free_and_its_money_only_when_it_is_released() -> None:
+    scope = Scope(kind="api_key", id="k", budget_nanos=100, parallel=1)
+    async with fleet_of(2, lease_s=0.3) as fleet:
+        gone, other = fleet.workers
+        await gone.begin((scope,), 60)
+        for task in gone.store._tasks:
+            task.cancel()  # it is killed: no lease is renewed, no mail is read
+        refusal = await other.reserve((scope,), 60)
+        assert isinstance(refusal, Refusal)
+        assert refusal.kind == "max_parallel_requests"
+        await asyncio.sleep(0.5)
+        ticket = await other.reserve((scope,), 50)
+        assert not isinstance(ticket, Refusal)
+        await other.store.settle(ticket, tokens=0, cost_nanos=40)
+        refusal = await other.reserve((scope,), 1)
+        assert isinstance(refusal, Refusal)
+        assert (refusal.kind, refusal.is_by_reservations, refusal.spent_nanos) == ("budget", True, 40)
+        assert await other.store.release(gone.store.members.worker)
+        assert not isinstance(await other.reserve((scope,), 1), Refusal)
