@@ -56,7 +56,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     worker = token_hex(6)
     shared = None
     if server.redis is not None:
-        shared = SharedCounters(server.redis, own_counters, worker, workers_expected=server.replicas)
+        shared = SharedCounters(
+            server.redis, own_counters, worker, timeout_s=server.counters_timeout_s, replicas=server.replicas
+        )
     counters = own_counters if shared is None else shared.store
     database = Database(database_url(configuration), configuration.pool)
     sealer = Sealer(lambda: salt_key(configuration))

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 class SharedCounters:
     """Counters of all workers, and this worker's membership."""
 
-    def __init__(self, address: RedisAddress, own: MemoryCounterStore, worker: str, *, workers_expected: int) -> None:
-        """Opens no connection yet. `worker`: unique among all that share the server."""
+    def __init__(
+        self, address: RedisAddress, own: MemoryCounterStore, worker: str, *, timeout_s: float, replicas: int
+    ) -> None:
+        """Opens no connection yet. `worker`: unique among all that share the server; `replicas`: how many there are."""
         from tollway.stores.redis.connection import open_redis
         from tollway.stores.redis.counters import RedisCounterStore
         from tollway.stores.redis.script import CountersScript
@@ -26,7 +28,7 @@ class SharedCounters:
         self._prefix = address.prefix.removesuffix(":")
         send = CountersScript(self._client, prefix=self._prefix, worker=worker)
         self.store: RedisCounterStore = RedisCounterStore(
-            own, send, worker=worker, timeout_s=address.counter_timeout_s, workers_expected=workers_expected
+            own, send, worker=worker, timeout_s=timeout_s, workers_expected=replicas
         )
 
     async def start(self, ledger: Ledger) -> None:

@@ -58,6 +58,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Duration; None: nobody said."""
     replicas: int
     """Processes that share the limits, at least."""
+    counters_timeout_s: float
+    """For an answer of the shared counters, behind which a call waits; then they count as away."""
     redis: RedisAddress | None = None
     """What replicas share beside the database; None: nobody named one."""
 

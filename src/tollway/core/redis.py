@@ -51,8 +51,6 @@ class RedisAddress(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 0.5
     answer_timeout_s: float = 1.0
     """For one command, waiting for a connection included."""
-    counter_timeout_s: float = 0.04
-    """For a reservation, behind which a call waits; after that the server counts as away."""
 
     @property
     def prefix(self) -> str:

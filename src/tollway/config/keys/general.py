@@ -60,6 +60,7 @@ _STATE = (
     later("database_extra_connection_params", MAPPING, "T3", "More parameters of the database URL.", remedy="write them in `database_url`"),
     supported("coordination_redis", MAPPING, "T2", "The Redis or Valkey that replicas share; it wins over `router_settings.redis_*`, `cache_params` and REDIS_* variables.", default={}),
     own("replicas", POSITIVE, "Gateway processes that share the limits, at least. While the shared Redis is away each of them goes by this part of every limit.", default=2, sets="server.replicas"),
+    own("shared_counters_timeout", SECONDS, "Seconds in which the shared Redis has to answer a call that reserves its limits; then it counts as away.", default=0.04, sets="server.counters_timeout_s"),
     own("data_dir", TEXT, "Folder for the database, the journal and generated keys.", default="~/.local/share/tollway", sets="server.data_dir", flag="--data-dir"),
     supported("store_model_in_db", FLAG, "T1", "Whether models added through the API are kept.", default=True, sets="server.stores_models", environment=("STORE_MODEL_IN_DB",)),
     own("journal_fsync", FLAG, "Survive power loss, not only a killed process, at the price of a disk flush per batch of calls.", default=False, sets="server.journal_fsync"),

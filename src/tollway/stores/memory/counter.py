@@ -77,6 +77,7 @@ class Counter:
     """Everything counted for one scope."""
 
     __slots__ = (
+        "elsewhere_nanos",
         "generation",
         "in_flight",
         "name",
@@ -101,6 +102,8 @@ class Counter:
         self.tokens: Rate | None = None
         self.reserved_nanos = 0
         """Of calls in flight, whatever window they started in."""
+        self.elsewhere_nanos = 0
+        """Reserved by other workers, as of the last call here."""
         self.settled: dict[int, SettledSum] = {}
         """By start of the window; one that is missing here is not known."""
 

@@ -8,6 +8,7 @@ next one gathers: under load a round trip is shared by all calls that came meanw
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -21,8 +22,9 @@ Send = Callable[[bytes], Awaitable[bytes | None]]
 
 _AT_MOST = 64
 """Operations in a batch: some milliseconds of the server at most, in which it serves nobody else."""
-_GRACE_S = 0.005
-"""After its time an answer may already lie in the socket of a busy loop: it gets one more look."""
+_TURN_S = 0.005
+"""Patience is counted in turns of the loop. One that took more than twice its time does not count: a process that waits
+for a processor would take its own slowness for the server's."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -134,11 +136,15 @@ class OperationChannel:
 
     async def _in_time(self, encoded: bytes) -> Sequence[Any] | None:
         sending = asyncio.ensure_future(self._send(encoded))
-        for patience in (self._timeout_s, _GRACE_S):
-            done, _ = await asyncio.wait([sending], timeout=patience)
+        turns = max(1, round(self._timeout_s / _TURN_S))
+        while turns:
+            started = time.monotonic()
+            done, _ = await asyncio.wait([sending], timeout=_TURN_S)
             if done:
                 answer = sending.result()
                 return None if answer is None else _decode(answer)
+            if time.monotonic() - started < 2 * _TURN_S:
+                turns -= 1
         sending.cancel()
         raise TimeoutError(f"no answer within {self._timeout_s} s")
 

@@ -112,7 +112,7 @@ end
 local perform = {}
 
 -- {'reserve', tokens, cost, {{name, window start, budget, rpm, tpm, parallel, calls}, …}}; -1: no such limit.
--- Answers {'taken', second, {{generation, settled, in flight, requests, tokens, calls settled}, …}},
+-- Answers {'taken', second, {{generation, settled, in flight, requests, tokens, calls settled, reserved}, …}},
 -- {'unseeded', {position, …}} or {'refused', now, {{settled, reserved, in flight, calls, {requests}, {tokens}}, …}}.
 function perform.reserve(tokens, cost, scopes)
   local states, unseeded, has_room = {}, {}, true
@@ -160,7 +160,8 @@ function perform.reserve(tokens, cost, scopes)
       add(state.key, 't', current(state.ta), tokens)
       state.tokens = state.tokens + tokens
     end
-    answer[i] = { state.generation, state.settled, state.flying + 1, state.requests, state.tokens, state.calls }
+    answer[i] = { state.generation, state.settled, state.flying + 1, state.requests, state.tokens, state.calls,
+      state.reserved + cost }
   end
   return { 'taken', second, answer }
 end

@@ -33,7 +33,7 @@ from tollway.stores.memory.counter import Counter, Rate, SettledSum, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
 from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
 from tollway.stores.redis.gathering import Gathering, Generations, Members
-from tollway.stores.redis.share import local_share
+from tollway.stores.redis.share import Known, local_share
 
 _log = logging.getLogger(__name__)
 
@@ -83,8 +83,8 @@ class RedisCounterStore:
         self.is_shared = True
         """False while the server is away and this worker goes by its share of the limits."""
         self._heard_at = own.now()
-        self._known_then: dict[Charge, SettledSum] = {}
-        """What was settled when the server went away, of the windows asked for since."""
+        self._known_then: dict[Charge, Known] = {}
+        """What was known when the server went away, of the windows asked for since."""
         self._stale: set[str] = set()
         """Scopes whose counters missed something, to be forgotten when the server is back."""
         self._next_gathering: tuple[dict[str, None], asyncio.Task[Opened]] | None = None
@@ -316,13 +316,14 @@ class RedisCounterStore:
     def _taken(
         self, scopes: Sequence[Scope], states: Sequence[Any], second: int, tokens: int, cost_nanos: int
     ) -> MemoryTicket:
-        known = [SettledSum(int(settled), int(calls)) for _, settled, _, _, _, calls in states]
+        known = [SettledSum(int(settled), int(calls)) for _, settled, _, _, _, calls, _ in states]
         ticket = self._own.take(scopes, known, second=second, tokens=tokens, cost_nanos=cost_nanos)
         for (_, counter), state in zip(ticket.holds, states, strict=True):
             generation = state[0]
             if counter.generation is not None and counter.generation != generation:
                 self._stale.add(counter.name)
             counter.generation = generation
+            counter.elsewhere_nanos = max(0, int(state[-1]) - counter.reserved_nanos)
         ticket.remaining = [
             _remaining(scope, state) for scope, state in zip(scopes, states, strict=True) if _is_told(scope)
         ]
@@ -345,14 +346,16 @@ class RedisCounterStore:
     def _charge(self, scope: Scope) -> Charge:
         return Charge(scope.kind, scope.id, self._own.current_window(scope.budget_duration).start)
 
-    def _known(self, scope: Scope) -> SettledSum:
+    def _known(self, scope: Scope) -> Known:
         charge = self._charge(scope)
         known = self._known_then.get(charge)
         if known is None:
             found = self._own.settled_in(charge)
             if found is None:
-                return SettledSum()  # nothing is reserved in it before it is seeded
-            known = self._known_then[charge] = SettledSum(found.nanos, found.calls)
+                return Known()  # nothing is reserved in it before it is seeded
+            counter = self._own.named(_name(charge))
+            elsewhere = counter.elsewhere_nanos if counter is not None else 0
+            known = self._known_then[charge] = Known(found.nanos, found.calls, elsewhere)
         return known
 
     # Making counters
@@ -449,7 +452,7 @@ def _counter_of(scope: Scope, state: Sequence[Any], start: int, now: float) -> C
 
 
 def _remaining(scope: Scope, state: Sequence[Any]) -> Remaining:
-    _, settled, in_flight, requests, tokens, calls = state
+    _, settled, in_flight, requests, tokens, calls, _ = state
     return Remaining(
         scope,
         None if scope.rpm is None else scope.rpm - int(requests),
