@@ -146,3 +146,12 @@ def test_an_address_tells_no_password() -> None:
     address = RedisAddress(nodes=(RedisNode("h", 1),), password="s3cret", sentinel_password="s3cret")
     assert "s3cret" not in f"{address!r} {address} {[address]}"
     assert str(address) == "h:1"
+
+
+async def test_a_cluster_that_is_not_there_is_told_of_at_once() -> None:
+    address = RedisAddress(kind="cluster", nodes=(RedisNode("127.0.0.1", free_port()),))
+    async with opened(address) as client:
+        started = time.monotonic()
+        with pytest.raises(RedisError):
+            await count(client, address)
+        assert time.monotonic() - started < 0.5

@@ -20,6 +20,7 @@ from redis.asyncio.sentinel import (
 )
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionFailed
+from redis.exceptions import RedisClusterException
 from typing_extensions import override
 
 from tollway.core.redis import RedisAddress
@@ -108,6 +109,8 @@ class _BoundedCluster(RedisCluster):
             raise ConnectionFailed("No connection available.") from error
         try:
             return await super().execute_command(*args, **kwargs)
+        except (RedisClusterException, LookupError) as error:  # no node can be asked, or none has this key
+            raise ConnectionFailed(f"The cluster cannot be used: {type(error).__name__}") from error
         finally:
             self._turns.release()
 
@@ -118,9 +121,8 @@ def _open_cluster(address: RedisAddress) -> RedisCluster:
         wait_s=address.answer_timeout_s,
         startup_nodes=[ClusterNode(node.host, node.port) for node in address.nodes],
         max_connections=address.connections + 1,
-        # One node away must not stop a gateway whose keys are on another; and those that were found stay usable.
-        require_full_coverage=False,
-        dynamic_startup_nodes=False,
+        require_full_coverage=False,  # one node away must not stop a gateway whose keys are on another
+        dynamic_startup_nodes=False,  # names go on being looked up: the addresses behind them change
         **_options(address),
         **({"ssl": True, **_tls(address)} if address.is_tls else {}),
     )
