@@ -74,7 +74,10 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     journal = FileJournal(folder, owner=worker, fsync=server.journal_fsync)
     owners = None if shared is None else Owners(folder, worker)
     ledger = Ledger(journal, LateLedgerStore(database), counters, owners=owners)
-    metrics = Metrics(gauges={"tollway_journal_records": lambda: float(journal.buffered)})
+    gauges = {"tollway_journal_records": lambda: float(journal.buffered)}
+    if shared is not None:
+        gauges |= shared.gauges
+    metrics = Metrics(gauges=gauges)
     authenticator = Authenticator(
         hash_key(master_key),
         LateKeyStore(database),

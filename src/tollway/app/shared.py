@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,14 @@ class SharedCounters:
         self.store: RedisCounterStore = RedisCounterStore(
             own, send, worker=worker, timeout_s=timeout_s, workers_expected=replicas
         )
+
+    @property
+    def gauges(self) -> dict[str, Callable[[], float]]:
+        """What metrics show of them."""
+        return {
+            "tollway_shared_counters_up": lambda: float(self.store.is_shared),
+            "tollway_replicas": lambda: float(self.store.members.count),
+        }
 
     async def start(self, ledger: Ledger) -> None:
         """Joins the others. A server that is away is looked for in the background."""

@@ -18,6 +18,7 @@ from tollway.dataplane.asgi import SECURITY_HEADERS
 from tollway.dataplane.cors import cors_headers
 from tollway.gateway.call import Call
 from tollway.gateway.run import names_passed_on
+from tollway.policy.limits import local_limits
 from tollway.ports.counters import Ticket
 
 CONTRACT_VERSION = b"1.106.2"
@@ -77,6 +78,8 @@ class HeaderWriter:
         lines = b"%bx-litellm-call-id: %b\r\n" % (self._fixed(call), call.call_id.encode("latin-1"))
         if call.ticket is not None:
             lines += self._rates(call.ticket)
+            if call.ticket.divided_by > 1:
+                lines += b"%b: %b\r\n" % local_limits(call.ticket.divided_by)
         if call.controls.ignored:
             names = ", ".join(call.controls.ignored)
             lines += b"x-tollway-warning: not supported yet, ignored: %b\r\n" % names.encode("latin-1", "replace")

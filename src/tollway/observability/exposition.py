@@ -188,6 +188,8 @@ HISTOGRAMS = (
 GAUGE_MEANINGS = {
     "tollway_log_lines_dropped": "Log lines thrown away because the output was stuck",
     "tollway_journal_records": "Records that are journalled and not yet in the ledger",
+    "tollway_shared_counters_up": "1: limits are shared with the other replicas; 0: the shared Redis is away",
+    "tollway_replicas": "Gateway processes that share limits, as far as this one knows",
     "tollway_ledger_lag_seconds": "Age of the oldest record that is not yet in the ledger",
 }
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
-from tollway.core.errors import BudgetExceeded, ClientError, LimitExceeded
+from tollway.core.errors import BudgetExceeded, ClientError, Header, LimitExceeded
 from tollway.core.money import dollars_from_nanos
 from tollway.core.principal import Scope, ScopeKind
 from tollway.core.record import Charge
@@ -67,8 +67,20 @@ async def admit(
                 raise refused(answer, settings=settings, key_name=key_name)
 
 
+def local_limits(divided_by: int) -> Header:
+    """Says that the shared counters are away, and by which part of every limit this process goes meanwhile."""
+    return (b"x-tollway-limits", b"local; share=1/%d" % divided_by)
+
+
 def refused(refusal: Refusal, *, settings: Settings, key_name: str = "") -> ClientError:
     """What the caller is told."""
+    error = _refused(refusal, settings, key_name)
+    if refusal.divided_by > 1:
+        error.headers = (*error.headers, local_limits(refusal.divided_by))
+    return error
+
+
+def _refused(refusal: Refusal, settings: Settings, key_name: str) -> ClientError:
     if refusal.is_by_reservations:
         return _fully_reserved(refusal)
     if refusal.scope.kind == "session":

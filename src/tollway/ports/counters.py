@@ -36,6 +36,8 @@ class Ticket(Protocol):
     """A reserved allowance, to be settled exactly once."""
 
     remaining: Sequence[Remaining]
+    divided_by: int
+    """More than 1: the shared counters are away, and the call was admitted within this part of every limit."""
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +63,8 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     """Epoch seconds; 0: never."""
     spent_nanos: int = 0
     """Settled spend of the window, where a budget or calls ran out."""
+    divided_by: int = 1
+    """More than 1: the shared counters are away, and `limit` is this part of the real one."""
     is_by_reservations: bool = False
     """Budget only: settled spend is below the limit; others' reservations stand in the way. Waiting may help."""
     calls: int = 0

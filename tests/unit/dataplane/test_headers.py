@@ -20,6 +20,7 @@ class Ticket:
 
     def __init__(self, *remaining: Remaining) -> None:
         self.remaining: Sequence[Remaining] = remaining
+        self.divided_by = 1
 
 
 def a_call(*remaining: Remaining, headers: dict[bytes, bytes] | None = None) -> Call:

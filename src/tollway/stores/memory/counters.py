@@ -22,7 +22,7 @@ _SWEEP = 1000
 class MemoryTicket:
     """`ports.counters.Ticket`: what it holds, and since which second."""
 
-    __slots__ = ("cost_nanos", "holds", "is_open", "remaining", "second", "tokens")
+    __slots__ = ("cost_nanos", "divided_by", "holds", "is_open", "remaining", "second", "tokens")
 
     def __init__(self, second: int, tokens: int, cost_nanos: int) -> None:
         self.second = second
@@ -30,6 +30,7 @@ class MemoryTicket:
         self.cost_nanos = cost_nanos
         self.holds: list[tuple[Scope, Counter]] = []
         self.remaining: Sequence[Remaining] = ()
+        self.divided_by = 1
         self.is_open = True
 
 

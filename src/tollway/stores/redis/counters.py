@@ -26,6 +26,8 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+import msgspec
+
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 from tollway.ports.counters import Reading, Refusal, Remaining, Settled, Ticket, Unseeded
@@ -102,7 +104,7 @@ class RedisCounterStore:
             answer = await reservation.answer
             if answer is not None:
                 return answer
-        return await self._own.reserve(self._local(scopes), tokens=tokens, cost_nanos=cost_nanos)
+        return await self._reserve_alone(scopes, tokens, cost_nanos)
 
     async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
         """Replaces the reservation by what was used and frees the parallel slot. Raises on a ticket settled before."""
@@ -340,8 +342,18 @@ class RedisCounterStore:
         ]
         return explain(scopes, counters, windows, now)
 
-    def _local(self, scopes: Sequence[Scope]) -> list[Scope]:
-        return [local_share(scope, self.workers, self._known(scope)) for scope in scopes]
+    async def _reserve_alone(
+        self, scopes: Sequence[Scope], tokens: int, cost_nanos: int
+    ) -> Ticket | Refusal | Unseeded:
+        """Within this worker's share of every limit."""
+        workers = self.workers
+        local = [local_share(scope, workers, self._known(scope)) for scope in scopes]
+        answer = await self._own.reserve(local, tokens=tokens, cost_nanos=cost_nanos)
+        if isinstance(answer, Refusal):
+            return msgspec.structs.replace(answer, divided_by=workers)
+        if isinstance(answer, MemoryTicket):
+            answer.divided_by = workers
+        return answer
 
     def _charge(self, scope: Scope) -> Charge:
         return Charge(scope.kind, scope.id, self._own.current_window(scope.budget_duration).start)
