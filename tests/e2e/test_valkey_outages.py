@@ -28,6 +28,7 @@ QUICK = {
         }
     ],
 }
+Steps = dict[str, Callable[[], None]]
 PATIENCE_S = 0.25
 """How much longer a call may take on a test machine whose processors are shared; docs/guarantees.md has the figures."""
 

@@ -30,12 +30,13 @@ import msgspec
 
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
-from tollway.ports.counters import Reading, Refusal, Remaining, Settled, Ticket, Unseeded
-from tollway.stores.memory.counter import Counter, Rate, SettledSum, explain
+from tollway.ports.counters import Reading, Refusal, Settled, Ticket, Unseeded
+from tollway.stores.memory.counter import SettledSum, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
 from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
 from tollway.stores.redis.gathering import Gathering, Generations, Members
 from tollway.stores.redis.share import Known, local_share
+from tollway.stores.redis.wire import buckets_of, counter_of, is_told, limit_of, name_of, remaining, settlement
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class RedisCounterStore:
         settled = await self._own.settle(ticket, tokens=tokens, cost_nanos=cost_nanos)
         assert isinstance(ticket, MemoryTicket)
         if self.is_shared and ticket.holds:
-            self._channel.put(Pending(_settlement(ticket, settled, tokens, cost_nanos), _ignore, _nothing))
+            self._channel.put(Pending(settlement(ticket, settled, tokens, cost_nanos), _ignore, _nothing))
         return settled
 
     async def changed(self, timeout_s: float) -> bool:
@@ -130,7 +131,7 @@ class RedisCounterStore:
             task.add_done_callback(_retrieve)
             self._next_gathering = wanted, task
         wanted, task = self._next_gathering
-        wanted.update((_name(charge), None) for charge in charges)
+        wanted.update((name_of(charge), None) for charge in charges)
         try:
             return await asyncio.shield(task)
         except ConnectionError:
@@ -141,7 +142,7 @@ class RedisCounterStore:
         await self._own.seed(charge, spent_nanos, calls)
         if not self.is_shared:
             return True
-        name = _name(charge)
+        name = name_of(charge)
         if not isinstance(reading, Opened) or name not in reading:
             return False
         generation, early = reading[name]
@@ -158,15 +159,15 @@ class RedisCounterStore:
         await self._own.adjust(charge, delta_nanos)
         try:
             if self.is_shared:
-                await self._channel.ask("adjust", _name(charge), charge.window_start, delta_nanos)
+                await self._channel.ask("adjust", name_of(charge), charge.window_start, delta_nanos)
                 return
         except ConnectionError:
             pass
-        self._stale.add(_name(charge))
+        self._stale.add(name_of(charge))
 
     async def forget(self, charges: Iterable[Charge]) -> None:
         """The ledger has records of these windows that nobody settled here: they are read from it again."""
-        names = sorted({_name(charge) for charge in charges})
+        names = sorted({name_of(charge) for charge in charges})
         try:
             if self.is_shared:
                 await self._channel.ask("forget", names)
@@ -289,8 +290,8 @@ class RedisCounterStore:
         limits = [
             (
                 *(f"{scope.kind}:{scope.id}", window(scope.budget_duration).start),
-                *(_limit(scope.budget_nanos), _limit(scope.rpm), _limit(scope.tpm)),
-                *(_limit(scope.parallel), _limit(scope.max_calls)),
+                *(limit_of(scope.budget_nanos), limit_of(scope.rpm), limit_of(scope.tpm)),
+                *(limit_of(scope.parallel), limit_of(scope.max_calls)),
             )
             for scope in scopes
         ]
@@ -327,7 +328,7 @@ class RedisCounterStore:
             counter.generation = generation
             counter.elsewhere_nanos = max(0, int(state[-1]) - counter.reserved_nanos)
         ticket.remaining = [
-            _remaining(scope, state) for scope, state in zip(scopes, states, strict=True) if _is_told(scope)
+            remaining(scope, state) for scope, state in zip(scopes, states, strict=True) if is_told(scope)
         ]
         if self._stale:
             self._channel.put(Pending(_operation("forget", sorted(self._stale)), _ignore, _nothing))
@@ -337,7 +338,7 @@ class RedisCounterStore:
     def _refused(self, scopes: Sequence[Scope], states: Sequence[Any], now: float) -> Refusal:
         windows = [self._own.current_window(scope.budget_duration) for scope in scopes]
         counters = [
-            _counter_of(scope, state, window.start, now)
+            counter_of(scope, state, window.start, now)
             for scope, state, window in zip(scopes, states, windows, strict=True)
         ]
         return explain(scopes, counters, windows, now)
@@ -365,7 +366,7 @@ class RedisCounterStore:
             found = self._own.settled_in(charge)
             if found is None:
                 return Known()  # nothing is reserved in it before it is seeded
-            counter = self._own.named(_name(charge))
+            counter = self._own.named(name_of(charge))
             elsewhere = counter.elsewhere_nanos if counter is not None else 0
             known = self._known_then[charge] = Known(found.nanos, found.calls, elsewhere)
         return known
@@ -413,7 +414,7 @@ class RedisCounterStore:
             counter = self._own.named(name)
             if counter is not None and counter.generation != generation:
                 counter.generation = generation
-                rates = (_buckets(counter.requests), _buckets(counter.tokens))
+                rates = (buckets_of(counter.requests), buckets_of(counter.tokens))
                 holdings.append((name, generation, counter.reserved_nanos, counter.in_flight, *rates))
         return holdings
 
@@ -438,58 +439,6 @@ class _Reservation(Pending):
                 future.set_result(None)
 
         super().__init__(lambda: store.request(scopes, tokens, cost_nanos), answered, failed)
-
-
-def _settlement(ticket: MemoryTicket, settled: Settled, tokens: int, cost_nanos: int) -> Callable[[], Operation]:
-    def make() -> Operation:
-        holds = [
-            (counter.name, counter.generation, charge.window_start, scope.tpm is not None)
-            for (scope, counter), charge in zip(ticket.holds, settled.charges, strict=True)
-            if counter.generation is not None
-        ]
-        return ("settle", ticket.second, ticket.tokens, tokens, ticket.cost_nanos, cost_nanos, holds)
-
-    return make
-
-
-def _counter_of(scope: Scope, state: Sequence[Any], start: int, now: float) -> Counter:
-    """A counter of the server's, as far as it explains a refusal."""
-    settled, reserved, in_flight, calls, requests, tokens = state
-    counter = Counter(f"{scope.kind}:{scope.id}", now)
-    counter.settled[start] = SettledSum(int(settled), int(calls))
-    counter.reserved_nanos = int(reserved)
-    counter.in_flight = int(in_flight)
-    counter.requests, counter.tokens = Rate(requests), Rate(tokens)
-    return counter
-
-
-def _remaining(scope: Scope, state: Sequence[Any]) -> Remaining:
-    _, settled, in_flight, requests, tokens, calls, _ = state
-    return Remaining(
-        scope,
-        None if scope.rpm is None else scope.rpm - int(requests),
-        None if scope.tpm is None else max(0, scope.tpm - int(tokens)),
-        None if scope.parallel is None else scope.parallel - int(in_flight),
-        None if scope.max_calls is None else scope.max_calls - int(calls) - int(in_flight),
-        scope.budget_nanos - int(settled) if scope.kind == "session" and scope.budget_nanos is not None else None,
-    )
-
-
-def _is_told(scope: Scope) -> bool:
-    limits = (scope.rpm, scope.tpm, scope.parallel, scope.max_calls)
-    return scope.kind == "session" or any(limit is not None for limit in limits)
-
-
-def _name(charge: Charge) -> str:
-    return f"{charge.scope_kind}:{charge.scope_id}"
-
-
-def _limit(limit: int | None) -> int:
-    return -1 if limit is None else limit
-
-
-def _buckets(rate: Rate | None) -> list[tuple[int, int]]:
-    return [] if rate is None else list(rate.buckets.items())
 
 
 def _operation(*operation: Any) -> Callable[[], Operation]:
