@@ -94,6 +94,14 @@ class Ledger:
         flush.add_done_callback(self._forget_flush)
         await asyncio.shield(flush)
 
+    async def flush_everywhere(self) -> None:
+        """Like `flush`, for every process that shares the counters: whoever reads sums sees all that was settled.
+
+        Another process that cannot be reached is not waited for; what it has follows later.
+        """
+        await self._counters.everyone_flushes()
+        await self.flush()
+
     async def close(self) -> None:
         """Stops the background work and flushes a last time. What cannot be stored stays in the journal."""
         self._closing.set()

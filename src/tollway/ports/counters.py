@@ -131,6 +131,10 @@ class CounterStore(Protocol):
         """
         ...
 
+    async def everyone_flushes(self) -> None:
+        """Returns once everyone who shares these counters has brought its records to the ledger, or cannot."""
+        ...
+
     async def release(self, worker: str) -> bool:
         """Gives back what a worker that is gone had reserved, once its records are in the ledger; False: try later."""
         ...

@@ -57,7 +57,7 @@ class CustomerService:
         """Makes a customer. Raises `Conflict` for one that exists."""
         changes = self._checked(body.changes())
         context = self._context
-        await self._services.ledger.flush()
+        await self._services.ledger.flush_everywhere()
         async with changing(context) as unit:
             blank = Customer(
                 customer_id=body.user_id,
@@ -77,7 +77,7 @@ class CustomerService:
     async def find(self, customer_id: str) -> Spent:
         """A customer. Raises `NotFound`."""
         # Whoever was served a moment ago is a customer already.
-        await self._services.ledger.flush()
+        await self._services.ledger.flush_everywhere()
         async with reading(self._services.engine) as connection:
             customer = await self._existing(connection, customer_id, param="end_user_id")
         return (await self._with_spend([customer]))[0]
@@ -85,7 +85,7 @@ class CustomerService:
     async def update(self, body: CustomerUpdate) -> Spent:
         """Changes the fields that were sent. Raises `NotFound`."""
         changes = self._checked(body.changes())
-        await self._services.ledger.flush()
+        await self._services.ledger.flush_everywhere()
         async with changing(self._context) as unit:
             before = await self._existing(unit.connection, body.user_id, param="user_id")
             scope_before = customer_scope(before.customer_id, await self._budget(unit.connection, before))
@@ -99,7 +99,7 @@ class CustomerService:
     async def delete(self, ids: Sequence[str]) -> list[str]:
         """Deletes customers, or none if one of them does not exist: `NotFound`. What they spent stays in the ledger."""
         wanted = list(dict.fromkeys(ids))
-        await self._services.ledger.flush()
+        await self._services.ledger.flush_everywhere()
         async with changing(self._context) as unit:
             rows = CustomerRepository(unit.connection)
             found = await rows.find_all(wanted)
@@ -129,7 +129,7 @@ class CustomerService:
 
     async def list_page(self, page: Page) -> tuple[list[Spent], int]:
         """A page of the customers in order of id, and how many there are."""
-        await self._services.ledger.flush()
+        await self._services.ledger.flush_everywhere()
         async with reading(self._services.engine) as connection:
             found, total = await CustomerRepository(connection).page(page=page)
         return await self._with_spend(found), total

@@ -80,7 +80,7 @@ class KeyDirectory:
             if sort_by is not None:
                 return await keys.list_page(query, page, sort_by=sort_by, is_descending=is_descending), total
         # Spend that is still in the journal counts too, and what counts has to be in the database to be sorted by.
-        await self._context.services.ledger.flush()
+        await self._context.services.ledger.flush_everywhere()
         async with reading(self._engine) as connection:
             found = await KeyRepository(connection).list_by_spend(
                 query, page, services=self._context.services, is_descending=is_descending

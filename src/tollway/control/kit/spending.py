@@ -50,7 +50,7 @@ async def spent_nanos(services: Services, scopes: Sequence[Scope]) -> list[int]:
     """What each of these has spent in its current window, every settled call included; in their order."""
     if not scopes:
         return []
-    await services.ledger.flush()
+    await services.ledger.flush_everywhere()
     charges = [charge_of(services, scope) for scope in scopes]
     return [
         nanos

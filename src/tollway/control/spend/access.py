@@ -14,7 +14,7 @@ from tollway.control.spend.visibility import Visibility
 
 async def _seen(context: ContextDep) -> Visibility:
     # Whoever asks sees every call that was answered before.
-    await context.services.ledger.flush()
+    await context.services.ledger.flush_everywhere()
     return Visibility(context)
 
 

@@ -94,7 +94,7 @@ class TagService:
 
     async def list_seen(self, first: date | None = None, last: date | None = None) -> list[str]:
         """Tags of calls on these UTC days, in order of name; without days, of all calls."""
-        await self._services.ledger.flush()
+        await self._services.ledger.flush_everywhere()
         spend = self._services.spend
         if first is None and last is None:
             return await spend.list_entities("tag", limit=_MAX_LISTED)

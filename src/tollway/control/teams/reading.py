@@ -123,7 +123,7 @@ class TeamReader:
         """A page of the teams that the caller sees, and how many there are. `sort_by` None: by spend."""
         query = msgspec.structs.replace(query, visible=self._visible())
         # Spend that is still in the journal counts too, and what counts has to be in the database to be sorted by.
-        await self._services.ledger.flush()
+        await self._services.ledger.flush_everywhere()
         async with reading(self._services.engine) as connection:
             teams = TeamRepository(connection)
             if sort_by is None:

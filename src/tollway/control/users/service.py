@@ -164,7 +164,7 @@ class UserService:
         `sort_by` None: by spend.
         """
         if sort_by is None:
-            await self._services.ledger.flush()  # what counts has to be in the database to be sorted by
+            await self._services.ledger.flush_everywhere()  # what counts has to be in the database to be sorted by
         async with reading(self._services.engine) as connection:
             users = UserRepository(connection)
             if sort_by is None:

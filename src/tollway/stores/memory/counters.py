@@ -162,6 +162,9 @@ class MemoryCounterStore:
     async def delivered(self) -> None:
         """Nothing: nobody else counts."""
 
+    async def everyone_flushes(self) -> None:
+        """Nothing: nobody else counts."""
+
     async def release(self, worker: str) -> bool:
         """Nothing: what another process had reserved ended with it."""
         return True

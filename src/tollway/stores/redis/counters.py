@@ -28,6 +28,7 @@ from uuid import uuid4
 
 import msgspec
 
+from tollway.core.errors import StoreUnavailable
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 from tollway.ports.counters import Reading, Refusal, Settled, Ticket, Unseeded
@@ -49,6 +50,8 @@ _POLL_S = 0.1
 _RECENT_S = 10.0
 """Far longer than a settlement takes to get through: what was used before is safely told."""
 _FORGET_AT_ONCE = 1_000
+_FLUSH_S = 1.0
+"""Who reads spend waits no longer for other members: they flush by themselves every second."""
 
 
 class Opened(dict[str, tuple[str, int]]):
@@ -175,6 +178,14 @@ class RedisCounterStore:
         except ConnectionError:
             pass
         self._stale.update(names)
+
+    async def everyone_flushes(self) -> None:
+        """Returns once every member has brought its records to the ledger; one that does not answer soon is left."""
+        if not self.is_shared or self._gathering is None or not self.members.others():
+            return
+        with suppress(ConnectionError, StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_FLUSH_S):
+                await self._gathering.gather({})
 
     async def release(self, worker: str) -> bool:
         """Gives back what a worker that is gone had reserved, once its journal is in the ledger; False: try later."""
