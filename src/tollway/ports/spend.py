@@ -159,8 +159,10 @@ class SpendReader(UsageReader, Protocol):
         """Nano-dollars spent in each of these windows."""
         ...
 
-    async def list_records(self, matching: RecordFilter, *, limit: int, offset: int = 0) -> list[Record]:
-        """Newest first."""
+    async def list_records(
+        self, matching: RecordFilter, *, limit: int, offset: int = 0, is_descending: bool = True
+    ) -> list[Record]:
+        """Newest first, or oldest first."""
         ...
 
     async def page_records(

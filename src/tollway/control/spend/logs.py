@@ -1,7 +1,7 @@
 """`/spend/logs*`: single calls, and calls summed by day.
 
-No listing may cost what the ledger is long. Pages deep in a listing are found by the number of calls of each day, which
-the rollups know; how many there are is counted there too where a filter names no more than one entity.
+No listing may cost what the ledger is long. Where a filter names no more than one entity, the rollups know how many
+calls each day has: that makes the total, and the day of a page deep in a listing. Within the day it is found by halves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_RECORDS = 10_000
 """Of a listing without pages."""
 _CHUNK = 200
 _DEEP = 2_000
-"""An offset from which on whole days are skipped."""
+"""An offset that is not stepped over record by record."""
 _MAX_GROUPS = 100
 _MEMBER_PERMISSION = "/spend/logs"
 
@@ -84,6 +84,14 @@ class DailySums(NamedTuple):
     is_cut: bool
 
 
+class _Span(NamedTuple):
+    """How many calls there are from one moment on, and before another."""
+
+    start: int
+    end: int
+    calls: int
+
+
 class SpendLogs:
     """The ledger's records, for one request."""
 
@@ -138,19 +146,15 @@ class SpendLogs:
         if matching is None:
             return RecordPage(records=[], total=0, is_complete=True)
         part = _only_entity(matching)
-        sort = SORTS[sort_by]
-        if part is None:
-            return await self._spend.page_records(
-                matching, limit=page.size, offset=page.offset, sort_by=sort, is_descending=is_descending
-            )
-        total = await self._count(matching, part)
-        offset = page.offset
-        if sort == "started_at" and offset >= _DEEP:
-            matching, offset = await self._skip_days(matching, part, offset, is_descending=is_descending)
+        spans = [] if part is None else await self._spans(matching, part)
+        total = sum(span.calls for span in spans)
+        if part is not None and sort_by == "startTime":
+            records = await self._page_by_time(matching, spans, page, is_descending=is_descending)
+            return RecordPage(records=records, total=total, is_complete=True)
         found = await self._spend.page_records(
-            matching, limit=page.size, offset=offset, sort_by=sort, is_descending=is_descending
+            matching, limit=page.size, offset=page.offset, sort_by=SORTS[sort_by], is_descending=is_descending
         )
-        return RecordPage(records=found.records, total=total, is_complete=sort == "started_at" or found.is_complete)
+        return found if part is None else msgspec.structs.replace(found, total=total)
 
     async def is_long(self, matching: RecordFilter | None) -> bool:
         """Whether more match than a listing without pages shows."""
@@ -230,35 +234,40 @@ class SpendLogs:
             return None
         return tuple(await self._repository.hashes_by_alias(query.key_alias))
 
-    async def _count(self, matching: RecordFilter, part: Slice) -> int:
-        """Calls of one entity in a span of time: whole days from the rollups, the rest from an index."""
-        head, days, tail = _split(matching)
-        count = sum([await self._spend.count_calls(some) for some in (head, tail) if some is not None])
-        if days is not None:
-            count += sum(one.calls for one in await self._by_day(days, part))
-        return count
+    async def _spans(self, matching: RecordFilter, part: Slice) -> list[_Span]:
+        """Calls of one entity, oldest first: of whole days from the rollups, the rest from an index."""
+        edges, days = _split(matching)
+        counted = [_Span(*edge, await self._spend.count_calls(_between(matching, *edge))) for edge in edges]
+        by_day = [] if days is None else await self._by_day(days, part)
+        return sorted(counted + [_whole_day(one) for one in by_day])
 
-    async def _skip_days(
-        self, matching: RecordFilter, part: Slice, offset: int, *, is_descending: bool
-    ) -> tuple[RecordFilter, int]:
-        """The same page by a filter that begins at its day, and with what is left of the offset."""
-        head, days, tail = _split(matching)
-        calls = {} if days is None else {one.group[0]: one.calls for one in await self._by_day(days, part)}
-        whole = [(date.fromisoformat(day), calls[day]) for day in sorted(calls, reverse=is_descending)]
-        first = tail if is_descending else head
-        edge = await self._spend.count_calls(first) if first is not None else 0
-        if offset < edge:
-            return matching, offset
-        skipped, reached = edge, _edge(first, is_descending=is_descending)
-        for day, count in whole:
-            if offset < skipped + count:
-                break
-            skipped += count
-            reached = first_micros(day) if is_descending else first_micros(day + timedelta(days=1))
-        if reached is None:
-            return matching, offset
-        name = "started_before" if is_descending else "started_from"
-        return msgspec.structs.replace(matching, **{name: reached}), offset - skipped
+    async def _page_by_time(
+        self, matching: RecordFilter, spans: Sequence[_Span], page: Page, *, is_descending: bool
+    ) -> list[Record]:
+        offset, bound = page.offset, "started_before" if is_descending else "started_from"
+        for span in sorted(spans, reverse=is_descending):
+            if offset < span.calls:
+                near, left = await self._skip_within(matching, span, offset, is_descending=is_descending)
+                rest = msgspec.structs.replace(matching, **{bound: near})
+                return await self._spend.list_records(rest, limit=page.size, offset=left, is_descending=is_descending)
+            offset -= span.calls
+        return []
+
+    async def _skip_within(
+        self, matching: RecordFilter, span: _Span, offset: int, *, is_descending: bool
+    ) -> tuple[int, int]:
+        """A moment before the offset is reached, and what is left of it from there: counting in an index is many times
+        faster than stepping over records.
+        """
+        near, far = (span.end, span.start) if is_descending else (span.start, span.end)
+        while offset >= _DEEP and abs(far - near) > 1:
+            middle = (near + far) // 2
+            calls = await self._spend.count_calls(_between(matching, min(near, middle), max(near, middle)))
+            if offset < calls:
+                far = middle
+            else:
+                near, offset = middle, offset - calls
+        return near, offset
 
     async def _by_day(self, days: Days, part: Slice) -> list[SpendSum]:
         if part.dimension == "key":
@@ -297,23 +306,21 @@ def _only_entity(matching: RecordFilter) -> Slice | None:
 _CALLS = RecordFilter(with_adjustments=False)
 
 
-def _split(matching: RecordFilter) -> tuple[RecordFilter | None, Days | None, RecordFilter | None]:
-    """The span of a filter as the rest of its first day, whole days, and the part of its last day."""
+def _split(matching: RecordFilter) -> tuple[list[tuple[int, int]], Days | None]:
+    """The span of a filter as its whole days, and the parts of days before and after them."""
     start, end = matching.started_from or 0, matching.started_before or 0
     first, last = day_of(start), day_of(end)
     whole_from = first if first_micros(first) == start else first + timedelta(days=1)
     if whole_from >= last:
-        return None, None, matching if start < end else None
-    head = _between(matching, start, first_micros(whole_from)) if whole_from != first else None
-    tail = _between(matching, first_micros(last), end) if end > first_micros(last) else None
-    return head, Days(whole_from, last - timedelta(days=1)), tail
+        return [(start, end)] if start < end else [], None
+    edges = [(start, first_micros(whole_from)), (first_micros(last), end)]
+    return [edge for edge in edges if edge[0] < edge[1]], Days(whole_from, last - timedelta(days=1))
+
+
+def _whole_day(one: SpendSum) -> _Span:
+    day = date.fromisoformat(one.group[0])
+    return _Span(first_micros(day), first_micros(day + timedelta(days=1)), one.calls)
 
 
 def _between(matching: RecordFilter, start: int, end: int) -> RecordFilter:
     return msgspec.structs.replace(matching, started_from=start, started_before=end)
-
-
-def _edge(edge: RecordFilter | None, *, is_descending: bool) -> int | None:
-    if edge is None:
-        return None
-    return edge.started_from if is_descending else edge.started_before

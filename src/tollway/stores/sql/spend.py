@@ -64,9 +64,11 @@ class SqlSpendReader:
         """Nano-dollars spent in each of these windows."""
         return [found.nanos for found in await read_window_sums(self._engine, charges)]
 
-    async def list_records(self, matching: RecordFilter, *, limit: int, offset: int = 0) -> list[Record]:
-        """Newest first."""
-        queries = select_page(matching, limit=limit, offset=offset)
+    async def list_records(
+        self, matching: RecordFilter, *, limit: int, offset: int = 0, is_descending: bool = True
+    ) -> list[Record]:
+        """Newest first, or oldest first."""
+        queries = select_page(matching, limit=limit, offset=offset, is_descending=is_descending)
         return [record_from_row(row) for row in await self._rows(queries.page)]
 
     async def page_records(

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
+from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import pytest
 from bench.ledger_views import VIEWS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.support.management import MASTER_KEY, Management, error_of, good
+from tests.support.databases import DATABASES
+from tests.support.management import MASTER_KEY, Management, error_of, good, open_management
 from tests.support.records import make_record
 
-from tollway.core.record import Charge
+from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
 from tollway.stores.sql.ledger import SqlLedgerStore
 
 DATES = {"start_date": "2026-01-14", "end_date": "2026-01-14"}
+DAY = 86_400_000_000
+LAST = 1_768_385_842_000_100
+"""2026-01-14 10:17:22.0001 UTC in microseconds."""
+SPANS = (
+    ("2026-01-12 10:17:21", "2026-01-14 10:17:22"),
+    ("2026-01-12 00:00:00", "2026-01-15 00:00:00"),
+    ("2026-01-13 10:17:22", "2026-01-13 23:59:59"),
+    ("2026-01-14 10:17:22", "2026-01-14 10:17:22"),
+)
 METRICS = {
     "spend": 1.5,
     "flat_cost": 0.0,
@@ -243,22 +258,54 @@ async def test_pages_of_calls_are_filtered(query: dict[str, Any], is_found: bool
         }
 
 
-async def test_pages_deep_in_the_ledger_are_found_by_day(
-    management: Management, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("database", DATABASES)
+@given(
+    written=st.lists(
+        st.builds(
+            make_record,
+            # Few moments, some of them shared, and most of them in one small part of a day.
+            st.integers(0, 30).map(lambda number: LAST - number % 3 * DAY - number * 7),
+            record_id=st.uuids().map(str),
+            kind=st.sampled_from(["call", "call", "call", "import", "adjustment"]),
+            team_id=st.sampled_from(["red", "blue"]),
+            charges=st.just(()),
+        ),
+        max_size=40,
+    ),
+    spans=st.lists(st.sampled_from(SPANS), min_size=1, max_size=3, unique=True),
+    size=st.integers(1, 9),
+)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_page_is_the_same_however_deep_it_is(
+    tmp_path_factory: pytest.TempPathFactory,
+    database: str,
+    written: list[Record],
+    spans: list[tuple[str, str]],
+    size: int,
 ) -> None:
-    monkeypatch.setattr("tollway.control.spend.logs._DEEP", 0)
-    day, now = 86_400_000_000, int(management.clock() * 1e6)
-    written = [make_record(now - number % 7 * day + number, charges=()) for number in range(30)]
-    await SqlLedgerStore(management.services.engine).insert(written)
-    newest = sorted((record.started_at for record in written), reverse=True)
-    ids = {record.started_at: record.response_id for record in written}
-    query: dict[str, Any] = {"start_date": "2026-01-08 10:00:00", "end_date": "2026-01-14 10:30:00", "page_size": 4}
-    for order, expected in (("desc", newest), ("asc", newest[::-1])):
-        for page in range(1, 9):
-            body = good(await management.get("/spend/logs/v2", **query, page=page, sort_order=order))
-            shown = [row["request_id"] for row in body["data"]]
-            assert shown == [ids[at] for at in expected[page * 4 - 4 : page * 4]], (order, page)
-            assert (body["total"], body["total_pages"]) == (30, 8)
+    async with open_management(tmp_path_factory.mktemp("pages"), database) as management:
+        await SqlLedgerStore(management.services.engine).insert(written)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("tollway.control.spend.logs._DEEP", 2)
+            for (first, last), filters in itertools.product(spans, ({}, {"team_id": "red"})):
+                expected = [record.record_id for record in found_in(written, first, last, filters)]
+                query: dict[str, Any] = {"start_date": first, "end_date": last, "page_size": size, **filters}
+                for order, ids in (("desc", expected[::-1]), ("asc", expected)):
+                    for page in range(1, len(ids) // size + 3):
+                        body = good(await management.get("/spend/logs/v2", **query, page=page, sort_order=order))
+                        shown = [row["request_id"] for row in body["data"]]
+                        assert shown == ids[page * size - size : page * size], (query, order, page)
+                        assert body["total"] == len(ids)
+
+
+def found_in(written: list[Record], first: str, last: str, filters: dict[str, str]) -> list[Record]:
+    """Calls and imports of a span whose last second belongs to it, oldest first."""
+    start, end = (datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1e6 for text in (first, last))
+    found = [one for one in written if one.kind != "adjustment" and start <= one.started_at < end + 1e6]
+    return sorted(
+        (one for one in found if all(getattr(one, name) == value for name, value in filters.items())),
+        key=attrgetter("started_at", "record_id"),
+    )
 
 
 async def test_a_search_that_stops_early_says_so(one_call: Management, monkeypatch: pytest.MonkeyPatch) -> None:
