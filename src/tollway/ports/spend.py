@@ -116,6 +116,10 @@ class SpendSum(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timed_calls: int = 0
 
 
+UsageRow = tuple[str, str, str, int, int]
+"""Day, entity and model; nano-dollars, and tokens of prompt and answer."""
+
+
 class UsageReader(Protocol):
     """Sums over days. Every method raises `StoreUnavailable` when the database cannot answer."""
 
@@ -202,6 +206,13 @@ class SpendReader(UsageReader, Protocol):
 
         Sums are kept for each tag, not for each caller of a tag: this reads the records themselves, so `matching` names
         one user or some keys, and a span.
+        """
+        ...
+
+    async def list_usage(self, days: Days, dimension: Dimension, entities: Sequence[str]) -> Sequence[UsageRow]:
+        """Usage of some entities as it is kept, in no order; a model has a row for each group, provider and call type.
+
+        Where nearly each of thousands of rows is a sum of its own, adding them up is less work than `sum_usage`.
         """
         ...
 

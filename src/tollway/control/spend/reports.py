@@ -12,12 +12,15 @@ from tollway.control.kit.context import Context
 from tollway.control.spend.repository import SpendRepository
 from tollway.control.spend.visibility import EVERYTHING, Slice
 from tollway.core.money import dollars_from_nanos
-from tollway.ports.spend import MONEY, Days, Dimension, Owner, SpendSum, Sum
+from tollway.ports.spend import MONEY, Days, Dimension, Owner, SpendSum, Sum, UsageRow
 
 Grouping = Literal["team", "customer", "api_key"]
 UNASSIGNED = "Unassigned"
 _GROUPED: Mapping[Grouping, Dimension] = {"team": "team", "customer": "end_user"}
 _REPORTED: tuple[Sum, ...] = ("spend_nanos", "calls", "input_tokens", "output_tokens")
+_Models = dict[str, tuple[int, int]]
+"""Nano-dollars and tokens of each."""
+_NOTHING = (0, 0)
 _TOP_TEAMS = 10
 _DAILY_TEAMS = 100
 
@@ -125,25 +128,12 @@ class SpendReports:
             days, dimension, entities=None if only is None else [only], only=MONEY, limit=limit
         )
         shown = [one.group[0] for one in ranked]
-        sums = await self._spend.sum_usage(days, dimension, shown, by=("day", "entity", "model"), only=_REPORTED)
+        spent = _by_model(await self._spend.list_usage(days, dimension, shown))
         names = await self._repository.team_aliases(shown) if grouping == "team" else {}
-        by_day: defaultdict[str, defaultdict[str, list[SpendSum]]] = defaultdict(lambda: defaultdict(list))
-        for one in sums:
-            by_day[one.group[0]][one.group[1]].append(one)
-        rows = [
-            {
-                "group_by_day": day,
-                f"{grouping}s": [
-                    {
-                        **_label(grouping, entity, names),
-                        "total_spend": dollars_from_nanos(sum(one.spend_nanos for one in models)),
-                        "metadata": [_render_model(one) for one in models],
-                    }
-                    for entity, models in by_day[day].items()
-                ],
-            }
-            for day in sorted(by_day)
-        ]
+        by_day: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for (day, entity), models in sorted(spent.items()):
+            by_day[day].append({**_label(grouping, entity, names), **_render_models(models)})
+        rows = [{"group_by_day": day, f"{grouping}s": entities} for day, entities in by_day.items()]
         return Report(rows, await self._left_out(days, dimension, ranked) if only is None else None)
 
     async def report_by_key(
@@ -184,7 +174,7 @@ class SpendReports:
 
     async def _left_out(self, days: Days, dimension: Dimension, shown: Sequence[SpendSum]) -> str | None:
         whole: Dimension = "any_end_user" if dimension == "end_user" else "all"
-        (total,) = await self._spend.sum_usage(days, whole)
+        (total,) = await self._spend.sum_usage(days, whole, only=MONEY)
         rest = total.calls - sum(one.calls for one in shown)
         if not rest:
             return None
@@ -209,8 +199,23 @@ class _ModelSpend(msgspec.Struct, gc=False):
     """Sums of teams and customers are not kept by key."""
 
 
-def _render_model(one: SpendSum) -> _ModelSpend:
-    return _ModelSpend(one.group[2], dollars_from_nanos(one.spend_nanos), one.usage.total_tokens)
+def _by_model(usage: Iterable[UsageRow]) -> Mapping[tuple[str, str], _Models]:
+    """What was spent on a day by an entity."""
+    spent: defaultdict[tuple[str, str], _Models] = defaultdict(dict)
+    for day, entity, model, nanos, tokens in usage:
+        models = spent[day, entity]
+        known_nanos, known_tokens = models.get(model, _NOTHING)
+        models[model] = known_nanos + nanos, known_tokens + tokens
+    return spent
+
+
+def _render_models(models: _Models) -> dict[str, Any]:
+    return {
+        "total_spend": dollars_from_nanos(sum([nanos for nanos, _ in models.values()])),
+        "metadata": [
+            _ModelSpend(model, dollars_from_nanos(nanos), tokens) for model, (nanos, tokens) in sorted(models.items())
+        ],
+    }
 
 
 def _with_models(name: str, entities: Iterable[str], sums: Iterable[SpendSum]) -> list[dict[str, Any]]:

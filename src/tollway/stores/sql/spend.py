@@ -38,6 +38,7 @@ from tollway.ports.spend import (
     Sum,
     TotalColumn,
     UsageColumn,
+    UsageRow,
 )
 from tollway.stores.sql.ledger import read_window_sums
 from tollway.stores.sql.records import (
@@ -50,6 +51,10 @@ from tollway.stores.sql.records import (
     tagged_usage,
 )
 
+_MANY = frozenset((*BY_WEEK, *map(week_of, BY_WEEK)))
+"""Dimensions in which a few entities are a small part of each day's rows."""
+_FEW_DATES = 600
+"""So many can be named in a statement: all days of a year, or all weeks of ten."""
 _KEYS_PER_QUERY = 100
 """SQLite bounds the parts of a compound query."""
 
@@ -137,8 +142,8 @@ class SqlSpendReader:
         limit: int | None = None,
     ) -> list[SpendSum]:
         """Usage of all entities of a dimension, or of those given, all models together, dearest first."""
-        parts = [(dimension, days)] if "day" in by else list(_whole_weeks(dimension, days))
-        conditions = [_conditions(daily_totals, part, span, entities, owners) for part, span in parts]
+        parts = list(_rows_of(dimension, days, by_week="day" not in by))
+        conditions = [_of_totals(part, dates, entities, owners) for part, dates in parts]
         if len(parts) == 1:
             return await self._sums(daily_totals, conditions[0], by, only, limit=limit)
         names: list[str] = [*by, *(only or USAGE_SUMS)]
@@ -165,6 +170,15 @@ class SqlSpendReader:
             conditions.append(or_(usage.c.model_group == models, usage.c.model == models))
         ((count,),) = await self._rows(select(func.count()).select_from(looked))
         return await self._sums(usage, conditions, by, None), int(count) < LOOKED_THROUGH
+
+    async def list_usage(self, days: Days, dimension: Dimension, entities: Sequence[str]) -> Sequence[UsageRow]:
+        """Usage of some entities as it is kept, in no order; a model may have several rows."""
+        columns = daily_usage.c
+        tokens = columns.input_tokens + columns.output_tokens
+        query = select(columns.day, columns.entity, columns.model, columns.spend_nanos, tokens)
+        matching = query.where(*_conditions(daily_usage, dimension, days, entities, None))
+        async with reading(self._engine) as connection:
+            return (await connection.execute(matching)).tuples().all()
 
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
         """Entities that ever appeared in a call, in order of name."""
@@ -203,23 +217,36 @@ def select_entities(dimension: Dimension) -> Select[Any]:
     return select(steps.c.entity).where(steps.c.entity.is_not(None)).order_by(literal(1))
 
 
-def _whole_weeks(dimension: Dimension, days: Days) -> Iterable[tuple[str, Days]]:
-    """Dimension and days of the rows that make up these days: whole weeks if there are sums of them, and the rest."""
+def _rows_of(dimension: Dimension, days: Days, *, by_week: bool) -> Iterable[tuple[str, range]]:
+    """Dimension and dates of the rows that make up these days: whole weeks if there are sums of them, and the rest."""
     # Counted in days: at the ends of the calendar there are dates without a Monday after them or a Sunday before.
-    first, last = days.first.toordinal(), days.last.toordinal()
-    monday, sunday = first + -days.first.weekday() % 7, last - (days.last.weekday() + 1) % 7
-    if dimension not in BY_WEEK or sunday < monday:
-        yield dimension, days
+    first, end = days.first.toordinal(), days.last.toordinal() + 1
+    monday, next_monday = first + -days.first.weekday() % 7, end - (days.last.weekday() + 1) % 7
+    if not by_week or dimension not in BY_WEEK or next_monday <= monday:
+        yield dimension, range(first, end)
         return
     if first < monday:
-        yield dimension, _days(first, monday - 1)
-    yield week_of(dimension), _days(monday, sunday)
-    if sunday < last:
-        yield dimension, _days(sunday + 1, last)
+        yield dimension, range(first, monday)
+    yield week_of(dimension), range(monday, next_monday, 7)
+    if next_monday < end:
+        yield dimension, range(next_monday, end)
 
 
-def _days(first: int, last: int) -> Days:
-    return Days(date.fromordinal(first), date.fromordinal(last))
+def _of_totals(
+    dimension: str, dates: range, entities: Sequence[str] | None, owners: Mapping[Owner, Sequence[str]] | None
+) -> list[ColumnElement[bool]]:
+    columns = daily_totals.c
+    conditions = _conditions(daily_totals, dimension, None, entities, None)
+    # Owners are tested and not looked up: they come last in the index, and SQLite would look up each pair of values.
+    conditions += [func.coalesce(columns[name], "").in_(values) for name, values in (owners or {}).items()]
+    if entities is not None and dimension in _MANY and len(dates) <= _FEW_DATES:
+        # The day comes before the entity in the index: when each day is named, rows of other entities are not read.
+        return [*conditions, columns.day.in_([_iso(number) for number in dates])]
+    return [*conditions, columns.day.between(_iso(dates[0]), _iso(dates[-1]))]
+
+
+def _iso(ordinal: int) -> str:
+    return date.fromordinal(ordinal).isoformat()
 
 
 def _conditions(
