@@ -15,7 +15,7 @@ import msgspec
 
 from tollway.control.kit.context import Context
 from tollway.control.kit.pagination import Page
-from tollway.control.spend.metrics import Breakdown, Metrics, add_up, new_breakdown
+from tollway.control.spend.metrics import Breakdown, render_keys, render_metrics, render_totals
 from tollway.control.spend.own_tags import OwnTags
 from tollway.control.spend.repository import SpendRepository
 from tollway.control.spend.visibility import Slice
@@ -86,7 +86,7 @@ async def daily_activity(context: Context, part: Slice, wanted: ActivityFilter, 
     found = await _find(spend, part, msgspec.structs.replace(wanted, days=days)) if days else None
     number, pages = (1, int(bool(shown))) if page is None else (page.number, page.pages(len(active)))
     metadata = {
-        **add_up(found.models if found else ()).render_totals(),
+        **render_totals(found.models if found else ()),
         "page": number,
         "total_pages": pages,
         "has_more": number < pages,
@@ -187,30 +187,30 @@ async def _render(context: Context, part: Slice, found: _Found, days: Iterable[s
     for one in found.keys:
         by_day[one.group[1]].add_key(one)
     for one in found.entities:
-        by_day[one.group[0]].entities[one.group[1]].metrics.add(one)
+        by_day[one.group[0]].entities[one.group[1]].sums.append(one)
     for one in found.entity_keys:
         day, entity, key_hash = one.group
-        by_day[day].entities[entity].by_key.setdefault(key_hash, Metrics()).add(one)
+        by_day[day].entities[entity].by_key[key_hash].append(one)
     return [by_day[day].render(day, keys, labels) for day in by_day]
 
 
 class _Day:
     def __init__(self) -> None:
-        self.metrics = Metrics()
-        self.facets: dict[str, defaultdict[str, Breakdown]] = {name: defaultdict(new_breakdown) for name, _ in _FACETS}
-        self.keys: defaultdict[str, Metrics] = defaultdict(Metrics)
-        self.entities: defaultdict[str, Breakdown] = defaultdict(new_breakdown)
+        self.sums: list[SpendSum] = []
+        self.facets: dict[str, defaultdict[str, Breakdown]] = {name: defaultdict(Breakdown) for name, _ in _FACETS}
+        self.keys: defaultdict[str, list[SpendSum]] = defaultdict(list)
+        self.entities: defaultdict[str, Breakdown] = defaultdict(Breakdown)
 
     def add_model(self, one: SpendSum) -> None:
-        self.metrics.add(one)
+        self.sums.append(one)
         for (name, _), value in zip(_FACETS, one.group[1:], strict=True):
-            self.facets[name][_shown(name, value)].metrics.add(one)
+            self.facets[name][_shown(name, value)].sums.append(one)
 
     def add_key(self, one: SpendSum) -> None:
         key_hash, _, *values = one.group
-        self.keys[key_hash].add(one)
+        self.keys[key_hash].append(one)
         for (name, _), value in zip(_FACETS, values, strict=True):
-            self.facets[name][_shown(name, value)].by_key.setdefault(key_hash, Metrics()).add(one)
+            self.facets[name][_shown(name, value)].by_key[key_hash].append(one)
 
     def render(
         self, day: str, keys: Mapping[str, dict[str, Any]], labels: Mapping[str, dict[str, Any]]
@@ -218,14 +218,11 @@ class _Day:
         breakdown: dict[str, Any] = {"mcp_servers": {}}
         for name, entries in self.facets.items():
             breakdown[name] = {value: entry.render({}, keys) for value, entry in entries.items()}
-        breakdown["api_keys"] = {
-            key_hash: {"metrics": metrics.render(), "metadata": keys[key_hash]}
-            for key_hash, metrics in self.keys.items()
-        }
+        breakdown["api_keys"] = render_keys(self.keys, keys)
         breakdown["entities"] = {
             entity: entry.render(labels.get(entity, {}), keys) for entity, entry in self.entities.items()
         }
-        return {"date": day, "metrics": self.metrics.render(), "breakdown": breakdown}
+        return {"date": day, "metrics": render_metrics(self.sums), "breakdown": breakdown}
 
 
 def _shown(facet: str, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -33,80 +34,59 @@ class MetricsOut(msgspec.Struct, gc=False):
     autorouter_savings_spend: float = 0.0
 
 
-class Metrics(msgspec.Struct, gc=False):
-    """A running sum."""
-
-    nanos: int = 0
-    calls: int = 0
-    failures: int = 0
-    prompt: int = 0
-    completion: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-    response_ms: int = 0
-    timed: int = 0
-
-    def add(self, one: SpendSum) -> None:
-        """Adds a sum to it."""
-        usage = one.usage
-        self.nanos += one.spend_nanos
-        self.calls += one.calls
-        self.failures += one.failures
-        self.prompt += usage.input_tokens
-        self.completion += usage.output_tokens
-        self.cache_read += usage.cache_read_tokens
-        self.cache_write += usage.cache_write_tokens + usage.cache_write_1h_tokens
-        self.response_ms += one.response_ms
-        self.timed += one.timed_calls
-
-    def render(self) -> MetricsOut:
-        """As the wire has it."""
-        return MetricsOut(
-            self.nanos / NANOS_PER_DOLLAR,
-            self.prompt,
-            self.completion,
-            self.cache_read,
-            self.cache_write,
-            self.prompt + self.completion,
-            self.calls - self.failures,
-            self.failures,
-            self.calls,
-            self.response_ms,
-            self.timed,
-        )
-
-    def render_totals(self) -> dict[str, Any]:
-        """The same as `metadata` names them: `total_spend`, `total_api_requests`, …"""
-        values = msgspec.structs.asdict(self.render())
-        return {name if name.startswith("total_") else f"total_{name}": value for name, value in values.items()}
-
-
 class Breakdown(msgspec.Struct):
-    """Metrics of one model, provider, … on one day, and of the dearest keys in it."""
+    """Sums of one model, provider, … on one day, and of the dearest keys in it."""
 
-    metrics: Metrics
-    by_key: dict[str, Metrics]
+    sums: list[SpendSum] = []
+    by_key: defaultdict[str, list[SpendSum]] = msgspec.field(default_factory=lambda: defaultdict(list))
 
     def render(self, metadata: Mapping[str, Any], keys: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """An entry of a `breakdown`; `keys`: metadata of keys by hash."""
         return {
-            "metrics": self.metrics.render(),
+            "metrics": render_metrics(self.sums),
             "metadata": metadata,
-            "api_key_breakdown": {
-                key_hash: {"metrics": metrics.render(), "metadata": keys[key_hash]}
-                for key_hash, metrics in self.by_key.items()
-            },
+            "api_key_breakdown": render_keys(self.by_key, keys),
         }
 
 
-def new_breakdown() -> Breakdown:
-    """Nothing yet."""
-    return Breakdown(Metrics(), {})
+def render_keys(by_key: Mapping[str, Iterable[SpendSum]], keys: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Entries of keys; `keys`: their metadata by hash."""
+    return {
+        key_hash: {"metrics": render_metrics(sums), "metadata": keys[key_hash]} for key_hash, sums in by_key.items()
+    }
 
 
-def add_up(sums: Iterable[SpendSum]) -> Metrics:
-    """All of them together."""
-    total = Metrics()
+def render_metrics(sums: Iterable[SpendSum]) -> MetricsOut:
+    """All of them together, as the wire has it."""
+    # One loop over plain variables: there are thousands of these in an answer.
+    nanos = calls = failures = prompt = completion = cache_read = cache_write = response_ms = timed = 0
     for one in sums:
-        total.add(one)
-    return total
+        usage = one.usage
+        nanos += one.spend_nanos
+        calls += one.calls
+        failures += one.failures
+        prompt += usage.input_tokens
+        completion += usage.output_tokens
+        cache_read += usage.cache_read_tokens
+        cache_write += usage.cache_write_tokens + usage.cache_write_1h_tokens
+        response_ms += one.response_ms
+        timed += one.timed_calls
+    return MetricsOut(
+        nanos / NANOS_PER_DOLLAR,
+        prompt,
+        completion,
+        cache_read,
+        cache_write,
+        prompt + completion,
+        calls - failures,
+        failures,
+        calls,
+        response_ms,
+        timed,
+    )
+
+
+def render_totals(sums: Iterable[SpendSum]) -> dict[str, Any]:
+    """The same as `metadata` names them: `total_spend`, `total_api_requests`, …"""
+    values = msgspec.structs.asdict(render_metrics(sums))
+    return {name if name.startswith("total_") else f"total_{name}": value for name, value in values.items()}
