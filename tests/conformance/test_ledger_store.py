@@ -81,8 +81,13 @@ def test_sums_equal_the_records_however_often_and_in_whatever_batches_they_come(
                 expected = days_of(stored, entities_of)
                 assert await usage_in(spend, dimension, expected) == expected, dimension
                 assert await totals_in(spend, dimension) == expected, dimension
+                assert await rows_in(spend, dimension, expected) == spend_and_tokens(expected), dimension
+                named = sorted({entity for _, entity in expected})[::2]
                 for days in (EVER, NO_WHOLE_WEEK, WEEK_AND_MORE):
-                    assert await entities_in(spend, days, dimension) == added_up(expected, days), (dimension, days)
+                    sums = added_up(expected, days)
+                    assert await entities_in(spend, days, dimension) == sums, (dimension, days)
+                    some = {entity: counts for entity, counts in sums.items() if entity in named}
+                    assert await entities_in(spend, days, dimension, named) == some, (dimension, days)
 
     with tempfile.TemporaryDirectory() as name:
         asyncio.run(check(Path(name)))
@@ -166,8 +171,22 @@ async def usage_in(spend: SqlSpendReader, dimension: Dimension, expected: Sums) 
     return {(found.group[0], found.group[1]): figures(found) for found in sums}
 
 
-async def entities_in(spend: SqlSpendReader, days: Days, dimension: Dimension) -> dict[str, list[int]]:
-    return {found.group[0]: figures(found) for found in await spend.sum_totals(days, dimension)}
+async def rows_in(spend: SqlSpendReader, dimension: Dimension, expected: Sums) -> Sums:
+    sums: Sums = {}
+    entities = sorted({entity for _, entity in expected})
+    for day, entity, _, nanos, tokens in await spend.list_usage(EVER, dimension, entities):
+        sums[day, entity] = list(map(add, sums.get((day, entity), [0, 0]), [nanos, tokens]))
+    return sums
+
+
+def spend_and_tokens(sums: Sums) -> Sums:
+    return {group: [counts[0], counts[6]] for group, counts in sums.items()}
+
+
+async def entities_in(
+    spend: SqlSpendReader, days: Days, dimension: Dimension, entities: list[str] | None = None
+) -> dict[str, list[int]]:
+    return {found.group[0]: figures(found) for found in await spend.sum_totals(days, dimension, entities=entities)}
 
 
 def added_up(sums: Sums, days: Days) -> dict[str, list[int]]:
@@ -258,6 +277,7 @@ async def test_records_are_listed_newest_first_in_pages(store: SqlLedgerStore, s
     newest = written[::-1]
     assert await spend.list_records(RecordFilter(), limit=2) == newest[:2]
     assert await spend.list_records(RecordFilter(), limit=2, offset=2) == newest[2:4]
+    assert await spend.list_records(RecordFilter(), limit=2, offset=2, is_descending=False) == written[2:4]
     last = newest[1]
     after = RecordFilter(before=(last.started_at, last.record_id))
     assert await spend.list_records(after, limit=9) == newest[2:]
@@ -401,6 +421,8 @@ async def test_sums_are_grouped_filtered_and_dearest_come_first(store: SqlLedger
     assert [(found.group, found.spend_nanos) for found in by_model] == [(("large",), 540), (("small",), 3)]
     (of_bobs_key,) = await spend.sum_usage(None, "key", [KEY], owners={"user_id": ["bob"]})
     assert of_bobs_key.spend_nanos == 500
+    (of_bob,) = await spend.sum_totals(days, "key", by=["entity"], entities=[KEY], owners={"user_id": ["bob", "eve"]})
+    assert (of_bob.group, of_bob.spend_nanos) == ((KEY,), 500)
     (small,) = await spend.sum_usage(None, models="small", only=["spend_nanos"])
     assert (small.spend_nanos, small.calls) == (3, 0)
     ranked = await spend.sum_totals(days, "user", limit=1)

@@ -178,7 +178,7 @@ class SqlSpendReader:
         query = select(columns.day, columns.entity, columns.model, columns.spend_nanos, tokens)
         matching = query.where(*_conditions(daily_usage, dimension, days, entities, None))
         async with reading(self._engine) as connection:
-            return (await connection.execute(matching)).tuples().all()
+            return (await connection.execute(matching)).all()
 
     async def list_entities(self, dimension: Dimension, *, limit: int) -> list[str]:
         """Entities that ever appeared in a call, in order of name."""
