@@ -90,8 +90,21 @@ ledger = Table(
     Index("ix_ledger_adjustments", "kind", "started_at", sqlite_where=_IS_ADJUSTMENT, postgresql_where=_IS_ADJUSTMENT),
     Index(None, "call_id", sqlite_where=text("call_id <> record_id"), postgresql_where=text("call_id <> record_id")),
     Index(None, "response_id"),
+    # By month, see `stores.sql.partitions`. On SQLite it is one table.
+    postgresql_partition_by="RANGE (started_at)",
 )
 """One row per `core.record.Record`. `""` where a record has no value, as in the record itself."""
+
+ledger_horizon = Table(
+    "ledger_horizon",
+    metadata,
+    Column("only_row", Integer, primary_key=True, autoincrement=False),
+    Column("dropped_before", Micros, nullable=False),
+)
+"""Up to where rows of the ledger were dropped because their time was over: one row, whose id is 1; none: all are there.
+
+The sums beside the ledger go on counting what was dropped.
+"""
 
 spend_windows = Table(
     "spend_windows",

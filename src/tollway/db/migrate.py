@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.schema import CreateSchema
 
 from tollway.db.engine import open_engine, writing
+from tollway.db.partitions import is_described
 from tollway.db.pool import PoolSettings
 from tollway.db.tables import metadata
 from tollway.db.url import postgres_url
@@ -57,7 +58,8 @@ async def draft_revision(url: str, *, message: str, revision: str) -> None:
 
 
 def _compare(connection: Connection) -> list[Any]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    options = {"compare_type": True, "compare_server_default": True, "include_name": is_described}
+    context = MigrationContext.configure(connection, opts=options)
     return list(compare_metadata(context, metadata))
 
 

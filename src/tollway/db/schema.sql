@@ -275,6 +275,12 @@ CREATE TABLE ledger (
 	CONSTRAINT pk_ledger PRIMARY KEY (started_at, record_id)
 );
 
+CREATE TABLE ledger_horizon (
+	only_row INTEGER NOT NULL, 
+	dropped_before BIGINT NOT NULL, 
+	CONSTRAINT pk_ledger_horizon PRIMARY KEY (only_row)
+);
+
 CREATE TABLE model_access_group_budgets (
 	name TEXT NOT NULL, 
 	budget_id TEXT NOT NULL, 
@@ -556,4 +562,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0006');
+INSERT INTO alembic_version (version_num) VALUES ('0007');

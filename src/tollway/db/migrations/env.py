@@ -9,6 +9,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import JSON, False_
 
 from tollway.db.metadata import Timestamp
+from tollway.db.partitions import is_described
 from tollway.db.tables import metadata
 
 
@@ -29,6 +30,7 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,  # SQLite cannot alter most things: the table is copied
     render_item=render_item,
+    include_name=is_described,
     transactional_ddl=True,
 )
 with context.begin_transaction():
