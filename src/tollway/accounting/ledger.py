@@ -19,13 +19,16 @@ from tollway.core.errors import Overloaded, StoreUnavailable
 from tollway.core.ids import new_record_id
 from tollway.core.record import Charge, Record
 from tollway.ports.counters import CounterStore
-from tollway.ports.ledger import LedgerStore, Unstorable
+from tollway.ports.ledger import LedgerStore, Retention, Unstorable
 
 _log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_S = 3.0
 _ADOPT_EVERY_S = 10.0
 _FORGET_EVERY_S = 60.0
+_MAINTAIN_EVERY_S = 86_400.0
+_MAINTAIN_AGAIN_S = 60.0
+"""After a step that could not be done: somebody reads what it would change."""
 _IDLE_S = 600.0
 """Far longer than a call takes from settling its counters to appending its record, so that no spend is forgotten."""
 
@@ -35,6 +38,7 @@ class Ledger:
 
     `owners`: who else writes to this folder, where counters are shared; they learn from here which workers are gone.
     `interval_s`: how far the database is behind, at most, while it can be reached. `batch_size`: records a transaction.
+    `retention`: how long records are kept; None: for good.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Ledger:
         owners: Owners | None = None,
         interval_s: float = 1.0,
         batch_size: int = 500,
+        retention: Retention | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
@@ -55,6 +60,7 @@ class Ledger:
         self._owners = owners
         self._interval_s = interval_s
         self._batch_size = batch_size
+        self._retention = retention
         self._turn = asyncio.Lock()
         self._closing = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
@@ -68,6 +74,7 @@ class Ledger:
         self._unseen_stored = 0
         self._next_adoption = 0.0
         self._next_forgetting = 0.0
+        self._next_maintenance = 0.0
 
     async def replay(self) -> int:
         """Adopts the journals of processes that are gone and brings them to the database; how many segments.
@@ -252,6 +259,15 @@ class Ledger:
         if now >= self._next_forgetting:
             self._next_forgetting = now + _FORGET_EVERY_S
             await self._counters.forget_idle(now - _IDLE_S)
+        if now >= self._next_maintenance:
+            await self._maintain(now)
+
+    async def _maintain(self, now: float) -> None:
+        """One step. As long as there are more, the next follows after the next flush: records come first."""
+        self._next_maintenance = now + _MAINTAIN_AGAIN_S
+        is_more = await self._store.maintain(now, self._retention)
+        pause_s = self._retention.interval_s if self._retention else _MAINTAIN_EVERY_S
+        self._next_maintenance = now if is_more else now + min(pause_s, _MAINTAIN_EVERY_S)
 
     def _adopt(self) -> int:
         adopted = self._journal.adopt()

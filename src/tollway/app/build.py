@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import ceil
 from pathlib import Path
 from secrets import token_hex
 
@@ -26,11 +27,12 @@ from tollway.app.runtime import Runtime
 from tollway.app.serving import Served
 from tollway.app.settings import database_url, salt_key
 from tollway.app.shared import SharedCounters
-from tollway.config.configuration import Configuration, ModelEntry
+from tollway.config.configuration import Configuration, ModelEntry, ServerSettings
 from tollway.config.sealing import Sealer
 from tollway.core.errors import Misconfigured
 from tollway.core.ids import hash_key
 from tollway.core.snapshot import Settings, TransportName
+from tollway.core.windows import duration_s
 from tollway.dataplane.edge import Edge
 from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
@@ -39,11 +41,14 @@ from tollway.gateway.settle import Settler
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
+from tollway.ports.ledger import Retention
 from tollway.ports.transport import Transport
 from tollway.routing.router import Router
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.upstream.demo import DemoTransport
 from tollway.upstream.direct import DirectTransport
+
+_DAY_S = 86_400
 
 
 def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> Runtime:
@@ -73,7 +78,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     folder = server.data_dir / "journal"
     journal = FileJournal(folder, owner=worker, fsync=server.journal_fsync)
     owners = None if shared is None else Owners(folder, worker)
-    ledger = Ledger(journal, LateLedgerStore(database), counters, owners=owners)
+    ledger = Ledger(journal, LateLedgerStore(database), counters, owners=owners, retention=_retention(server))
     gauges = {"tollway_journal_records": lambda: float(journal.buffered)}
     if shared is not None:
         gauges |= shared.gauges
@@ -174,6 +179,16 @@ def _master_key(configuration: Configuration) -> tuple[str, bool]:
         return server.master_key, False
     stored = load_or_create_key(server.data_dir / "master_key")
     return stored.value, stored.is_new
+
+
+def _retention(server: ServerSettings) -> Retention | None:
+    if server.records_kept is None:
+        return None
+    return Retention(
+        days=ceil(duration_s(server.records_kept) / _DAY_S),
+        interval_s=duration_s(server.retention_interval),
+        batch_size=server.retention_batch_size,
+    )
 
 
 def _transports() -> dict[TransportName, Transport]:

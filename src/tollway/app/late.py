@@ -24,7 +24,7 @@ from tollway.db.outages import unavailable
 from tollway.db.pool import PoolSettings
 from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
-from tollway.ports.ledger import LedgerStore, WindowSum
+from tollway.ports.ledger import LedgerStore, Retention, WindowSum
 from tollway.ports.models import ModelStore, Stored
 from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
 
@@ -172,6 +172,10 @@ class LateLedgerStore(LedgerStore):
     @override
     async def window_sums(self, charges: Sequence[Charge]) -> list[WindowSum]:
         return await (await self._database.opened()).ledger.window_sums(charges)
+
+    @override
+    async def maintain(self, now: float, retention: Retention | None) -> bool:
+        return await (await self._database.opened()).ledger.maintain(now, retention)
 
 
 class LateModelStore(ModelStore):

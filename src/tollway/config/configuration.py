@@ -56,6 +56,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     rotation_check_s: float
     rotation_grace: str | None
     """Duration; None: nobody said."""
+    records_kept: str | None
+    """Duration of a day or more; None: for good."""
+    retention_interval: str
+    """Duration."""
+    retention_batch_size: int
     replicas: int
     """Processes that share the limits, at least."""
     counters_timeout_s: float

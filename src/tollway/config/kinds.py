@@ -14,6 +14,7 @@ import msgspec
 
 from tollway.config.secret import Secret
 from tollway.core.redis import RedisNode
+from tollway.core.windows import duration_s
 
 Read = Callable[[Any], Any]
 """Gives the value in the form the program uses; raises ValueError for a value that does not fit."""
@@ -33,6 +34,7 @@ class Misfit(ValueError):
 
 
 _YES = frozenset(("true", "yes", "on", "1"))
+_DAY_S = 86_400
 _NO = frozenset(("false", "no", "off", "0"))
 _DURATION = re.compile(r"\d+(s|m|h|d|w|mo)|hourly|daily|weekly|monthly")
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
@@ -166,6 +168,16 @@ def _matching(pattern: re.Pattern[str]) -> Read:
     return read_matching
 
 
+def _lasting(least_s: float) -> Read:
+    def read_lasting(value: Any) -> str:
+        text = _text(value)
+        if duration_s(text) < least_s:
+            raise Misfit
+        return text
+
+    return read_lasting
+
+
 def _timezone(value: Any) -> str:
     from zoneinfo import ZoneInfo  # noqa: PLC0415  (few name one)
 
@@ -213,6 +225,8 @@ HTTP_STATUS = Kind("an HTTP error status (400 to 599)", _bounded(_integer, 400, 
 MEBIBYTES = Kind("a size in MB above 0", _bounded(_number, 0, is_open=True))
 MONEY = Kind("an amount in dollars of at least 0", _bounded(_number, 0))
 DURATION = Kind("a duration such as 30s, 15m, 24h, 30d, 4w or 1mo", _matching(_DURATION))
+DAYS = Kind("a duration of a day or more such as 30d, 8w or 6mo", _lasting(_DAY_S))
+PERIOD = Kind("a duration of a second or more such as 15m, 24h or 1d", _lasting(1))
 TIME_OF_DAY = Kind("a time of day such as 00:00", _matching(_TIME_OF_DAY))
 TIMEZONE = Kind("a time zone such as UTC or Europe/Berlin", _timezone)
 TEXTS = Kind("a list of texts", _texts)

@@ -70,6 +70,14 @@ def parse_duration(text: str) -> Duration:
     raise ValueError(f"Invalid duration '{text}'. Use a format like '30s', '5m', '2h', '90d', '1w' or '1mo'.")
 
 
+def duration_s(text: str) -> float:
+    """Seconds of a duration, also `hourly` and the like; months as long as the first ones of 1970.
+
+    Raises `ValueError`.
+    """
+    return expires_at("1h" if text == "hourly" else _NAMED.get(text, text), 0.0)
+
+
 def expires_at(duration: str, now: float) -> float:
     """When a key made `now` with this lifetime expires: epoch seconds.
 

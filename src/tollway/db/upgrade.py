@@ -110,6 +110,7 @@ def _run_schema(path: Path) -> None:
         path.touch(mode=0o600)  # SQLite gives its companion files the same mode
         with closing(sqlite3.connect(path)) as connection:
             if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that space can be given back later
                 connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
 
 

@@ -22,6 +22,17 @@ class WindowSum(msgspec.Struct, frozen=True, gc=False):
     """Adjustments and imports are not among them."""
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long records are kept. What was summed up from them is kept for good."""
+
+    days: int
+    """Whole UTC days before the present one."""
+    interval_s: float = 86_400.0
+    """Between two looks for records whose time is over."""
+    batch_size: int = 1000
+    """Records deleted in one transaction, where they are deleted and not dropped by the month."""
+
+
 class Journal(Protocol):
     """Write-ahead of records: what `append` took survives `kill -9`."""
 
@@ -46,4 +57,11 @@ class LedgerStore(Protocol):
 
     async def window_sums(self, charges: Sequence[Charge]) -> list[WindowSum]:
         """What was settled in each of these windows. Raises `StoreUnavailable`."""
+        ...
+
+    async def maintain(self, now: float, retention: Retention | None) -> bool:
+        """Does one short step of the upkeep that is due, such as dropping old records; whether more may be due.
+
+        `now`: epoch seconds. Raises `StoreUnavailable`.
+        """
         ...

@@ -22,9 +22,10 @@ from tollway.core.errors import InvalidRequest
 from tollway.core.record import Charge, Record
 from tollway.db.engine import is_postgres, reading, writing
 from tollway.db.ledger import TOKEN_CLASSES, USAGE_SUMS, daily_totals, daily_usage, ledger, spend_windows
-from tollway.ports.ledger import Unstorable, WindowSum
+from tollway.ports.ledger import Retention, Unstorable, WindowSum
 from tollway.stores.sql.customers import add_served
 from tollway.stores.sql.rollups import Values, rollup_rows
+from tollway.stores.sql.upkeep import maintain
 
 _USAGE_COLUMNS = (*TOKEN_CLASSES, "is_estimated")
 _DOCUMENTS = ("tags", "charges", "metadata")
@@ -95,6 +96,10 @@ class SqlLedgerStore:
     async def window_sums(self, charges: Sequence[Charge]) -> list[WindowSum]:
         """What was settled in each of these windows. Raises `StoreUnavailable`."""
         return await read_window_sums(self._engine, charges)
+
+    async def maintain(self, now: float, retention: Retention | None) -> bool:
+        """Does one short step of the upkeep that is due; whether more may be. Raises `StoreUnavailable`."""
+        return await maintain(self._engine, now, retention)
 
     def _upsert(self, table: Table, *, sums: Sequence[str]) -> postgresql.Insert | sqlite.Insert:
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
