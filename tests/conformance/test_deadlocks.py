@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -28,18 +29,18 @@ KINDS = ("api_key", "user", "team", "organization", "end_user")
 """Of the windows that each record adds to: so many updates does a record stand for."""
 
 
-def records_of(replica: int) -> list[list[Record]]:
+def records_of(replica: int) -> Iterator[list[Record]]:
     """Batches of one replica: every id in an order of its own."""
     random = Random(replica)
     count = UPDATES // (REPLICAS * len(KINDS))
-    written = [record_of(random) for _ in range(count)]
-    return [written[start : start + BATCH] for start in range(0, count, BATCH)]
+    for start in range(0, count, BATCH):
+        yield [record_of(random) for _ in range(min(BATCH, count - start))]
 
 
 def record_of(random: Random) -> Record:
     key, team, customer = random.randrange(KEYS), random.randrange(TEAMS), random.randrange(CUSTOMERS)
     ids = (f"key-{key}", f"user-{key % 40}", f"team-{team}", f"org-{team % 3}", f"customer-{customer}")
-    charges = [Charge(kind, id, 0) for kind, id in zip(KINDS, ids, strict=True)]
+    charges = [Charge(kind, one, 0) for kind, one in zip(KINDS, ids, strict=True)]
     random.shuffle(charges)
     return make_record(
         NOON + random.randrange(86_400_000_000),

@@ -34,8 +34,8 @@ _PLAIN_COLUMNS = tuple(column.name for column in ledger.columns if column.name n
 _plain_values = attrgetter(*(f"usage.{name}" if name in _USAGE_COLUMNS else name for name in _PLAIN_COLUMNS))
 _record_key = attrgetter("started_at", "record_id")
 
-_WINDOW_KEYS = ("scope_kind", "scope_id", "window_start")
-_WINDOW_SUMS = ("spend_nanos", "records")
+WINDOW_KEY = ("scope_kind", "scope_id", "window_start")
+WINDOW_SUMS = ("spend_nanos", "records")
 _NOTHING = WindowSum()
 
 
@@ -45,9 +45,10 @@ class SqlLedgerStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._add_records = self._compile(insert(ledger))
-        self._add_windows = self._compile(self._upsert(spend_windows, sums=_WINDOW_SUMS))
-        self._add_usage = self._compile(self._upsert(daily_usage, sums=USAGE_SUMS))
-        self._add_totals = self._compile(self._upsert(daily_totals, sums=USAGE_SUMS))
+        dialect = engine.dialect.name
+        self._add_windows = self._compile(adding(spend_windows, WINDOW_SUMS, dialect))
+        self._add_usage = self._compile(adding(daily_usage, USAGE_SUMS, dialect))
+        self._add_totals = self._compile(adding(daily_totals, USAGE_SUMS, dialect))
 
     async def insert(self, records: Sequence[Record]) -> int:
         """Adds records that are not there yet and their sums, in one transaction; how many were new.
@@ -101,27 +102,28 @@ class SqlLedgerStore:
         """Does one short step of the upkeep that is due; whether more may be. Raises `StoreUnavailable`."""
         return await maintain(self._engine, now, retention)
 
-    def _upsert(self, table: Table, *, sums: Sequence[str]) -> postgresql.Insert | sqlite.Insert:
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        statement: postgresql.Insert | sqlite.Insert = dialect.insert(table)
-        return statement.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_={name: table.c[name] + statement.excluded[name] for name in sums},
-        )
-
     def _compile(self, statement: Any) -> str:
         return str(statement.compile(dialect=self._engine.dialect))
 
 
+def adding(table: Table, sums: Sequence[str], dialect: str) -> postgresql.Insert | sqlite.Insert:
+    """Inserts a row, or adds to the sums of the row that is there."""
+    statement: postgresql.Insert | sqlite.Insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={name: table.c[name] + statement.excluded[name] for name in sums},
+    )
+
+
 async def read_window_sums(engine: AsyncEngine, charges: Sequence[Charge]) -> list[WindowSum]:
     """What was settled in each of these windows. Raises `StoreUnavailable`."""
-    columns = [spend_windows.c[name] for name in _WINDOW_KEYS]
+    columns = [spend_windows.c[name] for name in WINDOW_KEY]
     # Names with NUL: the one that was stored counts, see `_without_nul`.
     shown = map(_visible, charges) if is_postgres(engine) else charges
     wanted = [msgspec.structs.astuple(charge) for charge in shown]
     if not wanted:
         return []
-    sums = [spend_windows.c[name] for name in _WINDOW_SUMS]
+    sums = [spend_windows.c[name] for name in WINDOW_SUMS]
     query = select(*columns, *sums).where(tuple_(*columns).in_(wanted))
     async with reading(engine) as connection:
         found = {tuple(key): WindowSum(nanos, calls) for *key, nanos, calls in await connection.execute(query)}

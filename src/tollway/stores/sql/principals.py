@@ -172,6 +172,11 @@ def key_scope(key: VirtualKey, budget: Budget | None = None) -> Scope:
     return scope_of("api_key", key.spend_id, key, label=key.key_alias or "key", otherwise=budget)
 
 
+def key_scope_now(key: VirtualKey, budget: Budget | None, now: float) -> Scope:
+    """The same, with the increase that holds for a time. `now`: epoch seconds."""
+    return with_increase(key_scope(key, budget), _key_increase(key, now))
+
+
 def user_scope(user: User) -> Scope:
     """A user's limits, and the name of their counters."""
     return scope_of("user", user.user_id, user, label=user.user_alias or "")
@@ -279,7 +284,7 @@ def _scopes(key: VirtualKey, around: Surroundings, now: float) -> tuple[Scope, .
 
 
 def _own(key: VirtualKey, around: Surroundings, now: float) -> Scope:
-    return with_increase(key_scope(key, around.budget(key.budget_id)), _key_increase(key, now))
+    return key_scope_now(key, around.budget(key.budget_id), now)
 
 
 def _of_user(scope: Scope, *, is_team_key: bool) -> Scope:
