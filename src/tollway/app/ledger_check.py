@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tollway.accounting.provider_export import Export
+from tollway.accounting.reconciliation import Reconciliation, Tolerance, reconcile
 from tollway.app.settings import database_url, with_settings_of_database
 from tollway.config.load import load
 from tollway.core.errors import Misconfigured
@@ -18,6 +20,7 @@ from tollway.core.record import Charge
 from tollway.db.pool import PoolSettings
 from tollway.db.upgrade import current_revision
 from tollway.db.url import mask_url
+from tollway.ports.spend import Days
 from tollway.ports.verification import Verification
 
 if TYPE_CHECKING:
@@ -94,6 +97,22 @@ async def verify(
         if not differing or not repair(found):
             return found, {}
         return found, {table.name: await verifier.repair(table) for table in TABLES if table.name in differing}
+
+
+async def reconcile_with(
+    checked: Checked, export: Export, tolerance: Tolerance, *, provider: str | None, days: Days
+) -> tuple[Reconciliation, date | None]:
+    """Compares an export with the ledger, day by day and model by model; and the day before which unpriced calls are
+    not known any more. `provider`: whose models, as the ledger calls it; None: the export's, or everybody's.
+
+    Raises `StoreUnavailable`, `Misconfigured`.
+    """
+    from tollway.stores.sql.reconciled import gateway_lines
+
+    async with ledger_engine(checked.url) as engine:
+        lines, known_from = await gateway_lines(engine, days, provider or export.provider or None)
+    told = [line for line in export.lines if days.first <= line.day <= days.last]
+    return reconcile(lines, told, tolerance), known_from
 
 
 @asynccontextmanager

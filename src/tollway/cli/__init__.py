@@ -17,6 +17,7 @@ _COMMANDS = {
     "users": ("tollway.cli.users", "Create, list and change users."),
     "models": ("tollway.cli.models", "Add, list and block models."),
     "spend": ("tollway.cli.spend", "Show who spent how much."),
+    "ledger": ("tollway.cli.ledger", "Prove that sums follow from records; compare with a provider's bill."),
     "db": ("tollway.cli.db", "Look after the database schema."),
     "version": ("tollway.cli.version", "Show the version."),
 }

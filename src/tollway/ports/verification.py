@@ -1,4 +1,5 @@
-"""What a check of the ledger finds: whether the sums, budgets and counters follow from the records."""
+"""What checks of the ledger find: whether sums, budgets and counters follow from the records, and what it says about
+each model, to be compared with what a provider says."""
 
 from __future__ import annotations
 
@@ -95,3 +96,16 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
         """Whether everything that could be checked follows from the records."""
         checks = [*self.tables, *([self.counters] if self.counters else [])]
         return not self.budgets.over and not any(check.differing for check in checks)
+
+
+class GatewayLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger says about one day (UTC) and one model, as the provider calls it."""
+
+    day: date
+    model: str
+    spend_nanos: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    unpriced_calls: int = 0
+    """Calls of a model that nobody said the price of: they cost nothing here, and something there."""

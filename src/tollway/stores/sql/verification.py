@@ -98,7 +98,7 @@ class Verifier:
 
     async def compare(self, table: Table) -> TableCheck:
         """Compares the stored sums of a table with the replayed ones."""
-        names, sums = [column.name for column in table.primary_key], _SUMS[table.name]
+        names, sums = [str(column.name) for column in table.primary_key], _SUMS[table.name]
         rows = parts = differing = 0
         listed: list[Difference] = []
         async for pair in self._pairs(table):
@@ -108,8 +108,8 @@ class Verifier:
                 continue
             differing += 1
             if len(listed) < LISTED:
-                listed.append(_difference(table.name, dict(zip(names, pair.key, strict=True)), sums, pair))
-        return TableCheck(table=table.name, rows=rows, parts=parts, differing=differing, differences=listed)
+                listed.append(_difference(str(table.name), dict(zip(names, pair.key, strict=True)), sums, pair))
+        return TableCheck(table=str(table.name), rows=rows, parts=parts, differing=differing, differences=listed)
 
     async def check_budgets(self, rules: BudgetRules) -> BudgetCheck:
         """Compares every budget with what was spent of it in its present window."""
