@@ -31,12 +31,7 @@ from tollway.db.outages import is_outage, is_refusal, unavailable
 from tollway.db.pool import PoolSettings
 from tollway.db.url import PostgresUrl, is_in_memory, postgres_url, with_driver
 
-_SQLITE_PRAGMAS = (
-    "PRAGMA auto_vacuum=INCREMENTAL",  # of a new file, before all else: so that space can be given back later
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=NORMAL",
-    "PRAGMA foreign_keys=ON",
-)
+_SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
 _SQLITE_CONNECTIONS = 5
 _WRITES = "tollway_writes"
 _ANSWER_TIMEOUT = "tollway_answer_timeout_s"

@@ -27,7 +27,7 @@ from tollway.db.engine import open_engine
 from tollway.db.upgrade import upgrade
 from tollway.db.url import sqlite_url
 from tollway.ports.counters import Refusal, Unseeded
-from tollway.ports.ledger import WindowSum
+from tollway.ports.ledger import Retention, WindowSum
 from tollway.ports.spend import RecordFilter
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.stores.sql.ledger import SqlLedgerStore
@@ -214,6 +214,39 @@ async def test_a_record_that_no_database_takes_is_put_aside_and_holds_nobody_up(
     await setup.ledger.flush()
     assert await setup.stored() == ids(before + after)
     assert list(SegmentReader(setup.folder / "rejected.frames")) == [impossible]
+    await setup.ledger.close()
+
+
+class BusyStore(SqlLedgerStore):
+    """Its upkeep cannot be done at first; then it takes three steps."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self.looks = 0
+
+    async def maintain(self, now: float, retention: Retention | None) -> bool:
+        self.looks += 1
+        if self.looks == 1:
+            raise StoreUnavailable("somebody reads what it would change")
+        await super().maintain(now, retention)
+        return self.looks < 4
+
+
+async def test_upkeep_goes_on_step_by_step_and_is_tried_again_later(tmp_path: Path, engine: AsyncEngine) -> None:
+    store = BusyStore(engine)
+    setup = Setup(tmp_path, engine, store)
+    setup.ledger.start()
+    await eventually("it was tried", lambda: store.looks == 1)
+    await setup.append(4)
+    await eventually("records go on", lambda: setup.files() == [])
+    assert store.looks == 1
+    setup.clock.advance(60)
+    await eventually("all steps were done", lambda: store.looks == 4)
+    await setup.append(4)
+    await eventually("records go on", lambda: setup.files() == [])
+    assert store.looks == 4
+    setup.clock.advance(86_400)
+    await eventually("it is done once more", lambda: store.looks == 5)
     await setup.ledger.close()
 
 

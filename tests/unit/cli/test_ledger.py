@@ -113,7 +113,8 @@ def test_the_configuration_tells_where_the_ledger_is(tmp_path: Path) -> None:
     asyncio.run(fill(database))
     config = tmp_path / "config.yaml"
     config.write_text(
-        f"general_settings:\n  database_url: {database.url}\nlitellm_settings:\n  timezone: Asia/Tokyo\n", encoding="utf-8"
+        f"general_settings:\n  database_url: {database.url}\nlitellm_settings:\n  timezone: Asia/Tokyo\n",
+        encoding="utf-8",
     )
     assert run("verify", "--config", str(config)).exit_code == 0
     config.write_text("general_settings:\n  port: nowhere\n", encoding="utf-8")

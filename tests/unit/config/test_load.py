@@ -240,6 +240,8 @@ def test_settings_of_our_own_do_not_go_by_way_of_the_environment(folder: Folder)
         ),
         ("general_settings:\n  port: 70000\n", "config.yaml:2: general_settings.port: expected a port number (0 to 65535), not 70000"),
         ("general_settings: {port: true}\n", "config.yaml:1: general_settings.port: expected a port number (0 to 65535), not true"),
+        ("general_settings: {maximum_spend_logs_retention_period: 12h}\n", "config.yaml:1: general_settings.maximum_spend_logs_retention_period: expected a duration of a day or more such as 30d, 8w or 6mo, not '12h'"),
+        ("general_settings: {maximum_spend_logs_retention_interval: 0s}\n", "config.yaml:1: general_settings.maximum_spend_logs_retention_interval: expected a duration of a second or more such as 15m, 24h or 1d, not '0s'"),
         ("general_settings: [a]\n", "config.yaml:1: general_settings: expected a mapping"),
         ("general_settings: {host: {a: 1}}\n", "config.yaml:1: general_settings.host: expected text, not a mapping"),
         ("general_settings: {log_format: xml}\n", "config.yaml:1: general_settings.log_format: expected text or json, not 'xml'"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tollway.core.windows import Window, expires_at, parse_duration, window
+from tollway.core.windows import Window, duration_s, expires_at, parse_duration, window
 
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo")
 DURATIONS = (
@@ -201,3 +201,11 @@ def test_an_unusable_lifetime_is_named() -> None:
 def test_a_duration_knows_its_seconds_unless_it_is_of_months() -> None:
     assert parse_duration("2w").seconds == 1209600
     assert parse_duration("1mo").seconds is None
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"),
+    [("90s", 90), ("1d", 86_400), ("daily", 86_400), ("hourly", 3600), ("1mo", 31 * 86_400), ("monthly", 31 * 86_400)],
+)
+def test_a_duration_has_a_length(duration: str, seconds: int) -> None:
+    assert duration_s(duration) == seconds
