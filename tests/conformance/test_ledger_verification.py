@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.support.rows import store as store_row
 from tollway.app.ledger_check import Checked, verify
 from tollway.core.errors import Misconfigured
 from tollway.core.record import Charge
+from tollway.db.access_groups import model_access_group_budgets
 from tollway.db.engine import open_engine, writing
 from tollway.db.ledger import daily_totals, daily_usage, ledger, spend_windows
 from tollway.db.migrate import migrate
@@ -24,7 +25,18 @@ from tollway.db.url import sqlite_url
 from tollway.ports.ledger import Retention
 from tollway.ports.verification import Verification
 from tollway.stores.sql.ledger import SqlLedgerStore
-from tollway.stores.sql.rows import Team, User
+from tollway.stores.sql.rows import (
+    Budget,
+    Customer,
+    Organization,
+    OrganizationMember,
+    Project,
+    Tag,
+    Team,
+    TeamMember,
+    User,
+)
+from tollway.stores.sql.virtual_key import VirtualKey
 
 DAY = 86_400_000_000
 EVE, NEW_YEAR = date(2025, 12, 31), date(2026, 1, 1)
@@ -226,6 +238,62 @@ async def test_what_no_budget_holds_back_does_not_count_against_it(setup: Setup)
     (use,) = (await setup.verify()).budgets.listed
     assert (use.spent_nanos, use.dearest_nanos, use.unlimited_nanos) == (1409, 9, 1400)
     assert use.verdict == "within one call"
+
+
+async def test_everything_that_can_have_a_budget_is_looked_at(setup: Setup) -> None:
+    engine = setup.engine
+    soon = datetime.now(UTC) + timedelta(days=1)
+    model_budget = {"model_max_budget": {"gpt-4o": 4e-9}}
+    await store_row(engine, Budget, budget_id="linked", max_budget_nanos=1, **model_budget)
+    await store_row(engine, Budget, budget_id="default", max_budget_nanos=2)
+    await store_row(
+        engine, Budget, budget_id="raised", max_budget_nanos=3, temp_budget_increase_nanos=10, temp_budget_expiry=soon
+    )
+    windows = {"budget_limits": [{"budget_duration": "1d", "max_budget": 5e-9}]}
+    await store_row(engine, VirtualKey, key_hash="a" * 64, spend_id="a" * 64, budget_id="linked")
+    raise_of_key = {"temp_budget_increase": 1e-9, "temp_budget_expiry": soon.isoformat()}
+    await store_row(
+        engine,
+        VirtualKey,
+        key_hash="b" * 64,
+        spend_id="c" * 64,
+        max_budget_nanos=6,
+        metadata=raise_of_key,
+        options=windows | model_budget,
+    )
+    await store_row(engine, User, user_id="ada", max_budget_nanos=7, options=model_budget)
+    await store_row(engine, Team, team_id="red", max_budget_nanos=8, options=windows, member_budget_id="default")
+    await store_row(engine, TeamMember, team_id="red", user_id="ada", role="user")
+    await store_row(engine, TeamMember, team_id="red", user_id="bob", role="user", budget_id="raised")
+    await store_row(engine, Organization, organization_id="acme", budget_id="linked")
+    await store_row(engine, OrganizationMember, organization_id="acme", user_id="ada", budget_id="default")
+    await store_row(engine, Project, project_id="search", budget_id="default")
+    await store_row(engine, Customer, customer_id="eve")
+    await store_row(engine, Tag, name="night", budget_id="raised")
+    await setup.change(
+        insert(model_access_group_budgets).values(name="large", budget_id="default", created_at=soon, updated_at=soon)
+    )
+    found, _ = await verify(Checked(url=setup.url, customer_budget_id="default"))
+    assert {(use.scope_kind, use.scope_id): use.limit_nanos for use in found.budgets.listed} == {
+        ("api_key", "a" * 64): 1,
+        ("model_per_key", f"{'a' * 64}:gpt-4o"): 4,
+        ("api_key", "c" * 64): 7,
+        ("key_window", f"{'c' * 64}:1d"): 5,
+        ("model_per_key", f"{'c' * 64}:gpt-4o"): 4,
+        ("user", "ada"): 7,
+        ("model_per_user", "ada:gpt-4o"): 4,
+        ("team", "red"): 8,
+        ("team_window", "red:1d"): 5,
+        ("team_member", "red:ada"): 2,
+        ("team_member", "red:bob"): 13,
+        ("organization", "acme"): 1,
+        ("model_per_organization", "acme:gpt-4o"): 4,
+        ("organization_member", "acme:ada"): 2,
+        ("project", "search"): 2,
+        ("end_user", "eve"): 2,
+        ("tag", "night"): 13,
+        ("model_access_group", "large"): 2,
+    }
 
 
 async def test_a_database_without_a_ledger_cannot_be_checked(tmp_path: Path) -> None:
