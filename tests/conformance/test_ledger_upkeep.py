@@ -19,8 +19,8 @@ from tests.support.records import KEY, make_record
 from tollway.core.errors import StoreUnavailable
 from tollway.core.record import Charge
 from tollway.db.engine import open_engine, reading, writing
-from tollway.db.ledger import ledger
-from tollway.db.migrate import migrate
+from tollway.db.ledger import ledger, spend_windows
+from tollway.db.migrate import migrate, take_back
 from tollway.db.partitions import micros_of
 from tollway.db.pool import PoolSettings
 from tollway.ports.ledger import Retention
@@ -102,7 +102,7 @@ async def test_sums_go_on_counting_what_was_dropped(engine: AsyncEngine) -> None
     await maintain_all(engine, Retention(days=1))
     assert await starts(engine) == [TODAY]
     assert (await spend.sum_usage(EVER, by=["day"]), await spend.sum_totals(EVER, "key")) == before
-    assert await spent(store) == [120_000]
+    assert await spend.window_spend([Charge("api_key", KEY, 0)]) == [120_000]
 
 
 async def test_one_step_deletes_no_more_than_a_batch(engine: AsyncEngine) -> None:
@@ -230,6 +230,28 @@ async def test_a_ledger_of_before_becomes_a_partition(has_rows: bool, tmp_path: 
     await engine.dispose()
 
 
+@pytest.mark.parametrize("database", DATABASES)
+async def test_windows_of_before_count_calls_alone(database: str, tmp_path: Path) -> None:
+    url = empty_database(database, tmp_path)
+    await migrate(url)
+    engine = open_engine(url)
+    charge = Charge("api_key", KEY, 0)
+    kinds = ("call", "adjustment", "adjustment")
+    await SqlLedgerStore(engine).insert(
+        [make_record(TODAY + n, kind=kind, charges=(charge,)) for n, kind in enumerate(kinds)]
+    )
+    await take_back(url, to="0006")
+    assert await counted(engine) == 3
+    await migrate(url)
+    assert await counted(engine) == 1
+    await engine.dispose()
+
+
+async def counted(engine: AsyncEngine) -> int:
+    async with reading(engine) as connection:
+        return int((await connection.execute(select(spend_windows.c.records))).scalar_one())
+
+
 def row_of_before(record: Any) -> dict[str, Any]:
     values = {name: getattr(record, name) for name in record.__struct_fields__ if name != "usage"}
     usage = {name: getattr(record.usage, name) for name in record.usage.__struct_fields__}
@@ -252,7 +274,7 @@ async def test_recording_and_seeding_never_read_the_ledger(engine: AsyncEngine) 
     store = SqlLedgerStore(engine)
     with statements_of(engine) as sent:
         await store.insert([make_record(end_user="eve"), make_record(team_id="red")])
-        await spent(store)
+        await store.window_sums([Charge("api_key", KEY, 0)])
     reads = [text for text in sent if text.lstrip().upper().startswith("SELECT")]
     assert len(reads) == 1
     assert "spend_windows" in reads[0]
@@ -261,7 +283,7 @@ async def test_recording_and_seeding_never_read_the_ledger(engine: AsyncEngine) 
 
 async def test_seeding_finds_windows_by_their_key(engine: AsyncEngine) -> None:
     with statements_of(engine) as sent:
-        await SqlLedgerStore(engine).window_spend([Charge("api_key", KEY, 0)])
+        await SqlLedgerStore(engine).window_sums([Charge("api_key", KEY, 0)])
     (query,) = [text for text in sent if "spend_windows" in text]
     plan = await plan_of(engine, query)
     assert "pk_spend_windows" in plan or "USING PRIMARY KEY" in plan

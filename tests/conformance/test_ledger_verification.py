@@ -36,6 +36,7 @@ from tollway.stores.sql.rows import (
     TeamMember,
     User,
 )
+from tollway.stores.sql.spend import SqlSpendReader
 from tollway.stores.sql.virtual_key import VirtualKey
 
 DAY = 86_400_000_000
@@ -159,7 +160,7 @@ async def test_what_arrives_during_a_repair_stays_counted(setup: Setup) -> None:
 
     found, _ = await verify(Checked(url=setup.url), counters=while_counters_are_read(), repair=agree)
     assert (arrived, found.records, found.counters and found.counters.differing) == (True, 1, 0)
-    assert await setup.store.window_spend([Charge("api_key", KEY, 0)]) == [120_000]
+    assert await SqlSpendReader(setup.engine).window_spend([Charge("api_key", KEY, 0)]) == [120_000]
     assert (await setup.verify()).agrees
 
 

@@ -56,6 +56,6 @@ async def records_of(url: str) -> list[Record]:
 
 async def spent(url: str) -> int:
     engine = open_engine(url)
-    (nanos,) = await SqlLedgerStore(engine).window_spend([Charge("api_key", KEY, 0)])
+    (nanos,) = await SqlSpendReader(engine).window_spend([Charge("api_key", KEY, 0)])
     await engine.dispose()
     return nanos

@@ -94,12 +94,9 @@ def _window_rows(records: Iterable[Record]) -> list[Values]:
         for charge in record.charges:
             is_unlimited = record.kind != "call" or (charge.scope_kind == "user" and bool(record.team_id))
             unlimited, dearest = (cost, 0) if is_unlimited else (0, max(cost, 0))
-            window = sums.get(charge)
-            if window is None:
-                sums[charge] = [cost, 1, dearest, unlimited]
-            else:
-                window[0] += cost
-                window[1] += 1
-                window[2] = max(window[2], dearest)
-                window[3] += unlimited
+            window = sums.setdefault(charge, [0, 0, 0, 0])
+            window[0] += cost
+            window[1] += record.kind == "call"
+            window[2] = max(window[2], dearest)
+            window[3] += unlimited
     return [(charge.scope_kind, charge.scope_id, charge.window_start, *sums[charge]) for charge in sums]

@@ -47,7 +47,7 @@ _SUMS: Mapping[str, Sequence[str]] = {
     "daily_totals": USAGE_SUMS,
 }
 _COUNT: Mapping[str, str] = {"spend_windows": "records", "daily_usage": "calls", "daily_totals": "calls"}
-"""The column that is 0 in no row that stands for something."""
+"""The column that only grows with the records."""
 TABLES = (spend_windows, daily_usage, daily_totals)
 
 
@@ -151,7 +151,7 @@ class Verifier:
             async for rows in self._missing(table):
                 await connection.exec_driver_sql(statement, rows)
                 count += len(rows)
-            await connection.execute(delete(table).where(table.c[_COUNT[table.name]] == 0))
+            await connection.execute(delete(table).where(*(table.c[name] == 0 for name in _SUMS[table.name])))
         return count
 
     async def _missing(self, table: Table) -> AsyncIterator[list[tuple[Any, ...]]]:

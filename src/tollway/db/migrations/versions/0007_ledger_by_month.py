@@ -1,4 +1,4 @@
-"""The ledger by month on Postgres, and a place to note up to where its rows were dropped
+"""The ledger by month on Postgres, a place to note up to where its rows were dropped, and windows that count calls only
 
 Existing rows stay where they are: their table becomes the partition of everything before next month. Attaching it reads
 it once, to see that this is so. Nobody can insert meanwhile; gateways keep what they record in their journals.
@@ -6,6 +6,7 @@ it once, to see that this is so. Nobody can insert meanwhile; gateways keep what
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
@@ -29,7 +30,14 @@ INDICES: tuple[tuple[str, list[str], str | None], ...] = (
 )
 MONTHS_AHEAD = 2
 
-ledger = sa.table("ledger", sa.column("started_at", sa.BigInteger))
+ledger = sa.table(
+    "ledger", sa.column("started_at", sa.BigInteger), sa.column("kind", sa.Text), sa.column("charges", sa.JSON)
+)
+windows = sa.table(
+    "spend_windows",
+    *(sa.column(name, sa.Text) for name in ("scope_kind", "scope_id")),
+    *(sa.column(name, sa.BigInteger) for name in ("window_start", "records")),
+)
 pg_indexes = sa.table("pg_indexes", *map(sa.column, ("schemaname", "tablename", "indexname")))
 
 
@@ -40,14 +48,34 @@ def upgrade() -> None:
         sa.Column("dropped_before", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("only_row", name=op.f("pk_ledger_horizon")),
     )
+    _count_adjustments(-1)
     if op.get_bind().dialect.name == "postgresql":
         _partition()
 
 
 def downgrade() -> None:
+    _count_adjustments(1)
     if op.get_bind().dialect.name == "postgresql":
         _put_together()
     op.drop_table("ledger_horizon")
+
+
+def _count_adjustments(sign: int) -> None:
+    """They were among the records of a window; now these are calls alone."""
+    counts: Counter[tuple[str, str, int]] = Counter()
+    adjustments = sa.select(ledger.c.charges).where(ledger.c.kind == "adjustment")
+    for (charges,) in op.get_bind().execute(adjustments):
+        counts.update(tuple(charge) for charge in charges)
+    key = (windows.c.scope_kind == sa.bindparam("kind"), windows.c.scope_id == sa.bindparam("id"))
+    counted = sa.update(windows).where(*key, windows.c.window_start == sa.bindparam("start"))
+    if counts:
+        op.get_bind().execute(
+            counted.values(records=windows.c.records + sa.bindparam("count")),
+            [
+                {"kind": kind, "id": scope_id, "start": start, "count": sign * count}
+                for (kind, scope_id, start), count in sorted(counts.items())
+            ],
+        )
 
 
 def _partition() -> None:
