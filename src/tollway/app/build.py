@@ -36,6 +36,7 @@ from tollway.core.windows import duration_s
 from tollway.dataplane.edge import Edge
 from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
+from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
 from tollway.observability.metrics import Metrics
@@ -94,6 +95,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     entities = Entities(
         LateEntityStore(database), time.time, ttl_s=settings.key_cache_ttl_s, size=settings.key_cache_size
     )
+    sessions = LiveSessions(entities)
     transports = _transports()
     settler = Settler(counters, journal, metrics, estimate)
     gateway = Gateway(
@@ -127,6 +129,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     management = LateManagement(lambda: runtime)
     edge = Edge(
         gateway=gateway,
+        sessions=sessions,
         authenticator=authenticator,
         metrics=metrics,
         settings=current_settings,
@@ -154,6 +157,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         ledger=ledger,
         authenticator=authenticator,
         entities=entities,
+        sessions=sessions,
         metrics=metrics,
         transports=transports,
         gateway=gateway,

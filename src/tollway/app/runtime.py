@@ -17,6 +17,7 @@ from tollway.config.sealing import Sealer
 from tollway.core.changes import SERVED, Change
 from tollway.core.snapshot import Snapshot, TransportName
 from tollway.dataplane.edge import Edge
+from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Gateway
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
@@ -54,6 +55,7 @@ class Runtime:
     ledger: Ledger
     authenticator: Authenticator
     entities: Entities
+    sessions: LiveSessions
     metrics: Metrics
     transports: Mapping[TransportName, Transport]
     gateway: Gateway
@@ -79,5 +81,6 @@ class Runtime:
         """Something was created, changed or deleted: whoever keeps a copy of it forgets it or reads it anew."""
         self.authenticator.changed(change)
         self.entities.changed(change)
+        await self.sessions.changed(change)
         if change.kind in SERVED:
             await self.served.refresh()

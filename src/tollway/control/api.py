@@ -39,6 +39,8 @@ from tollway.control.public import permissions as public_permissions
 from tollway.control.public import routes as public
 from tollway.control.public.catalog import Catalog
 from tollway.control.services import Services
+from tollway.control.sessions import permissions as session_permissions
+from tollway.control.sessions import routes as sessions
 from tollway.control.settings import permissions as setting_permissions
 from tollway.control.settings import routes as settings
 from tollway.control.spend import permissions as spend_permissions
@@ -79,6 +81,7 @@ RESOURCES = (
     Resource(credentials.router, credential_permissions.ACCESS),
     Resource(model_access_groups.router, model_access_group_permissions.ACCESS),
     Resource(settings.router, setting_permissions.ACCESS),
+    Resource(sessions.router, session_permissions.ACCESS),
     Resource(customers.router, customer_permissions.ACCESS),
     Resource(tags.router, tag_permissions.ACCESS),
     Resource(access_groups.router, access_group_permissions.ACCESS),

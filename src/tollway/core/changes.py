@@ -20,6 +20,7 @@ ChangeKind = Literal[
     "model",
     "credential",
     "setting",
+    "session",
 ]
 
 SERVED: frozenset[ChangeKind] = frozenset({"model", "credential", "model_access_group", "setting"})
@@ -31,4 +32,15 @@ class Change(msgspec.Struct, frozen=True):
 
     kind: ChangeKind
     id: str
-    """For a key its hash, which need not exist any more."""
+    """For a key its hash, which need not exist any more; for a session what `session_name` makes of it."""
+
+
+def session_name(spend_id: str, session_id: str) -> str:
+    """One session of one key. Keys never share one, whatever their callers name it."""
+    return f"{spend_id}:{session_id}"
+
+
+def session_of(name: str) -> tuple[str, str]:
+    """The key's spend id and the session's own id in such a name."""
+    spend_id, _, session_id = name.partition(":")
+    return spend_id, session_id

@@ -96,6 +96,26 @@ class Grant(msgspec.Struct, frozen=True):
     """Public names, patterns with `*` and names of access groups; empty: all."""
 
 
+class SessionLimits(msgspec.Struct, frozen=True):
+    """How far each session may go: one run of an agent, over all its calls. None: no limit of that sort."""
+
+    max_calls: int | None = None
+    budget_nanos: int | None = None
+
+    def narrowed(self, other: SessionLimits) -> SessionLimits:
+        """The smaller of both limits of each sort."""
+        return SessionLimits(_least(self.max_calls, other.max_calls), _least(self.budget_nanos, other.budget_nanos))
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+NO_SESSION_LIMITS = SessionLimits()
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """An authenticated caller, loaded once and cached by key hash."""
 
@@ -134,12 +154,32 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Every entity whose limits apply to all calls of this key, in the order in which the contract asks them."""
     model_scopes: dict[str, tuple[Scope, ...]] = {}
     """Further limits by public model name."""
+    session_limits: SessionLimits = NO_SESSION_LIMITS
+    """Of each session of this key: what key and team say, whichever is less."""
     depends_on: frozenset[Dependency] = frozenset()
     """Everything whose change makes this principal out of date."""
 
+    @property
+    def spend_id(self) -> str:
+        """What the key's spend and sessions are counted under: a regenerated key keeps it."""
+        return self.own.id if self.own is not None else self.key_hash
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Somebody has stopped a session."""
+
+    by: str
+    reason: str
+    """Empty if they gave none."""
+    at: float
+    """Epoch seconds."""
+
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a single call names: its end user, a tag, an access group. Not part of the principal."""
+    """Something that a single call names: its end user, a tag, an access group. Not part of the principal.
+
+    The sessions of one key that were stopped are one of these too.
+    """
 
     scope: Scope
     model_scopes: dict[str, Scope] = {}
@@ -150,6 +190,8 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     is_blocked: bool = False
     is_known: bool = True
     """False: an end user that is in no table yet."""
+    stops: dict[str, Stop] = {}
+    """Of a key: its stopped sessions, by their ids."""
     budget_id: str | None = None
     """The budget its limits come from, whether that exists or not: a change of it makes this entity out of date."""
     valid_until: float | None = None

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from tollway.core.price import UNKNOWN_PRICE, Price
-from tollway.core.principal import Scope
+from tollway.core.principal import Scope, SessionLimits
 
 Operation = Literal["chat", "completions", "embeddings"]
 OPERATIONS: tuple[Operation, ...] = ("chat", "completions", "embeddings")
@@ -164,6 +164,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     refuses_unknown_end_users: bool = False
     ignores_end_users: bool = False
     """True: end users are neither metered nor limited."""
+    session_max_calls: int = 0
+    """Most calls of each session, of whatever key but the master key; 0: no limit."""
+    session_budget_nanos: int = 0
+    """The same for what a session may cost; 0: no limit."""
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        """What holds for the sessions of every key."""
+        return SessionLimits(self.session_max_calls or None, self.session_budget_nanos or None)
 
     @property
     def proxy_scope(self) -> Scope | None:

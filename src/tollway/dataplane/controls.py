@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest, Unauthenticated
-from tollway.core.principal import Principal
+from tollway.core.money import nanos_from_dollars
+from tollway.core.principal import NO_SESSION_LIMITS, Principal, SessionLimits
 from tollway.core.snapshot import Settings
 from tollway.dialects.openai.request import Fields
 from tollway.gateway.call import Controls, Headers
@@ -80,7 +81,9 @@ _FORBIDDEN_PREFIXES = ("aws_", "vertex_", "azure_ad_", "langfuse_")
 _NO_CONTROLS = Controls()
 
 _MAX_NAME_BYTES = 1_000
-"""Names of end users and tags are keys of indexes."""
+"""Names of end users, tags and sessions are keys of indexes."""
+_MAX_DOLLARS = 9_000_000_000
+"""More cannot be counted."""
 _MAX_TAGS = 100
 """Each may have a budget to look up and to charge."""
 
@@ -94,7 +97,7 @@ _COMMON = frozenset(
 )  # fmt: skip
 """Fields of the provider that say nothing to the gateway: a body with no others needs no closer look."""
 
-_HEADERS = frozenset(
+_CONTRACT_HEADERS = frozenset(
     {
         b"x-litellm-customer-id",
         b"x-litellm-end-user-id",
@@ -104,6 +107,10 @@ _HEADERS = frozenset(
         b"x-litellm-timeout",
     }
 )
+_STEPS_HEADER = b"x-tollway-session-max-steps"
+_BUDGET_HEADER = b"x-tollway-session-max-budget"
+_SESSION_LIMITS = frozenset({_STEPS_HEADER, _BUDGET_HEADER})
+_HEADERS = _CONTRACT_HEADERS | _SESSION_LIMITS
 _TRUE = msgspec.Raw(b"true")
 
 
@@ -122,7 +129,8 @@ def read_controls(fields: Fields, headers: Headers, principal: Principal, settin
     tag_header = headers.get(b"x-litellm-tags")
     session = headers.get(b"x-litellm-session-id") or headers.get(b"x-litellm-trace-id")
     timeout = headers.get(b"x-litellm-timeout")
-    if not owned and tag_header is None and session is None and timeout is None:
+    limits_session = not headers.keys().isdisjoint(_SESSION_LIMITS)
+    if not owned and tag_header is None and session is None and timeout is None and not limits_session:
         end_user = _short(named_user or _text(fields, "safety_identifier"), "user")
         return Controls(tags=tags, end_user=end_user) if end_user or tags else _NO_CONTROLS
     values = {name: fields.pop(name) for name in owned}
@@ -140,10 +148,12 @@ def read_controls(fields: Fields, headers: Headers, principal: Principal, settin
     session_id = _latin(headers.get(b"x-litellm-session-id")) or _value_text(
         values, "litellm_session_id", metadata, "session_id"
     )
+    session_id = _short(session_id or trace_id, "litellm_session_id")
     return Controls(
         tags=_merge_tags(tags, values.get("tags"), metadata.get("tags"), tag_header),
         end_user=_short(named_user or _metadata_user(values, metadata) or _text(fields, "safety_identifier"), "user"),
-        session_id=session_id or trace_id,
+        session_id=session_id,
+        session_limits=_session_limits(headers, session_id) if limits_session else NO_SESSION_LIMITS,
         trace_id=trace_id,
         metadata=bytes(metadata_raw) if metadata_raw is not None else b"",
         timeout_s=_timeout(timeout, values),
@@ -195,6 +205,34 @@ def _short(name: str, param: str) -> str:
     if len(name) * 4 > _MAX_NAME_BYTES and len(name.encode(errors="replace")) > _MAX_NAME_BYTES:
         raise InvalidRequest(f"'{param}' must not be longer than {_MAX_NAME_BYTES} bytes.", param=param)
     return name
+
+
+def _session_limits(headers: Headers, session_id: str) -> SessionLimits:
+    """What the caller allows its session: never more than others do, since the least holds."""
+    if not session_id:
+        name = min(headers.keys() & _SESSION_LIMITS).decode()
+        raise InvalidRequest(
+            f"'{name}' limits a session, and this call names none. Name it with the header x-litellm-session-id.",
+            param=name,
+        )
+    steps, dollars = headers.get(_STEPS_HEADER), headers.get(_BUDGET_HEADER)
+    try:
+        max_calls = None if steps is None else int(steps)
+    except ValueError:
+        max_calls = -1
+    if max_calls is not None and max_calls < 0:
+        raise InvalidRequest(
+            f"'{_STEPS_HEADER.decode()}' must be a whole number of calls.", param=_STEPS_HEADER.decode()
+        )
+    try:
+        budget = None if dollars is None else float(dollars)
+    except ValueError:
+        budget = -1.0
+    if budget is not None and not 0 <= budget < _MAX_DOLLARS:
+        raise InvalidRequest(
+            f"'{_BUDGET_HEADER.decode()}' must be an amount in dollars.", param=_BUDGET_HEADER.decode()
+        )
+    return SessionLimits(max_calls, None if budget is None else nanos_from_dollars(budget))
 
 
 def _timeout(header: bytes | None, values: dict[str, msgspec.Raw]) -> float | None:

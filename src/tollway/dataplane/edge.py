@@ -36,11 +36,13 @@ from tollway.dataplane.routes import Route, RouteTable
 from tollway.dialects.openai.errors import render_error, render_error_event
 from tollway.dialects.openai.request import read_fields, read_request
 from tollway.gateway.call import Call
+from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Answer, Gateway, Stream
 from tollway.observability.metrics import CallLabels, Metrics
 from tollway.policy import access
 from tollway.policy.access import RouteForbidden
 from tollway.policy.auth import Authenticator, find_credential
+from tollway.policy.sessions import stopped
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Edge:
         self,
         *,
         gateway: Gateway,
+        sessions: LiveSessions,
         authenticator: Authenticator,
         metrics: Metrics,
         settings: Callable[[], Settings],
@@ -64,6 +67,7 @@ class Edge:
     ) -> None:
         """`pages` by action of the route table; `management` serves every path that is not in it."""
         self._gateway = gateway
+        self._sessions = sessions
         self._authenticator = authenticator
         self._metrics = metrics
         self._settings = settings
@@ -124,14 +128,20 @@ class Edge:
         except ClientGone:
             await self._gateway.abandon(call)
         except asyncio.CancelledError:
-            await self._gateway.abandon(call)
-            if not call.is_client_gone:
-                raise  # the server is going down
+            if call.stop is not None and not call.is_client_gone:
+                exchange.task.uncancel()
+                await self._fail(call, exchange, stopped(call.controls.session_id, call.stop))
+            else:
+                await self._gateway.abandon(call)
+                if not call.is_client_gone:
+                    raise  # the server is going down
         except Exception:  # the outermost boundary: whatever it is, the caller gets a proper error
             logger.exception("A call failed unexpectedly", extra={"call_id": call.call_id})
             await self._fail(call, exchange, TollwayError("Internal server error"))
         finally:
             self._metrics.in_flight -= 1
+            if call.controls.session_id:
+                self._sessions.leave(call)
 
     async def _serve(self, call: Call, receive: Receive, exchange: Exchange) -> None:
         if self.is_draining:
@@ -149,6 +159,8 @@ class Edge:
         call.raw_body = body
         fields = read_fields(call.raw_body)
         call.controls = read_controls(fields, call.headers, principal, settings)
+        if call.controls.session_id:
+            self._sessions.enter(call, exchange.task.cancel)
         call.request = read_request(fields, call.operation)
         served = await self._gateway.serve(call)
         if isinstance(served, Answer):
@@ -165,8 +177,11 @@ class Edge:
             await exchange.relieved()
             exchange.finish(last)
         except asyncio.CancelledError:
-            await stream.abandon()
-            raise
+            if call.stop is None or call.is_client_gone:
+                await stream.abandon()
+                raise
+            exchange.task.uncancel()
+            exchange.finish(await stream.stop(stopped(call.controls.session_id, call.stop)))
         except Exception:  # the response has begun: the error goes into the stream
             logger.exception("A stream failed unexpectedly", extra={"call_id": call.call_id})
             await stream.abandon()

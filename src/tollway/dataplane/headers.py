@@ -19,7 +19,7 @@ from tollway.dataplane.cors import cors_headers
 from tollway.gateway.call import Call
 from tollway.gateway.run import names_passed_on
 from tollway.policy.limits import local_limits
-from tollway.ports.counters import Ticket
+from tollway.ports.counters import Remaining, Ticket
 
 CONTRACT_VERSION = b"1.106.2"
 """The LiteLLM release whose wire contract is spoken; clients read it as the server's version."""
@@ -73,11 +73,11 @@ class HeaderWriter:
         self._of_scopes: dict[int, _ScopeLines] = {}
         self._prefixes: dict[bytes, tuple[bytes, ...]] = {}
 
-    def of_call(self, call: Call) -> bytes:
-        """What every response of a call carries, errors included."""
+    def of_call(self, call: Call, cost_nanos: int = 0) -> bytes:
+        """What every response of a call carries, errors included. `cost_nanos`: of the call, as far as it is known."""
         lines = b"%bx-litellm-call-id: %b\r\n" % (self._fixed(call), call.call_id.encode("latin-1"))
         if call.ticket is not None:
-            lines += self._rates(call.ticket)
+            lines += self._rates(call.ticket, cost_nanos)
             if call.ticket.divided_by > 1:
                 lines += b"%b: %b\r\n" % local_limits(call.ticket.divided_by)
         if call.controls.ignored:
@@ -94,7 +94,7 @@ class HeaderWriter:
             b"%b%b%bx-litellm-response-cost: %a\r\nx-litellm-response-duration-ms: %.3f\r\n"
             b"x-litellm-overhead-duration-ms: %.3f\r\ncontent-type: application/json\r\n"
         ) % (
-            self.of_call(call),
+            self.of_call(call, cost_nanos),
             self._key(call),
             self._passed_on(upstream),
             dollars_from_nanos(cost_nanos),
@@ -110,10 +110,13 @@ class HeaderWriter:
             b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
         ) % (self.of_call(call), self._key(call), self._passed_on(upstream), max(0.0, overhead_s) * 1e3)
 
-    def _rates(self, ticket: Ticket) -> bytes:
-        """Limit and remainder of every rate limit that the call passed."""
+    def _rates(self, ticket: Ticket, cost_nanos: int) -> bytes:
+        """Limit and remainder of every rate limit that the call passed, and what is left of its session."""
         lines = b""
         for left in ticket.remaining:
+            if left.scope.kind == "session":  # made for this call: nothing to remember
+                lines += _session(left, cost_nanos)
+                continue
             of_scope = self._scope_lines(left.scope)
             if left.requests is not None and of_scope.requests:
                 lines += of_scope.requests % left.requests
@@ -181,6 +184,17 @@ class HeaderWriter:
         fields = [*_ATTEMPTS, *((name, _field_value(value)) for name, value in named if value)]
         encoded = self._of_deployments[deployment.id, group] = _FIXED + _encode(fields)
         return encoded
+
+
+def _session(left: Remaining, cost_nanos: int) -> bytes:
+    """What is left of a session after this call, others in flight aside."""
+    lines = b""
+    if left.calls is not None:
+        lines += b"x-tollway-session-steps-remaining: %d\r\n" % left.calls
+    if left.budget_nanos is not None:
+        dollars = dollars_from_nanos(max(0, left.budget_nanos - cost_nanos))
+        lines += b"x-tollway-session-budget-remaining: %a\r\n" % dollars
+    return lines
 
 
 def _encode(headers: Iterable[Header]) -> bytes:

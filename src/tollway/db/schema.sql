@@ -354,6 +354,22 @@ CREATE TABLE retired_key_hashes (
 	CONSTRAINT pk_retired_key_hashes PRIMARY KEY (key_hash)
 );
 
+CREATE TABLE session_totals (
+	spend_id TEXT NOT NULL, 
+	session_id TEXT NOT NULL, 
+	key_hash TEXT NOT NULL, 
+	key_alias TEXT NOT NULL, 
+	user_id TEXT NOT NULL, 
+	team_id TEXT NOT NULL, 
+	organization_id TEXT NOT NULL, 
+	spend_nanos BIGINT NOT NULL, 
+	calls BIGINT NOT NULL, 
+	failures BIGINT NOT NULL, 
+	first_seen_at BIGINT NOT NULL, 
+	last_seen_at BIGINT NOT NULL, 
+	CONSTRAINT pk_session_totals PRIMARY KEY (spend_id, session_id)
+);
+
 CREATE TABLE settings (
 	section TEXT NOT NULL, 
 	name TEXT NOT NULL, 
@@ -376,6 +392,15 @@ CREATE TABLE spend_windows (
  WITHOUT ROWID
 
 ;
+
+CREATE TABLE stopped_sessions (
+	spend_id TEXT NOT NULL, 
+	session_id TEXT NOT NULL, 
+	stopped_at DATETIME NOT NULL, 
+	stopped_by TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	CONSTRAINT pk_stopped_sessions PRIMARY KEY (spend_id, session_id)
+);
 
 CREATE TABLE tags (
 	name TEXT NOT NULL, 
@@ -534,6 +559,16 @@ CREATE INDEX ix_retired_key_hashes_spend_id ON retired_key_hashes (spend_id);
 
 CREATE INDEX ix_retired_key_hashes_works_until ON retired_key_hashes (works_until) WHERE successor IS NOT NULL;
 
+CREATE INDEX ix_session_totals_last_seen_at ON session_totals (last_seen_at);
+
+CREATE INDEX ix_session_totals_organization_id_last_seen_at ON session_totals (organization_id, last_seen_at) WHERE organization_id <> '';
+
+CREATE INDEX ix_session_totals_session_id ON session_totals (session_id);
+
+CREATE INDEX ix_session_totals_team_id_last_seen_at ON session_totals (team_id, last_seen_at) WHERE team_id <> '';
+
+CREATE INDEX ix_session_totals_user_id_last_seen_at ON session_totals (user_id, last_seen_at) WHERE user_id <> '';
+
 CREATE INDEX ix_team_members_user_id ON team_members (user_id);
 
 CREATE INDEX ix_teams_created_at_team_id ON teams (created_at, team_id);
@@ -562,4 +597,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0007');
+INSERT INTO alembic_version (version_num) VALUES ('0008');

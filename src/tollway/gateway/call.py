@@ -7,7 +7,7 @@ import time
 import msgspec
 
 from tollway.core.ids import new_record_id
-from tollway.core.principal import Entity, Principal, Scope
+from tollway.core.principal import NO_SESSION_LIMITS, Entity, Principal, Scope, SessionLimits, Stop
 from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
 from tollway.dialects.openai.request import Request
 from tollway.ports.counters import Settled, Ticket
@@ -21,6 +21,8 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     tags: tuple[str, ...] = ()
     end_user: str = ""
     session_id: str = ""
+    session_limits: SessionLimits = NO_SESSION_LIMITS
+    """What the caller allows this session at most."""
     trace_id: str = ""
     metadata: bytes = b""
     """JSON object as sent."""
@@ -61,11 +63,13 @@ class Call:
         "requested_model",
         "scopes",
         "sent",
+        "session",
         "settings",
         "settled",
         "spent_nanos",
         "started",
         "started_at_us",
+        "stop",
         "ticket",
         "upstream_body",
         "upstream_s",
@@ -104,6 +108,10 @@ class Call:
         """The end user; None: the call names none."""
         self.limited: tuple[Entity, ...] = ()
         """Tags and access groups of this call that have limits."""
+        self.session: Scope | None = None
+        """Limits of the agent's run that this call belongs to."""
+        self.stop: Stop | None = None
+        """Its session was stopped while it was in flight."""
         self.scopes: tuple[Scope, ...] = ()
         self.ticket: Ticket | None = None
         self.upstream_body = b""

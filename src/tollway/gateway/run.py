@@ -28,7 +28,7 @@ from tollway.dialects.openai.stream import StreamRelay, first_error
 from tollway.dialects.openai.wire import read_text
 from tollway.gateway.call import Call
 from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
-from tollway.policy import access, limits
+from tollway.policy import access, limits, sessions
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
@@ -85,6 +85,8 @@ class Gateway:
 
         Raises `TollwayError`; `settle_failure` must then be called with it, and after a cancellation `abandon`.
         """
+        if call.controls.session_id:
+            await self._meet_session(call)
         if call.end_user:
             await self._meet_customer(call)
         group = self._find(call)
@@ -105,12 +107,10 @@ class Gateway:
         """Settles a call that ended in an error before any of its answer went out."""
         if call.is_settled:
             return
-        if call.sent:
+        if call.sent or call.ticket is not None:  # what was admitted is in the ledger, as it is in the counters
             await self._settler.settle(call, None, error=error)
-            return
-        if call.ticket is not None:
-            call.settled = await self._counters.settle(call.ticket, tokens=0, cost_nanos=0)
-        self._settler.refuse(call, error)
+        else:
+            self._settler.refuse(call, error)
 
     async def abandon(self, call: Call) -> None:
         """Settles a call whose client left before any of its answer went out."""
@@ -147,6 +147,14 @@ class Gateway:
                 type="invalid_request_error",
             )
         return deployment
+
+    async def _meet_session(self, call: Call) -> None:
+        """Finds the limits of the call's session, unless somebody has stopped it."""
+        principal, controls = call.principal, call.controls
+        stop = await self._entities.find_stop(principal.spend_id, controls.session_id)
+        if stop is not None:
+            raise sessions.stopped(controls.session_id, stop)
+        call.session = sessions.session_scope(principal, controls.session_id, call.settings, controls.session_limits)
 
     async def _meet_customer(self, call: Call) -> None:
         """Finds the end user, if they may call."""
@@ -315,6 +323,15 @@ class Stream:
         if not self._call.is_settled:
             await self._settle(client_gone())
 
+    async def stop(self, error: TollwayError) -> bytes:
+        """Ends the answer here: stops the provider, settles what was used; the last bytes, which say why."""
+        self._response.close()
+        try:
+            await self._settle(error)
+        except TollwayError as fault:
+            error = fault
+        return self._relay.close(error)
+
     async def close(self) -> None:
         """Gives the connection back, once everything was forwarded."""
         if self._relay.is_done and not self._has_ended:
@@ -355,7 +372,8 @@ def _scopes(call: Call) -> tuple[Scope, ...]:
     model."""
     principal, customer = call.principal, call.customer
     proxy = call.settings.proxy_scope
-    if not principal.model_scopes and customer is None and not call.limited and proxy is None:
+    is_plain = customer is None and call.session is None and not call.limited and proxy is None
+    if is_plain and not principal.model_scopes:
         return principal.scopes
     model = call.group.name if call.group is not None else ""
     scopes = [*principal.scopes, *principal.model_scopes.get(model, ())]
@@ -364,6 +382,8 @@ def _scopes(call: Call) -> tuple[Scope, ...]:
         scopes.append(customer.scope)
         if model in customer.model_scopes:
             scopes.append(customer.model_scopes[model])
+    if call.session is not None:
+        scopes.append(call.session)
     if proxy is not None and not principal.is_admin:
         scopes.append(proxy)
     return tuple(scopes)

@@ -172,12 +172,12 @@ class Settler:
 def _was_served(call: Call, text: str, error: TollwayError | None) -> bool:
     """Whether the provider has done work that it did not report.
 
-    It has when it answered, when it was cut after saying something, and when the client left after the request was
-    sent. A vendor's refusal, or no answer at all, costs nothing.
+    It has when it answered, when it was cut after saying something, and when the client left, or its session was
+    stopped, after the request was sent. A vendor's refusal, or no answer at all, costs nothing.
     """
     if not call.sent:
         return False
-    return error is None or bool(text) or error.status == CLIENT_GONE_STATUS
+    return error is None or bool(text) or call.stop is not None or error.status == CLIENT_GONE_STATUS
 
 
 def _labels(call: Call, deployment: Deployment | None, error: TollwayError | None) -> CallLabels:

@@ -1,4 +1,6 @@
-"""Who a call is for: the end user, tags and access groups that it names, with their limits. Cached like principals."""
+"""What a call names: its end user, tags and access groups with their limits, and its session, which somebody may have
+stopped. Cached like principals.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from tollway.core.changes import Change, ChangeKind
+from tollway.core.changes import Change, ChangeKind, session_of
 from tollway.core.errors import Forbidden, InvalidRequest, StoreUnavailable
-from tollway.core.principal import Dependency, Entity
+from tollway.core.principal import Dependency, Entity, Stop
 from tollway.policy.recently_used import RecentlyUsed
 from tollway.policy.single_flight import SingleFlight
 from tollway.ports.entities import EntityKind, EntityStore
@@ -22,6 +24,7 @@ _CHANGED_AS: dict[EntityKind, ChangeKind] = {
     "end_user": "customer",
     "tag": "tag",
     "model_access_group": "model_access_group",
+    "session": "session",
 }
 """What a change of such an entity is called."""
 _RELEVANT = frozenset({*_CHANGED_AS.values(), "budget"})
@@ -87,11 +90,20 @@ class Entities:
         found += [await self._find("model_access_group", group) for group in access_groups]
         return tuple(entity for entity in found if entity is not None)
 
+    async def find_stop(self, spend_id: str, session_id: str) -> Stop | None:
+        """Who stopped this session of this key, and why. Raises `StoreUnavailable`.
+
+        All stopped sessions of a key are looked up together, so that a new session costs no look-up.
+        """
+        found = await self._find("session", spend_id)
+        return found.stops.get(session_id) if found is not None else None
+
     def changed(self, change: Change) -> None:
         """Forgets what a change may have made out of date, loads under way included."""
         if change.kind in _RELEVANT:
             self._version += 1
-            self._cached.drop_dependents((change.kind, change.id))
+            name = session_of(change.id)[0] if change.kind == "session" else change.id
+            self._cached.drop_dependents((change.kind, name))
 
     async def _find(self, kind: EntityKind, id: str, default_budget_id: str | None = None) -> Entity | None:
         key = (kind, id, default_budget_id)

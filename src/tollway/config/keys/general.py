@@ -15,6 +15,7 @@ from tollway.config.kinds import (
     MAPPING,
     MEBIBYTES,
     PERIOD,
+    MONEY,
     PORT,
     POSITIVE,
     SECONDS,
@@ -25,6 +26,7 @@ from tollway.config.kinds import (
     URL,
     choice,
 )  # fmt: skip
+from tollway.core.money import NANOS_PER_DOLLAR
 
 _MIB = 1024 * 1024
 
@@ -76,6 +78,8 @@ _CALLS = (
     own("output_reservation_tokens", POSITIVE, "Output tokens reserved for a call that names no maximum, unless the model's own limit is lower.", default=4096, sets="data_plane.output_reservation_tokens"),
     own("output_reservation_strict", FLAG, "Reserve the model's whole output limit instead.", default=False, sets="data_plane.is_output_reservation_strict"),
     own("budget_wait_s", SECONDS_OR_NONE, "Seconds a call waits that only other calls' reservations keep out.", default=2, sets="data_plane.budget_wait_s"),
+    own("max_iterations", COUNT, "Calls in one session (`litellm_session_id`), of each key but the master key; 0: any number. Keys and teams can have less.", default=0, sets="data_plane.session_max_calls"),
+    own("max_budget_per_session", MONEY, "What one session may cost; 0: no limit. Keys and teams can have less.", default=0, sets="data_plane.session_budget_nanos", factor=NANOS_PER_DOLLAR),
     supported("max_request_size_mb", MEBIBYTES, "T1", "Largest request body.", default=100, sets="data_plane.max_request_bytes", factor=_MIB),
     supported("max_response_size_mb", MEBIBYTES, "T1", "Largest answer of a provider.", default=256, sets="data_plane.max_response_bytes", factor=_MIB),
     supported("always_include_stream_usage", FLAG, "T2", "Give every stream a usage chunk, asked for or not.", default=False, sets="data_plane.always_include_stream_usage"),

@@ -171,6 +171,12 @@ _WIRE_NAMES = {
 }
 
 
+_DOCUMENTED = (
+    *("model_rpm_limit", "model_tpm_limit", "tags", "enforced_params", "max_iterations", "max_budget_per_session"),
+)
+"""What is kept in `metadata`: whether a change of it loosens anything is not looked at more closely."""
+
+
 def _loosened(before: VirtualKey, after: VirtualKey) -> Iterator[str]:
     """Fields, under their names on the wire, in which `after` allows more than `before`."""
     for column in _CEILINGS:
@@ -187,7 +193,7 @@ def _loosened(before: VirtualKey, after: VirtualKey) -> Iterator[str]:
         yield "blocked"
     if before.allowed_routes != after.allowed_routes:
         yield "key_type"
-    for name in ("model_rpm_limit", "model_tpm_limit", "tags", "enforced_params"):
+    for name in _DOCUMENTED:
         if name in before.metadata and before.metadata[name] != after.metadata.get(name):
             yield name
     for name in ("model_max_budget", "budget_limits"):

@@ -72,6 +72,10 @@ class KeyFields(Body):
     rpm_limit: int | None = None
     tpd_limit: int | None = None
     max_parallel_requests: int | None = None
+    max_iterations: int | None = None
+    """Calls in one session (`litellm_session_id`): a run of an agent."""
+    max_budget_per_session: Dollars = None
+    """What one session may cost."""
     rpm_limit_type: LimitType | None = None
     tpm_limit_type: LimitType | None = None
     model_rpm_limit: dict[str, int] | None = None

@@ -50,6 +50,9 @@ class TeamSettings(Body):
     rpm_limit: int | None = None
     tpd_limit: int | None = None
     max_parallel_requests: int | None = None
+    max_iterations: int | None = None
+    """Calls in one session (`litellm_session_id`) of any key of the team; likewise what a session may cost."""
+    max_budget_per_session: Dollars = None
     rpm_limit_type: LimitType | None = None
     tpm_limit_type: LimitType | None = None
     team_member_budget: Dollars = None

@@ -1,4 +1,6 @@
-"""End users, tags and model access groups in a database: looked up when a call names one that is not known yet."""
+"""End users, tags, model access groups and stopped sessions in a database: looked up when a call names one that is not
+known yet.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,13 @@ import msgspec
 from sqlalchemy import ColumnElement, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tollway.core.principal import Entity, Scope
+from tollway.core.principal import Entity, Scope, Stop
 from tollway.db.access_groups import model_access_group_budgets
 from tollway.db.budgets import budgets
 from tollway.db.customers import customers
 from tollway.db.engine import reading
 from tollway.db.pool import LOOK_UP_S
+from tollway.db.sessions import stopped_sessions
 from tollway.db.tags import tags
 from tollway.ports.entities import EntityKind
 from tollway.stores.sql.limited import from_row, model_scopes, raised, scope_of
@@ -33,7 +36,7 @@ class SqlEntityStore:
         self._clock = clock
 
     async def find_entity(self, kind: EntityKind, id: str, *, default_budget_id: str | None = None) -> Entity | None:
-        """The entity; None for a tag or group that nobody gave limits to. Raises `StoreUnavailable`."""
+        """The entity; None for one that nobody gave limits to, or that has no stops. Raises `StoreUnavailable`."""
         async with reading(self._engine, within_s=LOOK_UP_S) as connection:
             match kind:
                 case "end_user":
@@ -42,6 +45,8 @@ class SqlEntityStore:
                     return await self._tag(connection, id)
                 case "model_access_group":
                     return await self._group(connection, id)
+                case "session":
+                    return await self._stops(connection, id)
 
     async def _end_user(self, connection: AsyncConnection, id: str, default_budget_id: str | None) -> Entity:
         row = await _one(connection, Customer, customers, customers.c.customer_id == id)
@@ -71,6 +76,14 @@ class SqlEntityStore:
         budget_id = (await connection.execute(query)).scalar()
         budget = await _budget(connection, budget_id)
         return self._entity(group_scope(id, budget), budget_id, budget) if budget else None
+
+    async def _stops(self, connection: AsyncConnection, spend_id: str) -> Entity | None:
+        query = select(stopped_sessions).where(stopped_sessions.c.spend_id == spend_id)
+        stops = {
+            row.session_id: Stop(row.stopped_by, row.reason, row.stopped_at.timestamp())
+            for row in await connection.execute(query)
+        }
+        return Entity(scope=Scope(kind="api_key", id=spend_id), stops=stops) if stops else None
 
     def _entity(self, scope: Scope, budget_id: str | None, budget: Budget | None) -> Entity:
         now = self._clock()

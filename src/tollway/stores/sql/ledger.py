@@ -26,6 +26,7 @@ from tollway.ports.ledger import Retention, Unstorable, WindowSum
 from tollway.stores.sql.customers import add_served
 from tollway.stores.sql.rollups import Values, rollup_rows
 from tollway.stores.sql.upkeep import maintain
+from tollway.stores.sql.sessions import add_sessions, session_rows
 
 _USAGE_COLUMNS = (*TOKEN_CLASSES, "is_estimated")
 _DOCUMENTS = ("tags", "charges", "metadata")
@@ -49,6 +50,7 @@ class SqlLedgerStore:
         self._add_windows = self._compile(adding(spend_windows, WINDOW_SUMS, dialect))
         self._add_usage = self._compile(adding(daily_usage, USAGE_SUMS, dialect))
         self._add_totals = self._compile(adding(daily_totals, USAGE_SUMS, dialect))
+        self._add_sessions = self._compile(add_sessions(is_postgres(engine)))
 
     async def insert(self, records: Sequence[Record]) -> int:
         """Adds records that are not there yet and their sums, in one transaction; how many were new.
@@ -88,7 +90,12 @@ class SqlLedgerStore:
         # Sums are added in the order of their keys, so that two workers cannot deadlock each other.
         await connection.exec_driver_sql(self._add_records, [ledger_row(record) for record in batch])
         usage, totals = rollup_rows(batch)
-        sums = ((self._add_windows, _window_rows(batch)), (self._add_usage, usage), (self._add_totals, totals))
+        sums = (
+            (self._add_windows, _window_rows(batch)),
+            (self._add_usage, usage),
+            (self._add_totals, totals),
+            (self._add_sessions, session_rows(batch)),
+        )
         for statement, rows in sums:
             if rows:
                 await connection.exec_driver_sql(statement, rows)

@@ -104,7 +104,7 @@ def window_scopes(kind: ScopeKind, id: str, limits: object, *, label: str = "") 
     smallest: dict[str, int] = {}
     for one in _objects(limits):
         duration, dollars = one.get("budget_duration"), one.get("max_budget")
-        if isinstance(duration, str) and _is_number(dollars):
+        if isinstance(duration, str) and is_number(dollars):
             nanos = nanos_from_dollars(dollars)
             smallest[duration] = min(nanos, smallest.get(duration, nanos))
     return [
@@ -158,7 +158,7 @@ def _counts(value: object) -> Mapping[str, int]:
 def _budgets(value: object) -> Mapping[str, Limited]:
     if not isinstance(value, dict):
         return {}
-    return {model: _model_budget(one) for model, one in value.items() if isinstance(one, dict) or _is_number(one)}
+    return {model: _model_budget(one) for model, one in value.items() if isinstance(one, dict) or is_number(one)}
 
 
 def _model_budget(value: Any) -> Limited:
@@ -169,14 +169,15 @@ def _model_budget(value: Any) -> Limited:
     duration = value.get("budget_duration", value.get("time_period"))
     limits = _counts({name: value.get(name) for name in ("rpm_limit", "tpm_limit")})
     return Limited(
-        max_budget_nanos=None if dollars is None or not _is_number(dollars) else nanos_from_dollars(dollars),
+        max_budget_nanos=None if dollars is None or not is_number(dollars) else nanos_from_dollars(dollars),
         budget_duration=duration if isinstance(duration, str) else None,
         rpm_limit=limits.get("rpm_limit"),
         tpm_limit=limits.get("tpm_limit"),
     )
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value of a document can be an amount."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

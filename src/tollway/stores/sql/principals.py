@@ -15,7 +15,16 @@ from sqlalchemy import ColumnElement, Table, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollway.core.money import nanos_from_dollars
-from tollway.core.principal import Dependency, Grant, GrantKind, Principal, Role, Scope
+from tollway.core.principal import (
+    NO_SESSION_LIMITS,
+    Dependency,
+    Grant,
+    GrantKind,
+    Principal,
+    Role,
+    Scope,
+    SessionLimits,
+)
 from tollway.db.access_groups import access_group_members, access_groups
 from tollway.db.budgets import budgets
 from tollway.db.organizations import organization_members, organizations
@@ -24,6 +33,7 @@ from tollway.db.teams import team_members, teams
 from tollway.db.users import users
 from tollway.stores.sql.limited import (
     from_row,
+    is_number,
     merge_model_scopes,
     model_scopes,
     raised,
@@ -163,6 +173,7 @@ def principal_of(key: VirtualKey, around: Surroundings, now: float) -> Principal
         own=_own(key, around, now),
         scopes=_scopes(key, around, now),
         model_scopes=merge_model_scopes(_model_limits(key, around)),
+        session_limits=_session_limits(key.metadata, team.metadata if team else {}),
         depends_on=_dependencies(key, around),
     )
 
@@ -320,6 +331,18 @@ def _model_limits_of(kind: Any, id: str, document: Mapping[str, Any], money: obj
     return model_scopes(
         kind, id, rpm=document.get("model_rpm_limit"), tpm=document.get("model_tpm_limit"), budgets=money
     )
+
+
+def _session_limits(*documents: Mapping[str, Any]) -> SessionLimits:
+    """The least of what these say. Callers wrote them: what is no limit is passed over."""
+    limits = NO_SESSION_LIMITS
+    for document in documents:
+        calls, dollars = document.get("max_iterations"), document.get("max_budget_per_session")
+        is_count = isinstance(calls, int) and not isinstance(calls, bool)
+        limits = limits.narrowed(
+            SessionLimits(calls if is_count else None, nanos_from_dollars(dollars) if is_number(dollars) else None)
+        )
+    return limits
 
 
 def _tags(key: VirtualKey, team: Team | None, project: Project | None) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Sessions, the runs of agents: what each has done, and stopping one: `/session/*`."""
