@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.databases import DATABASES, MissingDatabase, open_database
 from tests.support.records import KEY, NOON, make_record, records
@@ -24,6 +24,7 @@ from tollway.core.errors import StoreUnavailable
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
 from tollway.db.engine import open_engine, reading
+from tollway.db.sessions import session_totals
 from tollway.ports.ledger import Unstorable, WindowSum
 from tollway.ports.spend import Days, Dimension, RecordFilter, RecordSort, SpendSum
 from tollway.stores.sql.ledger import SqlLedgerStore
@@ -77,6 +78,7 @@ def test_sums_equal_the_records_however_often_and_in_whatever_batches_they_come(
             stored = [as_stored(database, record) for record in written]
             assert await everything(spend) == newest_first(stored)
             assert await windows_in(store, written) == windows_of(written)
+            assert await sessions_in(engine) == sessions_of(stored)
             for dimension, entities_of in DIMENSIONS.items():
                 expected = days_of(stored, entities_of)
                 assert await usage_in(spend, dimension, expected) == expected, dimension
@@ -134,6 +136,31 @@ def windows_of(written: list[Record]) -> dict[Charge, WindowSum]:
             calls = before.calls + (1 if record.kind == "call" else 0)
             sums[charge] = WindowSum(before.nanos + record.cost_nanos, calls)
     return sums
+
+
+async def sessions_in(engine: AsyncEngine) -> dict[tuple[str, str], tuple[int, ...]]:
+    """What is kept of each session, whose key it was aside."""
+    async with reading(engine) as connection:
+        rows = list(await connection.execute(select(session_totals)))
+    names = ("spend_nanos", "calls", "failures", "first_seen_at", "last_seen_at")
+    return {(row.spend_id, row.session_id): tuple(getattr(row, name) for name in names) for row in rows}
+
+
+def sessions_of(written: list[Record]) -> dict[tuple[str, str], tuple[int, ...]]:
+    found: dict[tuple[str, str], tuple[int, ...]] = {}
+    for record in written:
+        if record.session_id and record.kind == "call":
+            of_key = [charge.scope_id for charge in record.charges if charge.scope_kind == "api_key"]
+            key = ((of_key or [record.key_hash])[0], record.session_id)
+            nanos, calls, failures, first, last = found.get(key, (0, 0, 0, record.started_at, record.ended_at))
+            found[key] = (
+                nanos + record.cost_nanos,
+                calls + 1,
+                failures + (0 if record.is_success else 1),
+                min(first, record.started_at),
+                max(last, record.ended_at),
+            )
+    return found
 
 
 DIMENSIONS: dict[Dimension, Callable[[Record], Iterable[str]]] = {

@@ -79,6 +79,7 @@ records = st.builds(
     organization_id=_names,
     project_id=_names,
     end_user=_names,
+    session_id=_names,
     model_id=_names,
     status_code=st.sampled_from([200, 429, 500]),
     error_message=st.text(),

@@ -21,6 +21,7 @@ from tollway.core.usage import Usage
 from tollway.db.engine import open_engine, reading
 from tollway.db.ledger import daily_totals, daily_usage
 from tollway.db.migrate import differences, migrate, newest_revision, take_back
+from tollway.db.sessions import session_totals
 from tollway.db.upgrade import current_revision, head_revision, upgrade
 from tollway.db.url import sqlite_url
 from tollway.ports.spend import Dimension
@@ -90,6 +91,34 @@ async def test_rollups_made_from_the_ledger_are_those_kept_while_it_was_written(
     await migrate(url)
     assert kept == (await rows_of(engine, daily_usage), await rows_of(engine, daily_totals))
     assert {row.dimension for row in kept[0]} == set(get_args(Dimension)) - {"project"}  # unknown until now
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_sums_of_sessions_made_from_the_ledger_are_those_kept_while_it_was_written(
+    database: str, tmp_path: Path
+) -> None:
+    url = empty_database(database, tmp_path)
+    await migrate(url)
+    engine = open_engine(url)
+    await SqlLedgerStore(engine).insert(
+        [
+            make_record(
+                NOON + number,
+                kind=("call", "call", "adjustment")[number % 3],
+                session_id=f"run-{number % 2}" if number % 5 else "",
+                user_id="ada",
+                is_success=number % 4 != 0,
+                cost_nanos=10**number,
+            )
+            for number in range(12)
+        ]
+    )
+    kept = await rows_of(engine, session_totals)
+    await take_back(url, to="0006")
+    await migrate(url)
+    assert await rows_of(engine, session_totals) == kept
+    assert [(row.session_id, row.calls) for row in kept] == [("run-0", 2), ("run-1", 4)]
     await engine.dispose()
 
 

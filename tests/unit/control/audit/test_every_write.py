@@ -59,6 +59,10 @@ SETUPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("/access_group/new", {"access_group": "a", "model_names": ["m"]}),
     ],
     "setting": [("/config/field/update", {"field_name": "completion_model", "field_value": "m"})],
+    "stopped session": [
+        ("/key/generate", {"key": KEY}),
+        ("/session/stop", {"session_id": "s", "key": KEY}),
+    ],
     "access group": [("/v1/access_group", {"access_group_name": "a"})],
     "user": [("/user/new", {"user_id": "u"})],
     "person": [
@@ -77,6 +81,8 @@ WRITES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("POST", "/key/generate"): ("nothing", {}),
     ("POST", "/key/service-account/generate"): ("team", {"team_id": "t"}),
     ("POST", "/key/update"): ("key", {"key": KEY, "max_budget": 2}),
+    ("POST", "/session/stop"): ("key", {"session_id": "s", "key": KEY, "reason": "r"}),
+    ("POST", "/session/resume"): ("stopped session", {"session_id": "s", "key": KEY}),
     ("POST", "/key/bulk_update"): ("key", {"keys": [{"key": KEY, "max_budget": 2}]}),
     ("POST", "/key/delete"): ("key", {"keys": [KEY]}),
     ("POST", "/key/block"): ("key", {"key": KEY}),
