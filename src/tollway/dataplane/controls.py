@@ -83,7 +83,8 @@ _NO_CONTROLS = Controls()
 _MAX_NAME_BYTES = 1_000
 """Names of end users, tags and sessions are keys of indexes."""
 _MAX_DOLLARS = 9_000_000_000
-"""More cannot be counted."""
+_MAX_CALLS = 2**63 - 1
+"""More of either cannot be counted."""
 _MAX_TAGS = 100
 """Each may have a budget to look up and to charge."""
 
@@ -220,7 +221,7 @@ def _session_limits(headers: Headers, session_id: str) -> SessionLimits:
         max_calls = None if steps is None else int(steps)
     except ValueError:
         max_calls = -1
-    if max_calls is not None and max_calls < 0:
+    if max_calls is not None and not 0 <= max_calls <= _MAX_CALLS:
         raise InvalidRequest(
             f"'{_STEPS_HEADER.decode()}' must be a whole number of calls.", param=_STEPS_HEADER.decode()
         )

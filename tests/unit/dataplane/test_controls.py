@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tollway.core.errors import InvalidRequest, Unauthenticated
-from tollway.core.principal import Principal
+from tollway.core.principal import Principal, SessionLimits
 from tollway.core.snapshot import Settings
 from tollway.dataplane.controls import HONOURED, NOT_YET, read_controls
 from tollway.dialects.openai.request import Fields, read_fields
@@ -89,6 +89,32 @@ def test_tags_of_key_body_metadata_and_header_are_merged_without_repeats() -> No
 
 def test_tags_of_the_key_count_for_every_call() -> None:
     assert read({"model": "m"}, principal=Principal(key_hash="h", tags=("a",)))[0].tags == ("a",)
+
+
+def test_a_caller_limits_its_session_by_headers() -> None:
+    session = {b"x-litellm-session-id": b"s"}
+    steps, money = b"x-tollway-session-max-steps", b"x-tollway-session-max-budget"
+    assert read({}, session)[0].session_limits == SessionLimits()
+    assert read({}, {**session, steps: b"7", money: b"0.25"})[0].session_limits == SessionLimits(7, 250_000_000)
+    assert read({"litellm_session_id": "s"}, {steps: b"0"})[0].session_limits == SessionLimits(0, None)
+
+
+@pytest.mark.parametrize("name", [b"x-tollway-session-max-steps", b"x-tollway-session-max-budget"])
+@pytest.mark.parametrize("value", [b"", b"many", b"-1", b"nan", b"1e99", b"7 steps", b"9" * 30])
+def test_a_limit_that_cannot_be_is_refused(name: bytes, value: bytes) -> None:
+    with pytest.raises(InvalidRequest, match=name.decode()):
+        read({}, {b"x-litellm-session-id": b"s", name: value})
+
+
+@pytest.mark.parametrize("name", [b"x-tollway-session-max-steps", b"x-tollway-session-max-budget"])
+def test_a_limit_of_no_session_is_refused(name: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="names none"):
+        read({}, {name: b"7"})
+
+
+def test_the_id_of_a_session_is_bounded() -> None:
+    with pytest.raises(InvalidRequest, match="litellm_session_id"):
+        read({"litellm_session_id": "s" * 1001})
 
 
 def test_sessions_and_traces() -> None:

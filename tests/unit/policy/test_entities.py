@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from tests.support.clock import FakeClock
 
-from tollway.core.changes import Change, ChangeKind
+from tollway.core.changes import Change, ChangeKind, session_name
 from tollway.core.errors import Forbidden, InvalidRequest, StoreUnavailable
-from tollway.core.principal import Entity, Scope
+from tollway.core.principal import Entity, Scope, Stop
 from tollway.policy.entities import Entities
 from tollway.ports.entities import EntityKind
 
@@ -201,3 +201,19 @@ async def test_no_more_entities_are_kept_than_the_size(store: Store, clock: Fake
     for number in range(1000):
         await entities.find_end_user(f"u-{number}")
     assert len(entities._cached) <= 10
+
+
+async def test_stopped_sessions_of_a_key_are_looked_up_together_and_a_change_is_seen_at_once(
+    entities: Entities, store: Store
+) -> None:
+    for number in range(100):
+        assert await entities.find_stop("key", f"run-{number}") is None
+    assert store.asked == [("session", "key", None)]
+    stop = Stop("ada", "loops", 0.0)
+    store.entities["session", "key"] = Entity(scope=Scope(kind="api_key", id="key"), stops={"run:1": stop})
+    entities.changed(Change("session", session_name("other", "run:1")))
+    assert await entities.find_stop("key", "run:1") is None
+    entities.changed(Change("session", session_name("key", "run:1")))
+    assert await entities.find_stop("key", "run:1") == stop
+    assert await entities.find_stop("key", "run-1") is None
+    assert len(store.asked) == 2

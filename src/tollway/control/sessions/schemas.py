@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tollway.control.kit.body import Body, example
+from tollway.control.kit.body import Body
 from tollway.control.kit.wire import WireModel
 
 SessionId = Annotated[str, Field(min_length=1, max_length=1_000)]
@@ -17,8 +17,6 @@ OptionalKey = Annotated[str | None, Field(min_length=1, max_length=1_000)]
 class SessionResume(Body):
     """`POST /session/resume`."""
 
-    model_config = example(session_id="run-42")
-
     session_id: SessionId
     key: OptionalKey = None
     """The key of the session, by value or hash. Without one: every session of this id that is the caller's."""
@@ -26,8 +24,6 @@ class SessionResume(Body):
 
 class SessionStop(SessionResume):
     """`POST /session/stop`."""
-
-    model_config = example(session_id="run-42", reason="It repeats itself")
 
     reason: Annotated[str | None, Field(max_length=500)] = None
 

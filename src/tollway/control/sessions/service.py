@@ -19,7 +19,7 @@ from tollway.db.engine import reading
 MAX_STOPPED = 1_000
 """Stopped sessions of one key: whoever serves its calls keeps them all in memory."""
 
-_RESOURCE = "Tollway_Sessions"
+_RESOURCE = "LiteLLM_Sessions"
 _LOOK_ONLY = frozenset({Role.PROXY_ADMIN_VIEWER, Role.INTERNAL_USER_VIEWER})
 _MANAGERS = frozenset({Role.PROXY_ADMIN, Role.ORG_ADMIN, Role.TEAM_ADMIN})
 

@@ -65,6 +65,8 @@ IN_METADATA: dict[str, Any] = {
     "enable_prompt_caching": True,
     "end_user_budget_id": "e-1",
 }
+OF_SESSIONS = {"max_iterations": 50, "max_budget_per_session": 2.5}
+"""Kept in `metadata` too, and no fields of the contract's answer."""
 
 
 async def test_the_key_is_shown_once_and_only_its_hash_is_kept(management: Management) -> None:
@@ -81,14 +83,14 @@ async def test_the_key_is_shown_once_and_only_its_hash_is_kept(management: Manag
 
 
 async def test_every_field_reads_back(management: Management) -> None:
-    made = await management.new_key(**EVERYTHING, **IN_METADATA, metadata={"own": 1}, soft_budget=5)
+    made = await management.new_key(**EVERYTHING, **IN_METADATA, **OF_SESSIONS, metadata={"own": 1}, soft_budget=5)
     info = await management.info(made["key"])
     for name, value in EVERYTHING.items():
         assert info[name] == value, name
         if name not in ("router_settings", "auto_rotate", "rotation_interval"):
             assert made[name] == value, name
     assert made["router_settings"]["num_retries"] == 2
-    assert info["metadata"] == made["metadata"] == {"own": 1, **IN_METADATA}
+    assert info["metadata"] == made["metadata"] == {"own": 1, **IN_METADATA, **OF_SESSIONS}
     assert all(made[name] is None for name in IN_METADATA)
     assert info["litellm_budget_table"]["soft_budget"] == 5.0
     assert info["key_rotation_at"] == "2026-02-13T10:17:23Z"
@@ -102,7 +104,7 @@ def test_every_field_has_a_place() -> None:
 
 
 def test_the_test_of_all_fields_names_all_fields() -> None:
-    named = {*EVERYTHING, *IN_METADATA, "metadata", "soft_budget"}
+    named = {*EVERYTHING, *IN_METADATA, *OF_SESSIONS, "metadata", "soft_budget"}
     elsewhere = {"duration", "spend", "key", "send_invite_email", "key_type", "access_group_ids"}
     assert named | elsewhere == KeyCreate.model_fields.keys()
 

@@ -82,7 +82,7 @@ async def test_a_stop_is_shown_told_audited_and_lifted(management: Management) -
     (resumed,) = good(await management.post("/session/resume", {"session_id": "run"}))["sessions"]
     assert not resumed["is_stopped"]
     assert await found_stop(management, made["token"]) is None
-    assert await management.audited(name) == {("blocked", "Tollway_Sessions"), ("unblocked", "Tollway_Sessions")}
+    assert await management.audited(name) == {("blocked", "LiteLLM_Sessions"), ("unblocked", "LiteLLM_Sessions")}
     again = await management.post("/session/resume", {"session_id": "run"})
     assert "is not stopped" in error_of(again, 404)["message"]
 
@@ -192,8 +192,8 @@ async def test_limits_of_sessions_are_fields_of_keys_and_teams(management: Manag
     assert (await management.info(key["key"]))["metadata"] == {name: 7}
     team = await management.new_team(team_id="t", **{name: 7})
     assert team["metadata"] == {name: 7}
-    for path, body in (("/key/generate", {}), ("/team/new", {})):
-        assert name in error_of(await management.post(path, {**body, name: -1}), 400)["message"]
+    for path in ("/key/generate", "/team/new"):
+        assert name in error_of(await management.post(path, {name: -1}), 400)["message"]
 
 
 async def test_a_keys_holder_cannot_loosen_what_somebody_else_has_set(people: People) -> None:
