@@ -25,8 +25,8 @@ from tollway.db.ledger import TOKEN_CLASSES, USAGE_SUMS, daily_totals, daily_usa
 from tollway.ports.ledger import Retention, Unstorable, WindowSum
 from tollway.stores.sql.customers import add_served
 from tollway.stores.sql.rollups import Values, rollup_rows
-from tollway.stores.sql.upkeep import maintain
 from tollway.stores.sql.sessions import add_sessions, session_rows
+from tollway.stores.sql.upkeep import maintain
 
 _USAGE_COLUMNS = (*TOKEN_CLASSES, "is_estimated")
 _DOCUMENTS = ("tags", "charges", "metadata")
