@@ -39,7 +39,7 @@ from tollway.control.kit.actor import Actor
 from tollway.control.kit.context import Context
 from tollway.control.kit.spending import set_spend, spent_nanos, window_of
 from tollway.control.services import Services
-from tollway.core.errors import BudgetExceeded
+from tollway.core.errors import BudgetExceeded, LimitExceeded
 from tollway.core.principal import Principal, Scope, ScopeKind
 from tollway.db.engine import writing
 from tollway.db.tables import metadata
@@ -200,7 +200,7 @@ class World:
                 try:
                     ticket = await self.begin([probe])
                     await self.counters.settle(ticket, tokens=0, cost_nanos=0)
-                except BudgetExceeded:
+                except (BudgetExceeded, LimitExceeded):  # the second: of a session
                     is_refused = True
                 assert is_refused == (limit == spent), (scope, spent, await self.counters.spent(scope))
             assert await self.counters.spent(scope) == spent

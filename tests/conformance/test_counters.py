@@ -654,11 +654,18 @@ class Schedules(RuleBasedStateMachine):
             assert scope.rpm is None or recent <= scope.rpm
 
 
-def test_any_schedule_agrees_with_a_list_of_events(open_store: OpenStore) -> None:
+EXAMPLES = {"memory": 150, "redis": 40}
+"""Each step of the second is a round trip, or several."""
+
+
+@pytest.mark.parametrize("name", COUNTER_STORES)
+def test_any_schedule_agrees_with_a_list_of_events(name: str) -> None:
+    open_store = COUNTER_STORES[name]
+
     class SchedulesOfThisStore(Schedules):
         def __init__(self) -> None:
             super().__init__(open_store)
 
     run_state_machine_as_test(
-        SchedulesOfThisStore, settings=settings(max_examples=150, stateful_step_count=60, deadline=None)
+        SchedulesOfThisStore, settings=settings(max_examples=EXAMPLES[name], stateful_step_count=60, deadline=None)
     )
