@@ -21,7 +21,11 @@ def render() -> str:
         path = Path(folder) / "schema.db"
         asyncio.run(migrate(sqlite_url(path)))
         with closing(sqlite3.connect(path)) as connection:
-            query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name"
+            # SQLite makes tables of its own, as it needs them.
+            query = (
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' "
+                "ORDER BY type DESC, name"
+            )
             statements = [f"{sql};" for (sql,) in connection.execute(query)]
     revision = f"INSERT INTO alembic_version (version_num) VALUES ('{HEAD}');"
     head = "-- Made by scripts/generate_schema.py from the migrations; do not edit."

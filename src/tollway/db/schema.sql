@@ -61,6 +61,14 @@ CREATE TABLE budgets (
 	CONSTRAINT pk_budgets PRIMARY KEY (budget_id)
 );
 
+CREATE TABLE changes (
+	number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	kind VARCHAR(32) NOT NULL, 
+	object_id TEXT NOT NULL, 
+	told_by VARCHAR(32) NOT NULL, 
+	changed_at BIGINT NOT NULL
+);
+
 CREATE TABLE credentials (
 	credential_name TEXT NOT NULL, 
 	display_name TEXT, 
@@ -517,6 +525,8 @@ CREATE INDEX ix_audit_log_changed_at_id ON audit_log (changed_at, id);
 
 CREATE INDEX ix_audit_log_object_id_changed_at ON audit_log (object_id, changed_at);
 
+CREATE INDEX ix_changes_changed_at ON changes (changed_at);
+
 CREATE INDEX ix_deleted_keys_deleted_at ON deleted_keys (deleted_at);
 
 CREATE INDEX ix_deleted_keys_key_hash ON deleted_keys (key_hash);
@@ -597,4 +607,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0008');
+INSERT INTO alembic_version (version_num) VALUES ('0009');
