@@ -77,10 +77,25 @@ class Sealer:
             case _:
                 return value
 
-    def _seal(self, secret: str, place: tuple[str, ...]) -> str:
+    def seal_bytes(self, data: bytes, *place: str) -> bytes:
+        """`data` encrypted and bound to its place; for what is kept for a while, so that its form may change."""
+        nonce, keyed = os.urandom(_NONCE_BYTES), self._ready_key()
+        return nonce + keyed.cipher.encrypt(nonce, data, _bound_to(place))
+
+    def open_bytes(self, data: bytes, *place: str) -> bytes | None:
+        """What was given to `seal_bytes` for that place; None if this does not open here."""
+        try:
+            return self._ready_key().cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound_to(place))
+        except (_refusals(), ValueError):
+            return None
+
+    def _ready_key(self) -> _Keyed:
         if self._keyed is None:
             raise RuntimeError("a Sealer seals after `ready`")
-        nonce, keyed = os.urandom(_NONCE_BYTES), self._keyed
+        return self._keyed
+
+    def _seal(self, secret: str, place: tuple[str, ...]) -> str:
+        nonce, keyed = os.urandom(_NONCE_BYTES), self._ready_key()
         sealed = keyed.cipher.encrypt(nonce, secret.encode(), _bound_to(place))
         return f"{PREFIX}{_VERSION}:{keyed.key_id}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 

@@ -6,9 +6,11 @@ abbreviation.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from hmac import compare_digest
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +21,7 @@ from tollway.core.principal import Principal, Role
 from tollway.core.record import MASTER_KEY_ID
 from tollway.policy.recently_used import RecentlyUsed
 from tollway.policy.single_flight import SingleFlight
+from tollway.ports.copies import PrincipalCopies, PrincipalCopy
 from tollway.ports.keys import KeyStore
 
 ADMIN_USER_ID = "default_user_id"
@@ -30,6 +33,10 @@ _NO_PARAM = "None"
 _UNKNOWN_KEY_TTL_S = 1.0
 _UNKNOWN_KEYS = 10_000
 _RETRY_STORE_S = 1.0
+_KNOWN_WAIT_S = 0.25
+"""How long a caller who is known anyway waits for the store."""
+_ASK_STORE_S = 3.0
+"""Longer than the store has to answer."""
 
 _RAW_KEY_HEADERS = (b"api-key", b"x-api-key", b"x-goog-api-key", b"ocp-apim-subscription-key")
 _SCHEME = re.compile(rb"\A(?:bearer|basic)(?:\s+|$)", re.IGNORECASE)
@@ -103,8 +110,8 @@ class Authenticator:
     """Turns keys into principals.
 
     A principal is loaded once and used for `ttl_s`; changes in between arrive through `changed`. While the store is
-    away a principal that was loaded before keeps working for another `grace_s`; other keys get 503, because nobody
-    knows whether they are good. Unknown keys are remembered for a second.
+    away a principal that was loaded before, here or by another process, keeps working for another `grace_s`; other keys
+    get 503 at once, because nobody knows whether they are good. Unknown keys are remembered for a second.
     """
 
     def __init__(
@@ -116,8 +123,9 @@ class Authenticator:
         ttl_s: float = 60.0,
         size: int = 100_000,
         grace_s: float = 3600.0,
+        copies: PrincipalCopies | None = None,
     ) -> None:
-        """`clock` gives epoch seconds; `size` bounds the principals kept."""
+        """`clock` gives epoch seconds; `size` bounds the principals kept. `copies`: those that processes share."""
         self._master_key_hash = master_key_hash or ""
         self._admin = Principal(key_hash=MASTER_KEY_ID, is_admin=True, role=Role.PROXY_ADMIN, user_id=ADMIN_USER_ID)
         self._store = store
@@ -129,7 +137,11 @@ class Authenticator:
         )
         self._unknown: RecentlyUsed[str, float] = RecentlyUsed(_UNKNOWN_KEYS)
         self._flights: SingleFlight[tuple[str, int], Principal | None] = SingleFlight()
+        self._copies = copies
+        self._copied: SingleFlight[tuple[str, int], _Cached | None] = SingleFlight()
         self._version = 0
+        self._away_until = 0.0
+        """Until then the store is not asked, because it could not answer; 0 while it answers."""
 
     async def authenticate(self, credential: str) -> Principal:
         """The principal behind a key. Raises `Unauthenticated`, or `StoreUnavailable` if that cannot be known."""
@@ -159,29 +171,71 @@ class Authenticator:
         else:
             self._principals.drop_dependents((change.kind, change.id))
 
+    def forget_all(self) -> None:
+        """Anything may have changed: every principal is loaded anew."""
+        self._version += 1
+        self._principals.clear()
+        self._unknown.clear()
+
     async def _look_up(self, credential: str, key_hash: str, cached: _Cached | None, now: float) -> Principal:
         if not credential.startswith("sk-"):
             raise _not_a_virtual_key(credential)
         if now < (self._unknown.get(key_hash) or 0.0):
             raise _unknown_key(credential, key_hash)
+        if now < self._away_until:
+            return await self._without_store(key_hash, cached, now)
+        if self._away_until:  # one asks whether it is back; nobody else waits for the answer
+            self._away_until = now + _ASK_STORE_S
         version = self._version
+        flight = self._flights.begin((key_hash, version), partial(self._load, key_hash, version))
+        if cached is not None and self._is_in_grace(cached, now):
+            await asyncio.wait({flight}, timeout=_KNOWN_WAIT_S)
+            if not flight.done():
+                self._away_until = now + _ASK_STORE_S
+                return await self._without_store(key_hash, cached, now)
         try:
-            principal = await self._flights.fetch((key_hash, version), lambda: self._load(key_hash, version))
-        except StoreUnavailable as error:
-            if cached is None or now >= cached.loaded_at + self._ttl_s + self._grace_s:
-                raise StoreUnavailable(
-                    "The database cannot be reached, so this key cannot be checked. Retry shortly.",
-                    headers=((b"retry-after", b"%d" % _RETRY_STORE_S),),
-                ) from error
-            cached.fresh_until = now + _RETRY_STORE_S
-            return cached.principal
+            principal = await asyncio.shield(flight)
+        except StoreUnavailable:
+            return await self._without_store(key_hash, cached, now)
         if principal is None:
             raise _unknown_key(credential, key_hash)
         return principal
 
+    async def _without_store(self, key_hash: str, cached: _Cached | None, now: float) -> Principal:
+        """What was known of a key before the store went away. Raises `StoreUnavailable` where nothing was."""
+        if cached is None and self._copies is not None:
+            cached = await self._copied.fetch((key_hash, self._version), partial(self._find_copy, key_hash))
+        if cached is None or not self._is_in_grace(cached, now):
+            raise StoreUnavailable(
+                "The database cannot be reached, so this key cannot be checked. Retry shortly.",
+                headers=((b"retry-after", b"%d" % _RETRY_STORE_S),),
+            )
+        cached.fresh_until = now + _RETRY_STORE_S
+        return cached.principal
+
+    def _is_in_grace(self, cached: _Cached, now: float) -> bool:
+        return now < cached.loaded_at + self._ttl_s + self._grace_s
+
+    async def _find_copy(self, key_hash: str) -> _Cached | None:
+        """A principal that another process has loaded."""
+        assert self._copies is not None
+        version = self._version
+        copy = await self._copies.find(key_hash)
+        if copy is None or version != self._version:
+            return None
+        cached = _Cached(copy.principal, copy.loaded_at, 0.0)
+        self._principals.put(key_hash, cached)
+        return cached
+
     async def _load(self, key_hash: str, version: int) -> Principal | None:
         """Asks the store and keeps the answer, unless a key changed meanwhile: it may be the old one."""
-        principal = await self._store.find(key_hash)
+        as_of = self._copies.as_of() if self._copies is not None else 0
+        try:
+            principal = await self._store.find(key_hash)
+        except StoreUnavailable:
+            self._away_until = self._clock() + _RETRY_STORE_S
+            raise
+        self._away_until = 0.0
         if version != self._version:
             return principal
         now = self._clock()
@@ -193,6 +247,8 @@ class Authenticator:
             if principal.valid_until is not None:
                 fresh_until = min(fresh_until, principal.valid_until)
             self._principals.put(key_hash, _Cached(principal, now, fresh_until))
+            if self._copies is not None:
+                self._copies.keep(key_hash, PrincipalCopy(principal, now, as_of))
         return principal
 
 

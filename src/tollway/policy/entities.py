@@ -105,6 +105,11 @@ class Entities:
             name = session_of(change.id)[0] if change.kind == "session" else change.id
             self._cached.drop_dependents((change.kind, name))
 
+    def forget_all(self) -> None:
+        """Anything may have changed: every entity is loaded anew."""
+        self._version += 1
+        self._cached.clear()
+
     async def _find(self, kind: EntityKind, id: str, default_budget_id: str | None = None) -> Entity | None:
         key = (kind, id, default_budget_id)
         cached = self._cached.get(key)

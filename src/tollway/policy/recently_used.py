@@ -54,6 +54,10 @@ class RecentlyUsed(Generic[K, T]):
         self._remove(self._young, key)
         self._remove(self._old, key)
 
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._young, self._old = _Generation(), _Generation()
+
     def drop_dependents(self, dependency: Hashable) -> None:
         """Forgets every entry that depends on this."""
         for generation in (self._young, self._old):

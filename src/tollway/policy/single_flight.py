@@ -18,11 +18,15 @@ class SingleFlight(Generic[K, V]):
 
     async def fetch(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
         """The result of `load`, or of one under way for `key`. A caller that is cancelled leaves it to the others."""
+        return await asyncio.shield(self.begin(key, load))
+
+    def begin(self, key: K, load: Callable[[], Awaitable[V]]) -> asyncio.Task[V]:
+        """A flight for whoever asks for `key` later; nobody has to wait for it."""
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = asyncio.create_task(_run(load))
             flight.add_done_callback(lambda done: self._land(key, done))
-        return await asyncio.shield(flight)
+        return flight
 
     def _land(self, key: K, flight: asyncio.Task[V]) -> None:
         del self._flights[key]
