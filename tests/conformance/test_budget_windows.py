@@ -132,6 +132,7 @@ class World:
             spend=SqlSpendReader(self._engine),
             authenticate=never,
             changed=never,
+            told_by="this-process",
             clock=self.clock,
             prices=PRICES,
             snapshot=lambda: snapshot,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from tollway.config.sealing import Sealer
 from tollway.control.api import create_app
 from tollway.control.kit.spending import charge_of
 from tollway.control.services import KeyPolicy, Policies, Services, TeamPolicy
-from tollway.core.changes import SERVED, Change
+from tollway.core.changes import SERVED, NumberedChange
 from tollway.core.ids import hash_key
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import Principal, Scope
@@ -261,10 +261,11 @@ async def open_management(
         async def authenticate(headers: Mapping[bytes, bytes]) -> Principal:
             return await authenticator.authenticate(find_credential(headers))
 
-        async def changed(change: Change) -> None:
-            told.append(change.id)
-            authenticator.changed(change)
-            if change.kind in SERVED:
+        async def changed(changes: Sequence[NumberedChange]) -> None:
+            for one in changes:
+                told.append(one.change.id)
+                authenticator.changed(one.change)
+            if any(one.change.kind in SERVED for one in changes):
                 await served.refresh()
 
         services = Services(
@@ -274,6 +275,7 @@ async def open_management(
             spend=SqlSpendReader(engine),
             authenticate=authenticate,
             changed=changed,
+            told_by="this-process",
             clock=clock,
             prices=PRICES,
             snapshot=lambda: fixed or served.snapshot,

@@ -12,7 +12,10 @@ from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.owners import Owners
 from tollway.accounting.price_book import PriceBook
+from tollway.app.copies import ProcessCopies
 from tollway.app.estimate import estimate
+from tollway.app.feed import ChangeFeed
+from tollway.app.fleet import bus_of, open_fleet
 from tollway.app.keyfiles import load_or_create_key
 from tollway.app.late import (
     Database,
@@ -58,6 +61,13 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     _make_private(server.data_dir)
     master_key, is_new = _master_key(configuration)
     prices = PriceBook.load()
+    sealer = Sealer(lambda: salt_key(configuration))
+    fleet = open_fleet(
+        server.redis,
+        sealer,
+        principals_live_s=settings.key_cache_ttl_s + settings.key_grace_s,
+        newest_change=lambda: feed.newest,
+    )
     own_counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
     worker = token_hex(6)
     shared = None
@@ -66,8 +76,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
             server.redis, own_counters, worker, timeout_s=server.counters_timeout_s, replicas=server.replicas
         )
     counters = own_counters if shared is None else shared.store
-    database = Database(database_url(configuration), configuration.pool)
-    sealer = Sealer(lambda: salt_key(configuration))
+    bus, pool = bus_of(fleet, database_url(configuration), configuration.pool)
+    database = Database(database_url(configuration), pool)
     served = Served(
         configuration,
         discovered=discovered,
@@ -84,6 +94,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     if shared is not None:
         gauges |= shared.gauges
     metrics = Metrics(gauges=gauges)
+    principals = fleet.principals if fleet is not None else None
     authenticator = Authenticator(
         hash_key(master_key),
         LateKeyStore(database),
@@ -91,11 +102,14 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         ttl_s=settings.key_cache_ttl_s,
         size=settings.key_cache_size,
         grace_s=settings.key_grace_s,
+        copies=principals,
     )
     entities = Entities(
         LateEntityStore(database), time.time, ttl_s=settings.key_cache_ttl_s, size=settings.key_cache_size
     )
     sessions = LiveSessions(entities)
+    copies = ProcessCopies(authenticator, entities, sessions, served, principals)
+    feed = ChangeFeed(database.change_log, copies, bus, told_by=worker)
     transports = _transports()
     settler = Settler(counters, journal, metrics, estimate)
     gateway = Gateway(
@@ -151,6 +165,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         is_master_key_new=is_new,
         prices=prices,
         database=database,
+        fleet=fleet,
+        feed=feed,
         counters=counters,
         shared=shared,
         journal=journal,

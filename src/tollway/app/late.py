@@ -22,6 +22,7 @@ from tollway.core.record import Charge, Record
 from tollway.db import upgrade
 from tollway.db.outages import unavailable
 from tollway.db.pool import PoolSettings
+from tollway.ports.changes import ChangeLog
 from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore, Retention, WindowSum
@@ -31,6 +32,7 @@ from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from tollway.stores.sql.changes import SqlChangeLog
     from tollway.stores.sql.entities import SqlEntityStore
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
@@ -55,6 +57,9 @@ class Opened(msgspec.Struct, frozen=True):
     ledger: SqlLedgerStore
     models: SqlModelStore
     spend: SqlSpendReader
+    changes: SqlChangeLog
+    newest_change: int
+    """The newest change before anything was read."""
 
 
 class Database:
@@ -77,6 +82,11 @@ class Database:
             if self._opening is opening and time.monotonic() >= self._keep_failure_until:
                 self._opening = None
             raise
+
+    async def change_log(self) -> tuple[ChangeLog, int]:
+        """The log of changes, and the newest of them before anything was read. Raises `StoreUnavailable`."""
+        opened = await self.opened()
+        return opened.changes, opened.newest_change
 
     async def state(self) -> Literal["connected", "disconnected"]:
         """Whether the database answers, for readiness."""
@@ -110,6 +120,7 @@ class Database:
             raise unavailable(error) from error
         await asyncio.to_thread(_import_stores)
         from tollway.db.engine import open_engine
+        from tollway.stores.sql.changes import SqlChangeLog
         from tollway.stores.sql.entities import SqlEntityStore
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
@@ -117,6 +128,12 @@ class Database:
         from tollway.stores.sql.spend import SqlSpendReader
 
         engine = open_engine(self.url, pool=self._pool)
+        changes = SqlChangeLog(engine)
+        try:
+            newest_change = await changes.latest()
+        except StoreUnavailable:
+            await engine.dispose()
+            raise
         return Opened(
             engine=engine,
             keys=SqlKeyStore(engine),
@@ -124,11 +141,14 @@ class Database:
             ledger=SqlLedgerStore(engine),
             models=SqlModelStore(engine),
             spend=SqlSpendReader(engine),
+            changes=changes,
+            newest_change=newest_change,
         )
 
 
 def _import_stores() -> None:
     """In a thread, since it takes long enough to be felt by calls in flight."""
+    import tollway.stores.sql.changes
     import tollway.stores.sql.entities
     import tollway.stores.sql.keys
     import tollway.stores.sql.ledger

@@ -9,12 +9,13 @@ from typing import Protocol
 from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
+from tollway.app.feed import ChangeFeed
+from tollway.app.fleet import Fleet
 from tollway.app.late import Database
 from tollway.app.serving import Served
 from tollway.app.shared import SharedCounters
 from tollway.config.configuration import Configuration
 from tollway.config.sealing import Sealer
-from tollway.core.changes import SERVED, Change
 from tollway.core.snapshot import Snapshot, TransportName
 from tollway.dataplane.edge import Edge
 from tollway.gateway.live import LiveSessions
@@ -51,6 +52,8 @@ class Runtime:
     counters: CounterStore
     shared: SharedCounters | None
     """None: this process counts alone."""
+    fleet: Fleet | None
+    feed: ChangeFeed
     journal: FileJournal
     ledger: Ledger
     authenticator: Authenticator
@@ -76,11 +79,3 @@ class Runtime:
     def snapshot(self) -> Snapshot:
         """What the data plane executes right now."""
         return self.served.snapshot
-
-    async def changed(self, change: Change) -> None:
-        """Something was created, changed or deleted: whoever keeps a copy of it forgets it or reads it anew."""
-        self.authenticator.changed(change)
-        self.entities.changed(change)
-        await self.sessions.changed(change)
-        if change.kind in SERVED:
-            await self.served.refresh()

@@ -136,6 +136,9 @@ class Application:
         except StoreUnavailable as error:
             logger.error("%s Records of the last run stay in the journal and follow when it is back.", error.message)
         runtime.ledger.start()
+        if runtime.fleet is not None:
+            runtime.fleet.start()
+        runtime.feed.start()
         self._reloader.start()
         self._tasks = [asyncio.create_task(self._warm_up())]
         if runtime.configuration.server.rotates_keys:
@@ -174,6 +177,7 @@ class Application:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await runtime.feed.stop()
         for _ in range(_SETTLING_POLLS):  # calls that were cut off are being settled
             if not runtime.metrics.in_flight:
                 break
@@ -185,6 +189,8 @@ class Application:
             await transport.close()
         await runtime.served.close()
         await runtime.database.close()
+        if runtime.fleet is not None:
+            await runtime.fleet.close()
         logger.info("Stopped: every call is settled")
 
 

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from tollway.config.configuration import Configuration, StoredSettings
 from tollway.config.sealing import Sealer
-from tollway.core.changes import Change
+from tollway.core.changes import NumberedChange
 from tollway.core.principal import Principal
 from tollway.core.snapshot import Settings, Snapshot
 from tollway.ports.spend import SpendReader
@@ -75,8 +75,10 @@ class Services:
     spend: SpendReader
     authenticate: Callable[[Mapping[bytes, bytes]], Awaitable[Principal]]
     """Who sent these headers (names in lower case). Raises `Unauthenticated`."""
-    changed: Callable[[Change], Awaitable[None]]
-    """Tells every worker that something is not what it was."""
+    changed: Callable[[Sequence[NumberedChange]], Awaitable[None]]
+    """Tells every process what is not what it was; returns when this one has heard."""
+    told_by: str
+    """This process, in what is noted of changes."""
     clock: Callable[[], float]
     """Epoch seconds."""
     prices: PriceBook

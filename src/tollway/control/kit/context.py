@@ -25,6 +25,7 @@ from tollway.core.ids import new_record_id
 from tollway.core.principal import Role
 from tollway.db.audit import audit_log
 from tollway.db.engine import writing
+from tollway.stores.sql.changes import note_changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +112,10 @@ async def changing(context: Context) -> AsyncIterator[Unit]:
             unit = Unit(context, connection)
             yield unit
             await unit.write_audit()
+            noted = await note_changes(connection, unit.changes, told_by=context.services.told_by, now_s=context.now_s)
     except IntegrityError as error:
         raise Conflict("Something of this name was made at the same moment. Look at it, and try again.") from error
-    for change in unit.changes:
-        await context.services.changed(change)
+    await context.services.changed(noted)
     for follow in unit.afterwards:
         await follow()
 

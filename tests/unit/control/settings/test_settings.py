@@ -10,7 +10,7 @@ from tests.support.databases import DATABASES
 from tests.support.management import Management, error_of, good, open_management
 from tests.support.people import NOW
 
-from tollway.core.changes import Change
+from tollway.core.changes import Change, NumberedChange
 from tollway.db.audit import audit_log
 from tollway.db.engine import reading, writing
 from tollway.db.settings import settings
@@ -338,7 +338,7 @@ async def test_what_another_version_stored_stops_nothing_and_can_be_removed(plan
     async with writing(plane.services.engine) as connection:
         values = [{"section": one, "name": name, "value": value, **made} for (one, name), value in found.items()]
         await connection.execute(insert(settings), values)
-    await plane.services.changed(Change("setting", "general_settings"))
+    await plane.services.changed([NumberedChange(1, Change("setting", "general_settings"))])
     configuration = plane.services.configuration()
     assert configuration.stored.paths == ["general_settings.from_the_future", "router_settings.timeout"]
     assert len(configuration.stored.left_out) == 6
