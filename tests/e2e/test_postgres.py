@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -202,29 +203,30 @@ def test_a_database_that_comes_back_at_another_address_is_found(
 def test_a_key_that_any_replica_has_loaded_works_on_all_of_them_while_the_database_is_away(
     tmp_path: Path, server: PostgresServer, url: str
 ) -> None:
-    with ValkeyServer() as valkey:
+    with ExitStack() as stack:
+        valkey = stack.enter_context(ValkeyServer())
         valkey.start()
         shared = environment(url, REDIS_URL=valkey.url)
         (tmp_path / "late").mkdir()
-        with running_gateway(tmp_path, PRICED, env=shared) as gateway:
-            in_use, blocked, deleted = (gateway.create_key() for _ in range(3))
-            for key in (in_use, blocked, deleted):
-                served(gateway, key)
-            gateway.admin("POST", "/key/block", {"key": blocked})
-            gateway.admin("POST", "/key/delete", {"keys": [deleted]})
-            assert call(gateway, blocked).status == 401
-            time.sleep(0.5)  # what is copied is copied in the background
-            server.kill()
-            late = launch_gateway(tmp_path / "late", PRICED, env=shared, waits_for_ready=False)
-            acknowledged = [served(late, in_use) for _ in range(2)]
-            assert call(late, blocked).status == 401
-            assert call(late, deleted).status == 503
-            assert call(late, "sk-unknown-to-everybody").status == 503
-            server.start()
-            assert seconds_until(lambda: call(late, deleted).status == 401) < RECOVERS_WITHIN_S
-            assert seconds_until(lambda: len(rows_of(late, in_use)) == 1 + len(acknowledged)) < RECOVERS_WITHIN_S
-            assert "Traceback" not in late.log + gateway.log
-            assert late.process.stop() == 0
+        gateway = stack.enter_context(running_gateway(tmp_path, PRICED, env=shared))
+        in_use, blocked, deleted = (gateway.create_key() for _ in range(3))
+        for key in (in_use, blocked, deleted):
+            served(gateway, key)
+        gateway.admin("POST", "/key/block", {"key": blocked})
+        gateway.admin("POST", "/key/delete", {"keys": [deleted]})
+        assert call(gateway, blocked).status == 401
+        time.sleep(0.5)  # what is copied is copied in the background
+        server.kill()
+        late = launch_gateway(tmp_path / "late", PRICED, env=shared, waits_for_ready=False)
+        stack.callback(late.process.kill)
+        acknowledged = [served(late, in_use) for _ in range(2)]
+        assert call(late, blocked).status == 401
+        assert call(late, deleted).status == 503
+        assert call(late, "sk-unknown-to-everybody").status == 503
+        server.start()
+        assert seconds_until(lambda: call(late, deleted).status == 401) < RECOVERS_WITHIN_S
+        assert seconds_until(lambda: len(rows_of(late, in_use)) == 1 + len(acknowledged)) < RECOVERS_WITHIN_S
+        assert "Traceback" not in late.log + gateway.log
 
 
 def test_a_gateway_starts_without_its_database_and_recovers(
