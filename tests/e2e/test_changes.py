@@ -1,7 +1,8 @@
-"""Two real gateways on one database: what is changed on one, the other obeys within a second."""
+"""Two gateways on one database: what is changed on one, the other obeys within a second."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.test_process import PRICED
+from tests.support.embedded import embedded_gateway
 from tests.support.gateway import Gateway, launch_gateway
 from tests.support.postgres import databases
 from tests.support.valkey import ValkeyServer
@@ -52,12 +54,10 @@ class Pairs:
         if shared not in self._pairs:
             folder = self._folder / shared
             folder.mkdir()
-            self._pairs[shared] = two(folder, self._environment(shared, folder), self._stack)
+            self._pairs[shared] = two(folder, self._environment(shared), self._stack)
         return self._pairs[shared]
 
-    def _environment(self, shared: str, folder: Path) -> dict[str, str]:
-        if shared == "sqlite":
-            return {"DATABASE_URL": f"sqlite:///{folder}/both.sqlite3"}
+    def _environment(self, shared: str) -> dict[str, str]:
         url = databases().take()
         self._stack.callback(databases().drop, url)
         if shared == "postgres":
@@ -72,7 +72,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pairs]:
         yield Pairs(tmp_path_factory.mktemp("pairs"), stack)
 
 
-@pytest.fixture(params=["sqlite", "postgres", "postgres-and-valkey"])
+@pytest.fixture(params=["postgres", "postgres-and-valkey"])
 def pair(request: pytest.FixtureRequest, pairs: Pairs) -> Pair:
     return pairs.on(request.param)
 
@@ -156,3 +156,18 @@ def test_a_bus_that_fails_is_told_of_once_and_missed_by_nobody(pairs: Pairs) -> 
     obeys_within(lambda: chat(another, key) == 200, changed)
     assert another.log.count("changes:") == 2
     assert "Traceback" not in another.log + one.log
+
+
+async def test_two_on_one_sqlite_file_hear_of_each_other(tmp_path: Path) -> None:
+    env = {**SALT, "DATABASE_URL": f"sqlite:///{tmp_path}/both.sqlite3"}
+    folders = tmp_path / "one", tmp_path / "another"
+    for folder in folders:
+        folder.mkdir()
+    async with embedded_gateway(folders[0], CONFIG, env) as one, embedded_gateway(folders[1], CONFIG, env) as another:
+        key = await one.create_key()
+        assert (await another.chat(key=key, max_tokens=5)).status == 200
+        await asyncio.sleep(1)  # by now both have begun to look
+        changed = time.monotonic()
+        assert (await one.post("/key/block", {"key": key})).status == 200
+        while (await another.chat(key=key, max_tokens=5)).status != 401:
+            assert time.monotonic() - changed < WITHIN_S
