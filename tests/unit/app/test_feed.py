@@ -26,6 +26,7 @@ class Kept(Copies):
         self.news: list[str] = []
         self.starts_over = 0
         self.refreshes = 0
+        self.interrupted: list[int] = []
         self.is_away = False
 
     def forget(self, changes: Sequence[NumberedChange], *, is_news: bool) -> None:
@@ -34,6 +35,9 @@ class Kept(Copies):
 
     def forget_all(self) -> None:
         self.starts_over += 1
+
+    async def interrupt(self, changes: Sequence[NumberedChange]) -> None:
+        self.interrupted += [one.number for one in changes]
 
     async def refresh(self) -> None:
         if self.is_away:
