@@ -21,7 +21,7 @@ Gauge = Callable[[], float]
 """A number kept elsewhere, asked for at each scrape."""
 
 
-class CallLabels(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CallLabels(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """Every label a call can carry; a metric shows those of its own. The names are the contract's.
 
     `exception_class` tells failures from successes: leave it unset for a call that went well.
@@ -73,14 +73,19 @@ class Histogram:
         self.total += other.total
 
 
+TALLIES: Final = (
+    "calls", "failures", "upstream_calls", "upstream_successes", "upstream_failures", "unpriced", "cost_nanos",
+    "used_input", "used_output", "used_cached", "used_reasoning",
+)  # fmt: skip
+"""Whole numbers of `CallCounts` that only grow."""
+TIMES: Final = ("total", "upstream", "first_token", "overhead", "per_output_token")
+"""Histograms of `CallCounts`."""
+
+
 class CallCounts:
     """Everything counted under one label tuple."""
 
-    __slots__ = (
-        "calls", "cost_nanos", "failures", "first_token", "labels", "overhead", "per_output_token", "total", "unpriced",
-        "upstream", "upstream_calls", "upstream_failures", "upstream_successes", "used_cached", "used_input",
-        "used_output", "used_reasoning",
-    )  # fmt: skip
+    __slots__ = ("labels", *TALLIES, *TIMES)
 
     def __init__(self, labels: CallLabels, latency_buckets: Sequence[float]) -> None:
         self.labels = labels
@@ -106,13 +111,22 @@ class CallCounts:
         """Prompt and answer tokens."""
         return self.used_input + self.used_output
 
+    def add(self, other: CallCounts) -> None:
+        """Takes in what another process counted under the same labels."""
+        for name in TALLIES:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in TIMES:
+            getattr(self, name).add(getattr(other, name))
 
-class KeyBudget(msgspec.Struct, frozen=True, gc=False):
+
+class KeyBudget(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A key's budget as of its last call."""
 
     key_alias: str
     budget_nanos: int
     spent_nanos: int
+    seen_at: float = 0.0
+    """On the steady clock of the machine, where several processes say so; 0: not noted."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,3 +139,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     folded_calls: int
     gauges: Mapping[str, float]
+    workers: int = 0
+    """How many processes this is the sum of; 0: this process speaks for itself."""
+    departed: frozenset[str] = frozenset()
+    """Workers that ended and whose counts are in here."""
+    process: Mapping[str, float] = {}
+    """Figures of the processes by series (`process`), where this is the sum of several."""

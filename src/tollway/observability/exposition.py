@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from tollway.core.money import dollars_from_nanos
 from tollway.observability.counts import CallCounts, Histogram, KeyBudget, Reading
+from tollway.observability.process import PROCESS_FIGURES
 
 _KEY = ("hashed_api_key", "api_key_alias")
 _TEAM = ("team", "team_alias")
@@ -198,11 +199,16 @@ _PROCESS = CollectorRegistry()
 """Figures of the process and the interpreter, by prometheus_client's own collectors."""
 for _collector in (ProcessCollector, PlatformCollector, GCCollector):
     _collector(registry=_PROCESS)
+_PLATFORM = CollectorRegistry()
+PlatformCollector(registry=_PLATFORM)
 
 
 def render(reading: Reading) -> bytes:
     """Every series of the gateway, and those of the process and the interpreter after them."""
-    return "".join(_lines(reading)).encode() + generate_latest(_PROCESS)
+    lines = "".join(_lines(reading)).encode()
+    if not reading.workers:
+        return lines + generate_latest(_PROCESS)
+    return lines + "".join(_process_lines(reading.process)).encode() + generate_latest(_PLATFORM)
 
 
 def _lines(reading: Reading) -> Iterator[str]:
@@ -221,6 +227,25 @@ def _lines(reading: Reading) -> Iterator[str]:
     )
     for name, value in reading.gauges.items():
         yield from _single_value_lines(name, "gauge", GAUGE_MEANINGS[name], value)
+    if reading.workers:
+        yield from _single_value_lines(
+            "tollway_workers", "gauge", "Worker processes at work, where one gateway has several", reading.workers
+        )
+        yield from _single_value_lines(
+            "tollway_worker_restarts_total",
+            "counter",
+            "Worker processes that ended and were started again",
+            len(reading.departed),
+        )
+
+
+def _process_lines(figures: Mapping[str, float]) -> Iterator[str]:
+    for name, figure in PROCESS_FIGURES.items():
+        found = [(series, value) for series, value in figures.items() if series.partition("{")[0] == name]
+        if found:
+            yield _head(name, figure.kind, figure.meaning)
+        for series, value in found:
+            yield f"{series} {value!r}\n"
 
 
 def _counter_lines(row: CounterRow, counts: Sequence[CallCounts]) -> Iterator[str]:
