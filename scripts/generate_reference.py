@@ -348,8 +348,8 @@ def metrics() -> Iterator[str]:
     yield "What `GET /metrics` shows, with LiteLLM's names and labels where it has them. The figures of the process and"
     yield "of the interpreter (`process_…`, `python_…`) follow. Labels whose value nobody knows are `None`; past 10,000"
     yield "label tuples all further ones are counted as `other`. `end_user`, `client_ip` and `user_agent` are never"
-    yield "filled in this release, because nothing bounds their number. Any of several workers shows the sum of all, with"
-    yield "the others' part up to a second old."
+    yield "filled in this release, because nothing bounds their number. Any of several workers shows the sum of all,"
+    yield "with the others' part up to a second old."
     yield ""
     yield from table(
         ("Series", "Type", "Meaning", "Labels"),

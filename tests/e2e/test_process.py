@@ -51,7 +51,7 @@ def test_it_starts_with_nothing_and_says_how_to_go_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--workers", "2"], "cannot share their budgets"),
+        (["--workers", "0"], "a whole number of at least 1"),
         (["--config", "missing.yaml"], "missing.yaml"),
         (["--database-url", "mysql://user:secret@db/x"], "write sqlite:///path/to/file.db or postgresql://"),
     ],

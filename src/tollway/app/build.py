@@ -6,6 +6,7 @@ import time
 from math import ceil
 from pathlib import Path
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 from tollway.accounting import tokens
 from tollway.accounting.journal import FileJournal
@@ -52,18 +53,26 @@ from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.upstream.demo import DemoTransport
 from tollway.upstream.direct import DirectTransport
 
+if TYPE_CHECKING:
+    from tollway.app.worker import Seat
+    from tollway.observability.worker_files import WorkerFigures
+
 _DAY_S = 86_400
 
 
-def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> Runtime:
-    """Builds the gateway. Opens no connection and imports nothing heavy. Raises `Misconfigured`."""
+def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat: Seat | None = None) -> Runtime:
+    """Builds the gateway, or one worker of it. Opens no connection and imports nothing heavy. Raises `Misconfigured`.
+
+    `seat`: its place among other workers on this machine; None: it is alone.
+    """
     server, settings = configuration.server, configuration.data_plane
-    _make_private(server.data_dir)
-    master_key, is_new = _master_key(configuration)
+    make_private(server.data_dir)
+    key, is_new = master_key(configuration)
     prices = PriceBook.load()
     sealer = Sealer(lambda: salt_key(configuration))
+    redis = server.redis if seat is None or seat.redis is None else seat.redis
     fleet = open_fleet(
-        server.redis,
+        redis,
         sealer,
         principals_live_s=settings.key_cache_ttl_s + settings.key_grace_s,
         newest_change=lambda: feed.newest,
@@ -71,10 +80,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     own_counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
     worker = token_hex(6)
     shared = None
-    if server.redis is not None:
-        shared = SharedCounters(
-            server.redis, own_counters, worker, timeout_s=server.counters_timeout_s, replicas=server.replicas
-        )
+    if redis is not None:
+        replicas = max(server.replicas, server.workers)
+        shared = SharedCounters(redis, own_counters, worker, timeout_s=server.counters_timeout_s, replicas=replicas)
     counters = own_counters if shared is None else shared.store
     bus, pool = bus_of(fleet, database_url(configuration), configuration.pool)
     database = Database(database_url(configuration), pool)
@@ -82,7 +90,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         configuration,
         discovered=discovered,
         prices=prices,
-        master_key=master_key,
+        master_key=key,
         sealer=sealer,
         load=LateModelStore(database).load,
     )
@@ -95,8 +103,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         gauges |= shared.gauges
     metrics = Metrics(gauges=gauges)
     principals = fleet.principals if fleet is not None else None
+    figures = None if seat is None else _figures(seat, metrics)
     authenticator = Authenticator(
-        hash_key(master_key),
+        hash_key(key),
         LateKeyStore(database),
         time.time,
         ttl_s=settings.key_cache_ttl_s,
@@ -129,7 +138,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     health = HealthPages(
         gateway=gateway,
         authenticator=authenticator,
-        metrics=metrics,
+        render_metrics=metrics.render if figures is None else figures.render,
         settings=current_settings,
         database_state=database.state,
         is_draining=lambda: edge.is_draining,
@@ -161,8 +170,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     runtime = Runtime(
         served=served,
         sealer=sealer,
-        master_key=master_key,
-        is_master_key_new=is_new,
+        master_key=key,
+        is_master_key_new=is_new if seat is None else seat.is_master_key_new,
         prices=prices,
         database=database,
         fleet=fleet,
@@ -175,6 +184,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
         entities=entities,
         sessions=sessions,
         metrics=metrics,
+        figures=figures,
         transports=transports,
         gateway=gateway,
         management=management,
@@ -183,7 +193,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...]) -> R
     return runtime
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
+    """Makes the data folder if there is none. Raises `Misconfigured`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -192,8 +203,8 @@ def _make_private(folder: Path) -> None:
         ) from None
 
 
-def _master_key(configuration: Configuration) -> tuple[str, bool]:
-    """The master key and whether it was made just now."""
+def master_key(configuration: Configuration) -> tuple[str, bool]:
+    """The master key and whether it was made just now. Raises `Misconfigured`."""
     server = configuration.server
     if server.master_key is not None:
         return server.master_key, False
@@ -209,6 +220,12 @@ def _retention(server: ServerSettings) -> Retention | None:
         interval_s=duration_s(server.retention_interval),
         batch_size=server.retention_batch_size,
     )
+
+
+def _figures(seat: Seat, metrics: Metrics) -> WorkerFigures:
+    from tollway.observability.worker_files import WorkerFigures
+
+    return WorkerFigures(seat.figures, seat.name, metrics)
 
 
 def _transports() -> dict[TransportName, Transport]:

@@ -118,7 +118,7 @@ class Database:
             logger.error("%s", error.message)
             self._keep_failure_until = time.monotonic() + _UPGRADE_AGAIN_S
             raise unavailable(error) from error
-        await asyncio.to_thread(_import_stores)
+        await asyncio.to_thread(import_stores)
         from tollway.db.engine import open_engine
         from tollway.stores.sql.changes import SqlChangeLog
         from tollway.stores.sql.entities import SqlEntityStore
@@ -146,8 +146,8 @@ class Database:
         )
 
 
-def _import_stores() -> None:
-    """In a thread, since it takes long enough to be felt by calls in flight."""
+def import_stores() -> None:
+    """Takes long enough to be felt by calls in flight: to be called in a thread, or before there are any."""
     import tollway.stores.sql.changes
     import tollway.stores.sql.entities
     import tollway.stores.sql.keys

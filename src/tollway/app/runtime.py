@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
@@ -25,6 +25,9 @@ from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
 from tollway.ports.transport import Transport
+
+if TYPE_CHECKING:
+    from tollway.observability.worker_files import WorkerFigures
 
 
 class Late(Protocol):
@@ -60,6 +63,8 @@ class Runtime:
     entities: Entities
     sessions: LiveSessions
     metrics: Metrics
+    figures: WorkerFigures | None
+    """What this worker shows of its metrics to the others; None: there are none."""
     transports: Mapping[TransportName, Transport]
     gateway: Gateway
     management: Late

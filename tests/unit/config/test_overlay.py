@@ -74,7 +74,7 @@ def test_variables_of_the_process_stay(configuration: Configuration) -> None:
     ("values", "about"),
     [
         ({"general_settings": {"max_request_size_mb": "much"}}, "expected a size in MB above 0"),
-        ({"general_settings": {"workers": 4}}, "4 workers cannot share"),
+        ({"general_settings": {"workers": 0}}, "expected a whole number of at least 1"),
         ({"general_settings": {"ssl_keyfile_path": "/nowhere"}}, "there is no file"),
         ({"general_settings": {"completion_modle": "m"}}, "did you mean `completion_model`?"),
         ({"litellm_settings": {"default_team_params": {"max_bugdet": 1}}}, "did you mean `max_budget`?"),
@@ -96,10 +96,10 @@ def test_a_wrong_file_stays_wrong_whatever_is_stored(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("general_settings: {}")
     good = load(file, environ={"HOME": "/home/x"})
-    file.write_text("general_settings: {workers: 4}")
+    file.write_text("general_settings: {ssl_keyfile_path: /nowhere}")
     with pytest.raises(ConfigurationError):
         load(file, environ={"HOME": "/home/x"})
-    assert with_stored(good, general(workers=4)).server.workers == 1
+    assert with_stored(good, general(ssl_keyfile_path="/nowhere")).server.ssl_keyfile is None
 
 
 def test_a_reference_to_the_gateways_own_secret_is_left_out(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Worker:
     """One of those that share a folder."""
 
     def __init__(self, folder: Path, name: str, **gauges: float) -> None:
-        self.metrics = Metrics(gauges={name: lambda value=value: value for name, value in gauges.items()})
+        self.metrics = Metrics(gauges={name: partial(float, value) for name, value in gauges.items()})
         self.figures = WorkerFigures(folder, name, self.metrics)
 
     def call(self, labels: CallLabels = LABELS, *, times: int = 1, seconds: float = 0.1) -> None:

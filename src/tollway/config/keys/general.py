@@ -33,7 +33,7 @@ _MIB = 1024 * 1024
 _LISTENING = (
     own("host", TEXT, "Address to listen on.", default="0.0.0.0", sets="server.host", flag="--host", environment=("HOST",)),  # noqa: S104  (a gateway is there to be reached)
     own("port", PORT, "Port to listen on; 0 takes a free one.", default=4000, sets="server.port", flag="--port", environment=("PORT",)),
-    own("workers", POSITIVE, "Worker processes. One, until counters can be shared between them.", default=1, sets="server.workers", flag="--workers", environment=("NUM_WORKERS",)),
+    own("workers", POSITIVE, "Worker processes. Several share budgets and limits through the shared Redis, or through a Valkey that is started with them (`pip install 'tollway[workers]'`).", default=1, sets="server.workers", flag="--workers", environment=("NUM_WORKERS",)),
     own("ssl_keyfile_path", TEXT, "Private key for HTTPS (PEM).", sets="server.ssl_keyfile", flag="--ssl_keyfile_path", environment=("SSL_KEYFILE_PATH",)),
     own("ssl_certfile_path", TEXT, "Certificate chain for HTTPS (PEM).", sets="server.ssl_certfile", flag="--ssl_certfile_path", environment=("SSL_CERTFILE_PATH",)),
     own("keepalive_timeout", SECONDS, "Seconds an idle client connection is kept.", default=75, sets="server.keepalive_s", flag="--keepalive_timeout", environment=("KEEPALIVE_TIMEOUT",)),
