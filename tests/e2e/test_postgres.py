@@ -302,5 +302,5 @@ def test_a_start_makes_the_tables_and_says_that_one_gateway_at_a_time_may_use_th
     url = server.databases.new_url()
     server.databases.create(url)
     with running_gateway(tmp_path, PRICED, env=environment(url)) as gateway:
-        assert "each gateway process counts budgets and limits for itself" in gateway.log
+        assert "each gateway counts budgets and limits for itself" in gateway.log
         served(gateway, gateway.create_key())

@@ -157,6 +157,14 @@ def test_a_reload_reaches_every_worker(four: Gateway) -> None:
     until(lambda: is_known_everywhere("m"))
 
 
+def test_a_blocked_key_is_refused_by_every_worker_within_a_second(four: Gateway) -> None:
+    key = four.create_key()
+    assert statuses(calls(four, 16, key=key, max_tokens=1)) == {200: 16}
+    four.admin("POST", "/key/block", {"key": key})
+    time.sleep(1)
+    assert 200 not in statuses(calls(four, 16, key=key, max_tokens=1))
+
+
 class Load:
     """Callers that go on until told to stop, and remember what was acknowledged to them."""
 

@@ -265,16 +265,18 @@ class Application:
 async def _keep_written(figures: WorkerFigures) -> None:
     """Shows this worker's metrics to the others: every second, but never for more than a fiftieth of the time."""
     while True:
-        began = time.monotonic()
-        await asyncio.to_thread(_write, figures)
-        await asyncio.sleep(max(_WRITE_METRICS_S, _WRITE_METRICS_SHARE * (time.monotonic() - began)))
+        took_s = await asyncio.to_thread(_write, figures)
+        await asyncio.sleep(max(_WRITE_METRICS_S, _WRITE_METRICS_SHARE * took_s))
 
 
-def _write(figures: WorkerFigures) -> None:
+def _write(figures: WorkerFigures) -> float:
+    """Seconds of processor time that it took."""
+    began = time.thread_time()
     try:
         figures.write()
     except OSError as error:
         logger.error("The metrics of this worker cannot be written, so that the others cannot show them: %s", error)
+    return time.thread_time() - began
 
 
 class _Server(uvicorn.Server):

@@ -72,7 +72,7 @@ def check_sharing(origins: Mapping[str, Sourced], redis: Sourced, findings: Find
         findings.note(
             url.origin,
             _URL,
-            "without a shared Redis each gateway process counts budgets and limits for itself",
+            "without a shared Redis each gateway counts budgets and limits for itself",
             "let one gateway use this database at a time, or set REDIS_URL",
         )
 
