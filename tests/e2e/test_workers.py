@@ -19,6 +19,7 @@ from tests.support.embedded import model_list
 from tests.support.faulty_upstream import FaultyUpstream, chunk, chunked_head, sse
 from tests.support.fleet import Fleet, Reply, statuses
 from tests.support.gateway import Config, Gateway, launch_gateway
+from tests.support.valkey import ValkeyServer
 
 INPUT, OUTPUT = 1e-6, 0.005
 """Dollars a token: an answer of 10 tokens costs 5 cents."""
@@ -49,9 +50,11 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         assert "Traceback" not in gateway.log
 
 
-def launch(folder: Path, config: Config, count: int, data_dir: Path | None = None) -> Gateway:
+def launch(
+    folder: Path, config: Config, count: int, data_dir: Path | None = None, env: Mapping[str, str] = {}
+) -> Gateway:
     """A gateway whose workers are all there."""
-    gateway = launch_gateway(folder, config, args=["--workers", str(count)], data_dir=data_dir)
+    gateway = launch_gateway(folder, config, args=["--workers", str(count)], data_dir=data_dir, env=env)
     until(lambda: "listens on" in gateway.log)
     return gateway
 
@@ -234,6 +237,12 @@ def test_killed_ones_are_started_again_and_nothing_is_lost(tmp_path: Path) -> No
 
 
 async def test_sigterm_lets_calls_finish_and_leaves_nothing(tmp_path: Path) -> None:
+    with ValkeyServer() as valkey, valkey.running():
+        given = {"REDIS_URL": valkey.url, "LITELLM_SALT_KEY": "salt-of-the-tests"}
+        await drain(tmp_path, given)
+
+
+async def drain(tmp_path: Path, given: Mapping[str, str]) -> None:
     async with FaultyUpstream() as upstream:
         go_on = asyncio.Event()
         delta = {"choices": [{"index": 0, "delta": {"content": "one"}}], "model": "gpt-4o"}
@@ -241,7 +250,9 @@ async def test_sigterm_lets_calls_finish_and_leaves_nothing(tmp_path: Path) -> N
         first, *last = sse(delta, end)
         upstream.reply(chunked_head(), chunk(first), go_on, chunk(b"".join(last)), b"0\r\n\r\n")
         config = {**model_list(upstream), "general_settings": {"shared_counters_timeout": 2}}
-        gateway = await asyncio.to_thread(launch, tmp_path, config, 2)
+        gateway = await asyncio.to_thread(launch, tmp_path, config, 2, env=given)
+        assert await asyncio.to_thread(metrics, gateway, "tollway_shared_counters_up", "tollway_replicas") == [1, 2]
+        assert workers(gateway) == sorted(processes(gateway)), "no server is started beside the one that is given"
         stream = asyncio.create_task(asyncio.to_thread(gateway.chat, "m", "Hi", stream=True))
         await upstream.wait_for_requests(1)
         everybody = [gateway.process.pid, *workers(gateway)]
