@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from tests.support.clock import FakeClock
 from tests.support.counters import redis_counters
-from tests.support.valkey import shared_url
+from tests.support.valkey import SentinelSet, ValkeyCluster, shared_url
 
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
+from tollway.core.redis import RedisAddress, RedisNode
 from tollway.ports.counters import Refusal, Ticket, Unseeded
 from tollway.stores.redis import counters as module
 from tollway.stores.redis.counters import RedisCounterStore
@@ -220,27 +221,63 @@ async def _check_sums(fleet: Fleet, scope: Scope) -> None:
 
 async def test_many_at_once_never_spend_more_than_the_budget_and_one_call() -> None:
     async with fleet_of(4) as fleet:
-        key = Scope(kind="api_key", id="busy", budget_nanos=1_000)
+        await _spend_it_all(fleet, disturbances=5)
 
-        async def call(worker: Worker) -> int:
-            answer = await worker.reserve((key,), 50)
-            if isinstance(answer, Refusal):
-                return 0
-            await asyncio.sleep(random.uniform(0, 0.02))
-            settled = await worker.store.settle(answer, tokens=0, cost_nanos=50)
-            worker.journal += [(charge, 50) for charge in settled.charges]
-            return 50
 
-        async def disturb() -> None:
-            for _ in range(5):
-                await asyncio.sleep(0.01)
-                await fleet.evict(key)
-                await random.choice(fleet.workers).flush()
+async def test_it_is_the_same_in_a_cluster() -> None:
+    with ValkeyCluster() as cluster:
+        nodes = tuple(RedisNode(*node) for node in cluster.nodes)
+        async with fleet_of(3, address=RedisAddress(kind="cluster", nodes=nodes, answer_timeout_s=10)) as fleet:
+            await _spend_it_all(fleet)
 
-        disturbing = asyncio.create_task(disturb())
-        spent = sum(await asyncio.gather(*(call(random.choice(fleet.workers)) for _ in range(400))))
-        await disturbing
-        assert spent == fleet.settled(key) == 1_000
+
+async def test_a_failover_of_sentinels_loses_no_spend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RETRY_S", 0.05)
+    with SentinelSet() as sentinels:
+        nodes = tuple(RedisNode(*node) for node in sentinels.nodes)
+        address = RedisAddress(kind="sentinel", nodes=nodes, service_name=SentinelSet.SERVICE)
+        async with fleet_of(3, address=address, timeout_s=0.5) as fleet:
+            before = await _spend(fleet, KEY, calls=10)
+            sentinels.master.kill()
+            alone = await _spend(fleet, KEY, calls=10)
+            for worker in fleet.workers:
+                while not worker.store.is_shared:  # noqa: ASYNC110 - the store tells nobody
+                    await asyncio.sleep(0.02)
+            after = await _spend(fleet, KEY, calls=100)
+            assert before == 500
+            assert 0 < alone <= 500, "each within its share of what was left"
+            assert before + alone + after == fleet.settled(KEY) == 1_000
+
+
+KEY = Scope(kind="api_key", id="busy", budget_nanos=1_000)
+
+
+async def _spend(fleet: Fleet, key: Scope, *, calls: int) -> int:
+    """That many calls at once, of 50 each; what they spent."""
+
+    async def call(worker: Worker) -> int:
+        answer = await worker.reserve((key,), 50)
+        if isinstance(answer, Refusal):
+            return 0
+        await asyncio.sleep(random.uniform(0, 0.02))
+        settled = await worker.store.settle(answer, tokens=0, cost_nanos=50)
+        worker.journal += [(charge, 50) for charge in settled.charges]
+        return 50
+
+    return sum(await asyncio.gather(*(call(random.choice(fleet.workers)) for _ in range(calls))))
+
+
+async def _spend_it_all(fleet: Fleet, *, disturbances: int = 0) -> None:
+    async def disturb() -> None:
+        for _ in range(disturbances):
+            await asyncio.sleep(0.01)
+            await fleet.evict(KEY)
+            await random.choice(fleet.workers).flush()
+
+    disturbing = asyncio.create_task(disturb())
+    spent = await _spend(fleet, KEY, calls=400)
+    await disturbing
+    assert spent == fleet.settled(KEY) == 1_000
 
 
 async def test_slots_of_a_worker_that_is_gone_come_free_and_its_money_only_when_it_is_released() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from urllib.parse import urlsplit
 from uuid import uuid4
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from tests.support.valkey import shared_url
 
+from tollway.core.redis import RedisAddress, RedisNode
 from tollway.ports.counters import CounterStore
 from tollway.stores.memory.counters import MemoryCounterStore
+from tollway.stores.redis.connection import close_redis, open_redis
 from tollway.stores.redis.counters import RedisCounterStore
 from tollway.stores.redis.gathering import Gathering
 from tollway.stores.redis.script import CountersScript
@@ -28,6 +27,13 @@ async def memory_counters(clock: Clock) -> AsyncIterator[CounterStore]:
     yield MemoryCounterStore(clock)
 
 
+def _shared_server() -> RedisAddress:
+    url = urlsplit(shared_url())
+    assert url.hostname is not None
+    assert url.port is not None
+    return RedisAddress(nodes=(RedisNode(url.hostname, url.port),), password=url.password, answer_timeout_s=10)
+
+
 async def _nothing_to_flush() -> None:
     """A worker without a journal."""
 
@@ -36,7 +42,7 @@ async def _nothing_to_flush() -> None:
 async def redis_counters(
     clock: Clock,
     *,
-    url: str = "",
+    address: RedisAddress | None = None,
     prefix: str = "",
     worker: str = "",
     flush: Callable[[], Awaitable[None]] = _nothing_to_flush,
@@ -47,7 +53,7 @@ async def redis_counters(
     """One worker's. Those with the same `prefix` share their counters; else these are new ones."""
     prefix = prefix or f"{{test-{uuid4().hex}}}"
     worker = worker or uuid4().hex[:8]
-    client = Redis.from_url(url or shared_url(), retry=Retry(NoBackoff(), 0), socket_timeout=10)
+    client = open_redis(address or _shared_server())
     send = CountersScript(client, prefix=prefix, worker=worker, clock=clock)
     store = RedisCounterStore(
         MemoryCounterStore(clock, timezone=timezone), send, worker=worker, timeout_s=timeout_s, lease_s=lease_s
@@ -57,8 +63,7 @@ async def redis_counters(
         yield store
     finally:
         await store.close()
-        await client.aclose()
-        await asyncio.sleep(0)
+        await close_redis(client)
 
 
 COUNTER_STORES: dict[str, OpenStore] = {"memory": memory_counters, "redis": redis_counters}
