@@ -11,7 +11,7 @@ from tests.support import postgres
 from tests.support.fleet import Fleet, running_fleet, statuses
 from tests.support.valkey import ValkeyServer
 
-CALLS = int(os.environ.get("TOLLWAY_TEST_FLEET_CALLS", "250"))
+CALLS = int(os.environ.get("TOLLWAY_TEST_FLEET_CALLS", "120"))
 """Concurrent calls against each budget; 1,000 in the run that docs/guarantees.md speaks of."""
 INPUT, OUTPUT = 1e-6, 0.005
 """Dollars a token: an answer of 10 tokens costs 5 cents."""
