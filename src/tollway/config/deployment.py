@@ -18,6 +18,7 @@ from tollway.config.problem import Problem, nearest
 from tollway.config.secret import masked
 from tollway.core.errors import Misconfigured
 from tollway.core.price import Price
+from tollway.core.principal import Scope
 from tollway.core.snapshot import Deployment, Timeouts
 from tollway.providers import ConnectionParams, Provider
 
@@ -167,8 +168,10 @@ class DeploymentCompiler:
         endpoints = provider.endpoints(connection)
         origin = next(iter(endpoints.values())).origin
         refused = provider.dropped - set(params.get("allowed_openai_params") or ())
+        is_one_of_many = len(params.get("organization") or ()) > 1
+        deployment_id = _deployment_id(entry, connection.organization, is_one_of_many=is_one_of_many)
         return Deployment(
-            id=_deployment_id(entry, connection.organization, is_one_of_many=len(params.get("organization") or ()) > 1),
+            id=deployment_id,
             group=group,
             provider=provider.name,
             model=provider.upstream_model(target.model),
@@ -183,6 +186,7 @@ class DeploymentCompiler:
             rpm=params.get("rpm"),
             tpm=params.get("tpm"),
             parallel=params.get("max_parallel_requests"),
+            scope=_limits(deployment_id, group, params),
             defaults=_raw({name: value for name, value in params.items() if PARAMS.find(name) is None}),
             overrides=_raw(params.get("extra_body") or {}),
             dropped=refused | frozenset(params.get("additional_drop_params") or ()),
@@ -271,6 +275,13 @@ def _rejected(
 ) -> Rejected:
     problem = Problem(entry.places.get(param, entry.origin), f"model {entry.model_name}: {param}", message, remedy)
     return Rejected(problem, is_planned=is_planned, is_unknown_credential=is_unknown_credential)
+
+
+def _limits(deployment_id: str, group: str, params: Mapping[str, Any]) -> Scope | None:
+    limits = {"rpm": params.get("rpm"), "tpm": params.get("tpm"), "parallel": params.get("max_parallel_requests")}
+    if all(limit is None for limit in limits.values()):
+        return None
+    return Scope(kind="deployment", id=deployment_id, label=group, **limits)
 
 
 def _deployment_id(entry: ModelEntry, organization: str | None, *, is_one_of_many: bool) -> str:

@@ -100,6 +100,10 @@ class LimitExceeded(ClientError):
     type = "throttling_error"
 
 
+class DeploymentFull(LimitExceeded):
+    """A deployment has no room for the call; another of its group may have."""
+
+
 class BudgetExceeded(ClientError):
     """Settled spend has reached a budget. The status is a setting (422 in the contract)."""
 

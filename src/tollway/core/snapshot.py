@@ -78,6 +78,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     rpm: int | None = None
     tpm: int | None = None
     parallel: int | None = None
+    scope: Scope | None = None
+    """Its limits, for admission; None: it has none."""
     defaults: dict[str, msgspec.Raw] = {}
     """Body fields set when the caller leaves them out."""
     overrides: dict[str, msgspec.Raw] = {}

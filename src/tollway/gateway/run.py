@@ -17,7 +17,7 @@ import msgspec
 
 from tollway.accounting.pricing import upper_bound_nanos
 from tollway.accounting.tokens import input_bound
-from tollway.core.errors import Header, Misconfigured, TollwayError, UnknownModel, UpstreamError
+from tollway.core.errors import DeploymentFull, Header, Misconfigured, TollwayError, UnknownModel, UpstreamError
 from tollway.core.principal import Scope
 from tollway.core.snapshot import Deployment, Endpoint, ModelGroup, Operation, Origin, Settings, Timeouts, TransportName
 from tollway.core.usage import Usage
@@ -28,6 +28,7 @@ from tollway.dialects.openai.stream import StreamRelay, first_error
 from tollway.dialects.openai.wire import read_text
 from tollway.gateway.call import Call
 from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
+from tollway.gateway.vendor_headers import passed_on
 from tollway.policy import access, limits, sessions
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
@@ -97,7 +98,7 @@ class Gateway:
         if call.controls.tags or (call.group is not None and call.group.access_groups):
             await self._look_up_limited(call)
         self._journal.check()
-        await self._admit(call, deployment)
+        deployment = await self._admit(call, deployment)
         response = await self._attempt(call, deployment)
         if call.request.is_stream:
             return await self._open_stream(call, deployment, response)
@@ -172,10 +173,28 @@ class Gateway:
         assert group is not None
         call.limited = await self._entities.find_limited(tags=call.controls.tags, access_groups=group.access_groups)
 
-    async def _admit(self, call: Call, deployment: Deployment) -> None:
+    async def _admit(self, call: Call, deployment: Deployment) -> Deployment:
+        """Reserves at this deployment, or at another of its group that has room."""
+        tried: list[Deployment] = []
+        while True:
+            try:
+                await self._reserve(call, deployment)
+            except DeploymentFull:
+                tried.append(deployment)
+                assert call.group is not None
+                other = self.router.other(call.group, tried, call.operation)
+                if other is None:
+                    raise
+                deployment = call.deployment = other
+            else:
+                return deployment
+
+    async def _reserve(self, call: Call, deployment: Deployment) -> None:
         """Reserves an upper bound of what the call can use in every scope it touches."""
         request = call.request
         call.scopes = _scopes(call)
+        if deployment.scope is not None:
+            call.scopes = (*call.scopes, deployment.scope)
         if not call.scopes:
             return
         tokens_in = input_bound(call.raw_body, request.fields, model=deployment.model)
@@ -477,19 +496,3 @@ def _unknown_model(call: Call, model: str) -> UnknownModel:
             "Call `/v1/models` to view available models for your key."
         )
     return UnknownModel(text, param="model")
-
-
-_PLAIN = frozenset({b"retry-after", b"x-request-id", b"request-id"})
-
-
-def passed_on(headers: Sequence[Header]) -> tuple[Header, ...]:
-    """A vendor's headers as the client gets them: prefixed, and those that clients act on under their own name too."""
-    return tuple((passed, value) for name, value in headers for passed in names_passed_on(name))
-
-
-def names_passed_on(name: bytes) -> tuple[bytes, ...]:
-    """The names under which the client gets a vendor's header."""
-    prefixed = b"llm_provider-" + name
-    if name in _PLAIN or name.startswith(b"x-ratelimit-"):
-        return prefixed, b"request-id" if name == b"x-request-id" else name
-    return (prefixed,)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
-from tollway.core.errors import BudgetExceeded, ClientError, Header, LimitExceeded
+from tollway.core.errors import BudgetExceeded, ClientError, DeploymentFull, Header, LimitExceeded
 from tollway.core.money import dollars_from_nanos
 from tollway.core.principal import Scope, ScopeKind
 from tollway.core.record import Charge
@@ -87,6 +87,8 @@ def _refused(refusal: Refusal, settings: Settings, key_name: str) -> ClientError
         return _over_session(refusal)
     if refusal.kind == "budget":
         return BudgetExceeded(_over_budget(refusal, key_name), status=settings.budget_exceeded_status)
+    if refusal.scope.kind == "deployment":
+        return _deployment_full(refusal)
     scope, resets_at = refusal.scope, _utc(refusal.resets_at)
     return LimitExceeded(
         f"Rate limit exceeded for {scope.kind}: {scope.id}. Limit type: {refusal.kind}. "
@@ -126,6 +128,7 @@ _OVER_BUDGET: dict[ScopeKind, tuple[str, str]] = {
     "model_per_project": (_MODEL, "LiteLLM Project: {owner}"),
     "model_per_organization": (_MODEL, "LiteLLM Organization: {owner}"),
     "model_per_end_user": (_MODEL, "LiteLLM End User: {owner}"),
+    "deployment": (_COST, "Deployment={id}"),
 }
 """Wording by kind of scope: the sentence, and how it names the entity."""
 
@@ -162,6 +165,15 @@ def _over_session(refusal: Refusal) -> LimitExceeded:
             f"Current iterations: {refusal.calls}, Max iterations: {refusal.limit}"
         )
     return LimitExceeded(text, headers=((b"x-should-retry", b"false"), (b"rate_limit_type", refusal.kind.encode())))
+
+
+def _deployment_full(refusal: Refusal) -> DeploymentFull:
+    seconds = max(1, math.ceil(refusal.retry_after_s))
+    return DeploymentFull(
+        f"litellm.RateLimitError: No deployments available for selected model, Try again in {seconds} seconds. "
+        f"Passed model={refusal.scope.label}. Limit type: {refusal.kind}, of each deployment: {refusal.limit}",
+        headers=((b"retry-after", b"%d" % seconds), (b"rate_limit_type", refusal.kind.encode())),
+    )
 
 
 def _fully_reserved(refusal: Refusal) -> LimitExceeded:

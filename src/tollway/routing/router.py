@@ -7,7 +7,7 @@ from bisect import bisect
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, TeamModels, Wildcard
+from tollway.core.snapshot import Deployment, ModelGroup, Operation, Snapshot, TeamModels, Wildcard
 
 _NO_MODELS = TeamModels()
 _EXPANSIONS_KEPT = 4096
@@ -45,6 +45,16 @@ class Router:
             return group.deployments[0]
         candidates, cumulative = self._weights.get((group.team_id, group.name)) or self._weigh(group)
         return candidates[bisect(cumulative, random.random() * cumulative[-1], hi=len(candidates) - 1)]
+
+    def other(self, group: ModelGroup, tried: Sequence[Deployment], operation: Operation) -> Deployment | None:
+        """One that offers the operation and was not tried yet: of the lowest `order`, at random by weight."""
+        left = [one for one in group.deployments if one not in tried and operation in one.endpoints]
+        if not left:
+            return None
+        lowest = min(one.order for one in left)
+        left = [one for one in left if one.order == lowest]
+        weights = [max(one.weight, 0.0) for one in left]
+        return random.choices(left, weights if any(weights) else None)[0]
 
     def names(self, team_id: str | None = None) -> Iterator[str]:
         """Every public name to list: the team's, groups, visible aliases, and what is known behind wildcards."""

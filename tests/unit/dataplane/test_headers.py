@@ -53,7 +53,7 @@ def test_limit_and_remainder_of_each_rate_limit() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", sorted({*get_args(ScopeKind)} - {"session"}))
+@pytest.mark.parametrize("kind", sorted({*get_args(ScopeKind)} - {"session", "deployment"}))
 def test_every_kind_of_scope_has_headers(kind: ScopeKind) -> None:
     block = HeaderWriter().of_call(a_call(Remaining(Scope(kind=kind, id="x", rpm=5), 4, None, None)))
     assert f"x-ratelimit-{kind}-remaining-requests: 4" in lines(block)
