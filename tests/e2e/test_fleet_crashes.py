@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import random
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from tests.e2e.test_fleet import CONFIG
 from tests.support import postgres
 from tests.support.fleet import Fleet, running_fleet, statuses
+from tests.support.gateway import MASTER_KEY
 from tests.support.valkey import ValkeyServer
 
 BUDGET = 3.0
@@ -82,14 +84,23 @@ def test_killed_at_random_the_ledger_has_every_acknowledged_call_once(tmp_path: 
             assert len(ids) == len(set(ids)), "each exactly once"
             assert {name: spent.get(name) for name in callers.acknowledged} == pytest.approx(callers.acknowledged)
             _spend_the_rest(fleet, keys[1])
+            _verify(fleet)
+
+
+def _verify(fleet: Fleet) -> None:
+    """Sums, budgets and live counters follow from the records."""
     verified = subprocess.run(
-        [sys.executable, "-m", "tollway", "ledger", "verify", "--database-url", url],
+        [sys.executable, "-m", "tollway", "ledger", "verify", "--counters", "--json"],
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "", "HOME": str(tmp_path), "LITELLM_MASTER_KEY": "sk-x", "LITELLM_SALT_KEY": "s"},
+        env={"PATH": "", "HOME": str(fleet.folder), "LITELLM_MASTER_KEY": MASTER_KEY, **fleet.env},
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    found = json.loads(verified.stdout)
+    assert found["agrees"]
+    assert found["records"] > 50
+    assert found["counters"]["rows"] >= 2
 
 
 def _spend_the_rest(fleet: Fleet, key: str) -> None:

@@ -15,8 +15,9 @@ from tollway.accounting.provider_export import Export
 from tollway.accounting.reconciliation import Reconciliation, Tolerance, reconcile
 from tollway.app.settings import database_url, with_settings_of_database
 from tollway.config.load import load
-from tollway.core.errors import Misconfigured
+from tollway.core.errors import Misconfigured, StoreUnavailable
 from tollway.core.record import Charge
+from tollway.core.redis import RedisAddress
 from tollway.db.pool import PoolSettings
 from tollway.db.upgrade import current_revision
 from tollway.db.url import mask_url
@@ -38,14 +39,19 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     reset_time: str = "00:00"
     customer_budget_id: str | None = None
+    redis: RedisAddress | None = None
+    """Where live counters are; None: they are not compared."""
 
 
-async def find_ledger(config: Path | None, url: str | None, environ: Mapping[str, str]) -> Checked:
+async def find_ledger(
+    config: Path | None, url: str | None, environ: Mapping[str, str], *, with_counters: bool = False
+) -> Checked:
     """The ledger at an address; without one, that of a configuration. With both, budgets are the configuration's.
 
+    `with_counters`: and the live counters of the configuration's Redis.
     Raises `ConfigurationError`, `StoreUnavailable`.
     """
-    if url is not None and config is None:
+    if url is not None and config is None and not with_counters:
         return Checked(url=url)
     flags = {} if url is None else {"database_url": url}
     configuration = await with_settings_of_database(load(config, flags=flags, environ=environ))
@@ -55,6 +61,7 @@ async def find_ledger(config: Path | None, url: str | None, environ: Mapping[str
         timezone=settings.timezone,
         reset_time=settings.budget_reset_time,
         customer_budget_id=settings.end_user_budget_id,
+        redis=configuration.server.redis if with_counters else None,
     )
 
 
@@ -69,9 +76,9 @@ async def verify(
 ) -> tuple[Verification, Mapping[str, int]]:
     """Proves that sums and budgets follow from the records, or says which do not; and the rows repaired, by table.
 
-    `since`, `until`: days in UTC, both included. `counters`: what live counters have as settled in a window, to be
-    compared too. `repair`: asked when sums differ; where it agrees, they are made to follow from the records.
-    Raises `StoreUnavailable`, or `Misconfigured` where there is no ledger that can be checked.
+    `since`, `until`: days in UTC, both included. `counters`: what live counters have as settled in a window, where they
+    are not those of `checked`. `repair`: asked when sums differ; where it agrees, they are made to follow from the
+    records. Raises `StoreUnavailable`, or `Misconfigured` where there is no ledger that can be checked.
     """
     from tollway.stores.sql.budgeted import BudgetRules
     from tollway.stores.sql.verification import TABLES, verifying
@@ -82,7 +89,11 @@ async def verify(
         reset_time=checked.reset_time,
         customer_budget_id=checked.customer_budget_id,
     )
-    async with ledger_engine(checked.url) as engine, verifying(engine, since=since, until=until) as verifier:
+    async with (
+        _live_counters(checked.redis, counters) as read,
+        ledger_engine(checked.url) as engine,
+        verifying(engine, since=since, until=until) as verifier,
+    ):
         records = await verifier.replay(progress)
         found = Verification(
             records=records,
@@ -91,12 +102,46 @@ async def verify(
             dropped_before=verifier.dropped_before,
             tables=[await verifier.compare(table) for table in TABLES],
             budgets=await verifier.check_budgets(rules),
-            counters=None if counters is None else await verifier.compare_counters(counters),
+            counters=None if read is None else await verifier.compare_counters(read()),
         )
         differing = {check.table for check in found.tables if check.differing}
         if not differing or not repair(found):
             return found, {}
         return found, {table.name: await verifier.repair(table) for table in TABLES if table.name in differing}
+
+
+@asynccontextmanager
+async def _live_counters(
+    address: RedisAddress | None, given: AsyncIterable[tuple[Charge, int]] | None
+) -> AsyncIterator[Callable[[], AsyncIterable[tuple[Charge, int]]] | None]:
+    """Reads the live counters, has every gateway bring its records to the ledger, and gives what reads them again.
+
+    That leaves out windows in which something was settled between: the others have to agree with the ledger, which is
+    replayed meanwhile, to the nano-dollar.
+    """
+    if address is None:
+        yield None if given is None else lambda: given
+        return
+    from redis.exceptions import RedisError
+
+    from tollway.stores.redis.live import LiveCounters
+
+    live = LiveCounters(address)
+
+    async def unmoved() -> AsyncIterator[tuple[Charge, int]]:
+        after = await live.settled()
+        for charge, nanos in before.items():
+            if after.get(charge) == nanos:
+                yield charge, nanos
+
+    try:
+        before = await live.settled()
+        await live.everyone_flushes()
+        yield unmoved
+    except RedisError as error:
+        raise StoreUnavailable("The shared Redis cannot be reached, so live counters cannot be compared.") from error
+    finally:
+        await live.close()
 
 
 async def reconcile_with(

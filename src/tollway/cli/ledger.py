@@ -54,7 +54,8 @@ def _checking(command: Callable[..., None]) -> Callable[..., None]:
         if first and last and first > last:
             raise click.UsageError(f"--since {first} must not be after --until {last}.")
         try:
-            checked = asyncio.run(find_ledger(config, database_url, os.environ))
+            with_counters = others.get("counters", False)
+            checked = asyncio.run(find_ledger(config, database_url, os.environ, with_counters=with_counters))
             command(checked, since=first, until=last, **others)
         except ConfigurationError as error:
             _give_up(str(error))
@@ -91,11 +92,20 @@ def _give_up(text: str) -> NoReturn:
 
 @command.command(epilog=_STATUS)
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Rows of each table shown.")
+@click.option("--counters", is_flag=True, help="Compare the live counters that gateways share, too.")
 @click.option("--repair", is_flag=True, help="Make sums that differ follow from the records, after asking.")
 @click.option("--yes", is_flag=True, help="Repair without asking.")
 @_checking
 def verify(
-    checked: Any, *, since: date | None, until: date | None, is_json: bool, limit: int, repair: bool, yes: bool
+    checked: Any,
+    *,
+    counters: bool,
+    since: date | None,
+    until: date | None,
+    is_json: bool,
+    limit: int,
+    repair: bool,
+    yes: bool,
 ) -> None:
     """Replay the ledger and prove that what is derived follows from it.
 
@@ -103,10 +113,16 @@ def verify(
     totals by day and week. Then compares each budget with what was spent of it: no more than its limit and one call.
     Windows that lost records to retention, or to --since and --until, are compared as far as that goes.
 
+    --counters has every gateway bring its records to the database, and compares what the shared Redis of the
+    configuration has as spent, but for windows in which something is settled meanwhile.
+
     --repair adds to differing sums what they lack, one transaction for each table, while gateways go on. Running
     gateways keep the spend they know by heart until they are restarted.
     """
     from tollway.app.ledger_check import verify as run
+
+    if counters and checked.redis is None:
+        raise click.UsageError("--counters needs a shared Redis: name it in the configuration or as REDIS_URL.")
 
     def agree(found: Verification) -> bool:
         if not repair:
