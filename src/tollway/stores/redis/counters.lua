@@ -23,7 +23,7 @@
 -- `mail:<worker>` (list of messages).
 
 local LIVE = 61            -- a bucket collects one second, so it counts a second longer than the window: late, never early
-local LIFETIME = 6 * 3600  -- of a scope's hash; it is seeded anew then, so no error can live longer
+local LIFETIME = 6 * 3600  -- of a scope's hash after its last use; then it is seeded anew
 
 local prefix, worker = KEYS[1] .. ':', ARGV[1]
 local clock = redis.call('TIME')
@@ -150,6 +150,7 @@ function perform.reserve(tokens, cost, scopes)
     local name, start, budget, rpm, tpm = unpack(scope)
     local state = states[i]
     hold(state.key, name, cost)
+    if second % 8 == 0 then redis.call('EXPIRE', state.key, LIFETIME) end  -- often enough, and seldom enough to be cheap
     if rpm >= 0 then
       begin(state.key, 'q', state.qa)
       add(state.key, 'q', current(state.qa), 1)
