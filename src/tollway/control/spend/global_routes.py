@@ -19,7 +19,7 @@ from tollway.control.spend.charts import (
 )
 from tollway.control.spend.dates import read_days, require_days
 from tollway.control.spend.logs import SpendLogs
-from tollway.control.spend.reports import SpendReports
+from tollway.control.spend.reports import SpendReports, report_limit
 from tollway.control.spend.reset import reset_spend
 from tollway.control.spend.schemas import (
     Done,
@@ -73,12 +73,14 @@ async def report_spend(
     internal_user_id: str | None = None,
     team_id: str | None = None,
     customer_id: str | None = None,
-    limit: Limit = 50,
+    limit: Limit | None = None,
 ) -> Response:
     """Spend by day and team or customer with the models used, or by key; of one key, user, team or customer if named.
 
-    Lists the `limit` dearest; a header says what is left out.
+    Lists the `limit` dearest, 50 unless said: fewer where days times teams or customers would be more than 1,800. A
+    header says what is left out.
     """
+    limit = limit or report_limit(days)
     reports = SpendReports(context)
     if api_key:
         report = await reports.report_by_key(days, hashes=(await seen.key(api_key)).entities, limit=limit)

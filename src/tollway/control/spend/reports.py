@@ -20,7 +20,9 @@ _GROUPED: Mapping[Grouping, Dimension] = {"team": "team", "customer": "end_user"
 _REPORTED: tuple[Sum, ...] = ("spend_nanos", "calls", "input_tokens", "output_tokens")
 _Models = dict[str, tuple[int, int]]
 """Nano-dollars and tokens of each."""
-_NOTHING = (0, 0)
+_MOST, _FEWEST = 50, 10
+_CELLS = 1_800
+"""Days times teams or customers."""
 _TOP_TEAMS = 10
 _DAILY_TEAMS = 100
 
@@ -185,6 +187,11 @@ class SpendReports:
         )
 
 
+def report_limit(days: Days) -> int:
+    """How many teams or customers a report lists unless told otherwise: so many that its size is bounded."""
+    return max(_FEWEST, min(_MOST, _CELLS // ((days.last - days.first).days + 1)))
+
+
 def _label(grouping: Grouping, entity: str, names: Mapping[str, str]) -> dict[str, Any]:
     if grouping == "team":
         return {"team_name": names.get(entity) or entity or UNASSIGNED, "team_id": entity or None}
@@ -204,8 +211,10 @@ def _by_model(usage: Iterable[UsageRow]) -> Mapping[tuple[str, str], _Models]:
     spent: defaultdict[tuple[str, str], _Models] = defaultdict(dict)
     for day, entity, model, nanos, tokens in usage:
         models = spent[day, entity]
-        known_nanos, known_tokens = models.get(model, _NOTHING)
-        models[model] = known_nanos + nanos, known_tokens + tokens
+        if model in models:
+            known_nanos, known_tokens = models[model]
+            nanos, tokens = known_nanos + nanos, known_tokens + tokens
+        models[model] = nanos, tokens
     return spent
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -17,8 +17,10 @@ from tests.support.databases import DATABASES
 from tests.support.management import MASTER_KEY, Management, error_of, good, open_management
 from tests.support.records import make_record
 
+from tollway.control.spend.reports import report_limit
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
+from tollway.ports.spend import Days
 from tollway.stores.sql.ledger import SqlLedgerStore
 
 DATES = {"start_date": "2026-01-14", "end_date": "2026-01-14"}
@@ -405,3 +407,9 @@ WHOLE = tuple(
     for scan in ("SCAN", "Seq Scan on", "Parallel Seq Scan on")
     for table in ("ledger", "daily_usage", "daily_totals", "spend_windows")
 )
+
+
+@pytest.mark.parametrize(("count", "limit"), [(1, 50), (31, 50), (90, 20), (366, 10), (3_000, 10)])
+def test_a_report_over_many_days_lists_fewer(count: int, limit: int) -> None:
+    first = date(2026, 1, 1)
+    assert report_limit(Days(first, first + timedelta(days=count - 1))) == limit
