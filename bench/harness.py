@@ -21,6 +21,7 @@ import tomllib
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,17 @@ def fill(text: str, names: dict[str, Any]) -> str:
     return text
 
 
+@cache
+def shared_servers() -> dict[str, str]:
+    """A Postgres and a Valkey of the tests, each with nothing in it; they end with this process."""
+    sys.path.insert(0, str(REPO))
+    from tests.support import postgres, valkey
+
+    url = postgres.databases().new_url()
+    postgres.databases().create(url)
+    return {"database_url": url, "redis_url": valkey.shared_url()}
+
+
 @dataclass
 class Target:
     """One thing to measure."""
@@ -246,6 +258,8 @@ class Target:
             "python": sys.executable,
             "repo": self.repo,
         }
+        if self.spec.get("servers"):
+            self.names |= shared_servers()
         if "config" in self.spec:
             config = self.work / self.spec["config"]
             config.write_text(fill((BENCH / "configs" / config.name).read_text(), self.names))

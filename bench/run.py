@@ -25,7 +25,7 @@ from pathlib import Path
 
 from harness import EVENTS, REPO, SCENARIOS, Results, Target, Upstream, load_specs, make_work_folder, measure
 
-DEFAULT_TARGETS = "direct,nginx,tollway,tollway-tls,tollway-aiohttp,uvicorn,envoy,ferro,portkey,litellm"
+DEFAULT_TARGETS = "direct,nginx,tollway,tollway-shared,tollway-tls,tollway-aiohttp,uvicorn,envoy,ferro,portkey,litellm"
 DEFAULT_SCENARIOS = "plain-c32,stream-c32,stream-unasked-c32,paced20-c32,big-c8,plain-c1,stream-c1"
 REFERENCE_NGINX_US = 13
 NOT_FOR = {"uvicorn": {name for name, scenario in SCENARIOS.items() if scenario.is_stream}}
