@@ -16,6 +16,9 @@ from tollway.db.url import sqlite_url
 
 DATABASES = ("sqlite", "postgres")
 
+_PATIENT = PoolSettings(size=5, wait_s=60, connect_timeout_s=60, answer_timeout_s=60, look_up_s=60)
+"""A busy machine may stand still for seconds; these tests are not about that."""
+
 
 def empty_database(kind: str, folder: Path) -> str:
     """The address of a new database of this kind, without tables."""
@@ -30,7 +33,7 @@ def empty_database(kind: str, folder: Path) -> str:
 async def open_database(kind: str, folder: Path) -> AsyncIterator[AsyncEngine]:
     """A database with the newest schema and nothing in it. Leave no further tables behind."""
     async with migrated_database(kind, folder) as url:
-        engine = open_engine(url, pool=PoolSettings(size=5), busy_timeout_s=0.05)
+        engine = open_engine(url, pool=_PATIENT, busy_timeout_s=0.05)
         try:
             yield engine
         finally:

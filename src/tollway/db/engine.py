@@ -35,6 +35,7 @@ _SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAG
 _SQLITE_CONNECTIONS = 5
 _WRITES = "tollway_writes"
 _ANSWER_TIMEOUT = "tollway_answer_timeout_s"
+_LOOK_UP_TIMEOUT = "tollway_look_up_timeout_s"
 _CUT_AFTER_S = 0.5
 """The server is the first to end what takes too long; then there is no need to cut the connection."""
 _TURN = "tollway_turn"
@@ -72,7 +73,11 @@ def _open_postgres(address: PostgresUrl, pool: PoolSettings, options: dict[str, 
     engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args=connect_args,
-        execution_options={_ANSWER_TIMEOUT: pool.answer_timeout_s, _TURN: asyncio.Lock()},
+        execution_options={
+            _ANSWER_TIMEOUT: pool.answer_timeout_s,
+            _LOOK_UP_TIMEOUT: pool.look_up_s,
+            _TURN: asyncio.Lock(),
+        },
         pool_size=pool.size,
         max_overflow=0,
         pool_timeout=pool.wait_s,
@@ -157,6 +162,12 @@ async def _turn(engine: AsyncEngine) -> AsyncIterator[None]:
         yield
     finally:
         turn.release()
+
+
+def look_up_s(engine: AsyncEngine) -> float | None:
+    """Seconds for what a call waits for before it is served; None: no limit."""
+    seconds: float | None = engine.get_execution_options().get(_LOOK_UP_TIMEOUT)
+    return seconds
 
 
 def is_postgres(engine: AsyncEngine) -> bool:

@@ -16,8 +16,7 @@ from tollway.core.principal import Entity, Scope, Stop
 from tollway.db.access_groups import model_access_group_budgets
 from tollway.db.budgets import budgets
 from tollway.db.customers import customers
-from tollway.db.engine import reading
-from tollway.db.pool import LOOK_UP_S
+from tollway.db.engine import look_up_s, reading
 from tollway.db.sessions import stopped_sessions
 from tollway.db.tags import tags
 from tollway.ports.entities import EntityKind
@@ -37,7 +36,7 @@ class SqlEntityStore:
 
     async def find_entity(self, kind: EntityKind, id: str, *, default_budget_id: str | None = None) -> Entity | None:
         """The entity; None for one that nobody gave limits to, or that has no stops. Raises `StoreUnavailable`."""
-        async with reading(self._engine, within_s=LOOK_UP_S) as connection:
+        async with reading(self._engine, within_s=look_up_s(self._engine)) as connection:
             match kind:
                 case "end_user":
                     return await self._end_user(connection, id, default_budget_id)

@@ -14,9 +14,8 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tollway.core.principal import Principal
-from tollway.db.engine import reading
+from tollway.db.engine import look_up_s, reading
 from tollway.db.keys import deleted_keys, retired_key_hashes, virtual_keys
-from tollway.db.pool import LOOK_UP_S
 from tollway.stores.sql.limited import from_row
 from tollway.stores.sql.principals import load_surroundings, principal_of
 from tollway.stores.sql.virtual_key import VirtualKey
@@ -34,7 +33,7 @@ class SqlKeyStore:
         """The principal behind a key hash; None if there is no such key."""
         now = self._clock()
         query = select(virtual_keys).where(_opens_with(key_hash, datetime.fromtimestamp(now, UTC)))
-        async with reading(self._engine, within_s=LOOK_UP_S) as connection:
+        async with reading(self._engine, within_s=look_up_s(self._engine)) as connection:
             row = (await connection.execute(query)).first()
             if row is None:
                 return None
