@@ -141,7 +141,7 @@ def test_a_row_takes_at_most_eight_lines() -> None:
     assert max((row.end_lineno or 0) - row.lineno + 1 for row in rows) <= 8
 
 
-DIALECT_NAMES = {"openai", "anthropic", "gemini", "cohere"}
+DIALECT_NAMES = {"openai", "anthropic", "gemini", "cohere", "ollama"}
 """Vendors that give a wire format its name, and the built-in model that gives a transport its name."""
 
 

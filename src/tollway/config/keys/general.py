@@ -58,6 +58,7 @@ _STATE = (
     supported("database_connection_timeout", SECONDS, "T1", "Seconds to wait for a connection that other requests hold.", default=5, sets="pool.wait_s"),
     supported("database_connect_timeout", SECONDS, "T3", "Seconds a new connection to Postgres may take.", default=3, sets="pool.connect_timeout_s"),
     supported("database_socket_timeout", SECONDS, "T3", "Seconds Postgres has for one transaction; then it counts as away.", default=10, sets="pool.answer_timeout_s"),
+    own("database_look_up_timeout", SECONDS, "Seconds Postgres has to say who a caller is; then the call gets 503, or what was known of the key.", default=2, sets="pool.look_up_s"),
     supported("database_max_idle_connection_lifetime", SECONDS, "T3", "Seconds after which an unused connection is replaced.", default=60, sets="pool.max_idle_s"),
     supported("database_disable_prepared_statements", FLAG, "T3", "For poolers such as PgBouncer that hand each transaction another connection.", default=False, sets="pool.without_prepared_statements"),
     later("database_connection_pool_timeout", SECONDS, "T3", "Wait for a pooled connection.", remedy="set `database_connection_timeout`"),
