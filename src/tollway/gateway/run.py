@@ -21,7 +21,7 @@ from tollway.core.errors import DeploymentFull, Header, Misconfigured, TollwayEr
 from tollway.core.principal import Scope
 from tollway.core.snapshot import Deployment, Endpoint, ModelGroup, Operation, Origin, Settings, Timeouts, TransportName
 from tollway.core.usage import Usage
-from tollway.dialects.openai.errors import is_error_document, upstream_error
+from tollway.dialects.openai.errors import is_error_document, status_in, upstream_error
 from tollway.dialects.openai.request import Request, render_request
 from tollway.dialects.openai.response import render_reply
 from tollway.dialects.openai.stream import StreamRelay, first_error
@@ -304,7 +304,7 @@ class Stream:
             raise _unreadable(deployment, "ended before it began")
         document = first_error(self._first) if b'"error"' in self._first[:512] else None
         if document is not None:
-            raise upstream_error(_status_in(document), document, _vendor(deployment))
+            raise upstream_error(status_in(document), document, _vendor(deployment))
 
     async def forward(self, sink: Sink) -> bytes | None:
         """Hands the stream to `sink` as it comes, until that wants no more (then None) or only the last bytes are left.
@@ -444,7 +444,7 @@ async def _refusal(response: UpstreamResponse, deployment: Deployment) -> Upstre
 def _not_a_stream(body: bytes, deployment: Deployment) -> UpstreamError:
     """A provider answered a stream request with JSON: an error, or it does not stream."""
     if is_error_document(body):
-        return upstream_error(_status_in(body), body, _vendor(deployment))
+        return upstream_error(status_in(body), body, _vendor(deployment))
     return _unreadable(deployment, "is not a stream, though one was asked for")
 
 
@@ -463,24 +463,6 @@ def _cut() -> UpstreamError:
         upstream_status=200,
         is_retryable=True,
     )
-
-
-def _status_in(document: bytes) -> int:
-    """The HTTP status an error event names in its `code`, else 500."""
-    try:
-        code = msgspec.json.decode(document, type=_ErrorCode).error.code
-        status = int(code)  # type: ignore[call-overload]  # whatever else it is raises
-    except (msgspec.DecodeError, TypeError, ValueError):
-        return 500
-    return status if 400 <= status < 600 else 500
-
-
-class _CodeField(msgspec.Struct, frozen=True):
-    code: object = None
-
-
-class _ErrorCode(msgspec.Struct):
-    error: _CodeField = _CodeField()
 
 
 def _vendor(deployment: Deployment) -> str:

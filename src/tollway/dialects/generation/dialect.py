@@ -12,6 +12,7 @@ from tollway.core.usage import Usage
 from tollway.dialects.generation.answer import Answer, Event
 from tollway.dialects.generation.losses import Loss
 from tollway.dialects.generation.request import DialectName, Request
+from tollway.dialects.openai.request import Fields
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +85,8 @@ class ClientSide(Protocol):
 
     name: DialectName
 
-    def parse_request(self, body: bytes, *, model: str, is_stream: bool) -> Request:
-        """The request. `model` and `is_stream` are for dialects that say them in the path.
+    def parse_request(self, fields: Fields, *, model: str, is_stream: bool) -> Request:
+        """The request whose top level is `fields`. `model` is the public name; `is_stream` may be said by the path.
 
         Raises `InvalidRequest` naming the field that is wrong and the remedy.
         """

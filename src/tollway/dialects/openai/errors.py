@@ -81,6 +81,24 @@ def is_error_document(document: bytes) -> bool:
         return False
 
 
+def status_in(document: bytes) -> int:
+    """The HTTP status an error event names in its `code`, else 500."""
+    try:
+        code = msgspec.json.decode(document, type=_ErrorCode).error.code
+        status = int(code)  # type: ignore[call-overload]  # whatever else it is raises
+    except (msgspec.DecodeError, TypeError, ValueError):
+        return 500
+    return status if 400 <= status < 600 else 500
+
+
+class _CodeField(msgspec.Struct, frozen=True):
+    code: object = None
+
+
+class _ErrorCode(msgspec.Struct):
+    error: _CodeField = _CodeField()
+
+
 def _unlisted(status: int) -> tuple[int, str, str]:
     if status >= 500:
         return status, "internal_server_error", "InternalServerError"
