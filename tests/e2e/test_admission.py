@@ -17,6 +17,9 @@ INPUT: dict[Operation | None, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "Hi"}]},
     "completions": {"prompt": "Hi"},
     "embeddings": {"input": "Hi"},
+    "responses": {"input": "Hi"},
+    "messages": {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 100},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
 }
 
 
@@ -25,8 +28,15 @@ def call(route: Route) -> tuple[str, dict[str, Any]]:
 
 
 def test_every_operation_has_costed_routes() -> None:
-    assert {route.operation for route in COSTED} == {"chat", "completions", "embeddings"}
-    assert len(COSTED) == 12
+    assert {route.operation for route in COSTED} == {
+        "chat",
+        "completions",
+        "embeddings",
+        "responses",
+        "messages",
+        "gemini",
+    }
+    assert len(COSTED) == 23
 
 
 @pytest.mark.parametrize("route", COSTED, ids=lambda route: route.path)

@@ -146,6 +146,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_timeout_s: float | None
     verify: bool | str
     default_params: Mapping[str, Any]
+    drops_params: bool
+    """What a provider cannot be told is left out rather than refused."""
     skips_invalid: bool
     """A model that is wrong is left out and named, instead of refusing to start."""
 

@@ -232,6 +232,7 @@ def _calls(origins: Mapping[str, Sourced], root: Located, findings: Findings) ->
         stream_timeout_s=origins["router_settings.stream_timeout"].value,
         verify=origins["litellm_settings.ssl_verify"].value,
         default_params=params,
+        drops_params=origins["litellm_settings.drop_params"].value,
         skips_invalid=origins["router_settings.ignore_invalid_deployments"].value,
     )
 

@@ -13,8 +13,19 @@ import msgspec
 from tollway.core.price import UNKNOWN_PRICE, Price
 from tollway.core.principal import Scope, SessionLimits
 
-Operation = Literal["chat", "completions", "embeddings"]
-OPERATIONS: tuple[Operation, ...] = ("chat", "completions", "embeddings")
+Operation = Literal[
+    "chat", "completions", "embeddings", "responses", "messages", "gemini", "converse", "cohere", "ollama"
+]
+"""What is asked, named by the format it is asked in. Clients ask in the first six, providers may be asked in any."""
+OPERATIONS: tuple[Operation, ...] = (
+    "chat", "completions", "embeddings", "responses", "messages", "gemini", "converse", "cohere", "ollama"
+)  # fmt: skip
+GENERATIVE: frozenset[Operation] = frozenset(OPERATIONS) - {"embeddings"}
+"""Formats of a chat: what is asked in one of them can be answered by a deployment that speaks another."""
+
+Trait = Literal["openai_fields", "cache_hints", "earlier_thoughts"]
+"""What a provider's chat format has that not all have: OpenAI's own newest fields and nothing else; `cache_control` on
+parts; `reasoning_content` of earlier turns."""
 
 TransportName = Literal["direct", "proxied", "demo"]
 """Who carries the bytes: our HTTP/1.1 client, the client for proxies and odd cases, or the built-in model."""
@@ -55,6 +66,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Every header that does not change from call to call, credentials and content type included; no Host, no
     Content-Length."""
     credential: CredentialHeaders | None = None
+    for_streams: Endpoint | None = None
+    """Where an answer that is streamed is asked for; None: here."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +103,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """Body fields the provider calls otherwise."""
     sends_stream_usage: bool = True
     """Understands `stream_options.include_usage`."""
+    traits: frozenset[Trait] = frozenset()
+    seals: frozenset[str] = frozenset()
+    """Whose sealed thoughts the model can open."""
+    drops_params: bool = False
+    """What it cannot be told is left out rather than refused."""
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     mode: str = "chat"

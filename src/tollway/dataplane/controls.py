@@ -13,7 +13,7 @@ from tollway.core.errors import InvalidRequest, Unauthenticated
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import NO_SESSION_LIMITS, Principal, SessionLimits
 from tollway.core.snapshot import Settings
-from tollway.dialects.openai.request import Fields
+from tollway.dialects.body import Fields
 from tollway.gateway.call import Controls, Headers
 
 HONOURED = frozenset(
@@ -31,13 +31,13 @@ HONOURED = frozenset(
         "no-log",
         "drop_params",
         "allowed_openai_params",
+        "additional_drop_params",
     }
 )
 """Gateway fields this release acts on, or that mean nothing here (every field passes through anyway)."""
 
 NOT_YET = frozenset(
     {
-        "additional_drop_params",
         "cache",
         "caching",
         "content_policy_fallbacks",
@@ -143,6 +143,8 @@ def read_controls(fields: Fields, headers: Headers, principal: Principal, settin
         extra: Fields = _decode(values["extra_body"], "extra_body", dict[str, msgspec.Raw], "an object")
         _refuse_redirection(extra)
         fields.update(extra)
+    for name in _names(values, "additional_drop_params"):
+        fields.pop(name, None)
     trace_id = _latin(headers.get(b"x-litellm-trace-id")) or _value_text(
         values, "litellm_trace_id", metadata, "trace_id"
     )
@@ -159,6 +161,8 @@ def read_controls(fields: Fields, headers: Headers, principal: Principal, settin
         metadata=bytes(metadata_raw) if metadata_raw is not None else b"",
         timeout_s=_timeout(timeout, values),
         mock_response=_mock(values),
+        drops_params=_flag(values, "drop_params"),
+        allowed_params=_names(values, "allowed_openai_params"),
         ignored=tuple(sorted(owned & NOT_YET)),
     )
 
@@ -264,6 +268,22 @@ def _mock(values: dict[str, msgspec.Raw]) -> str | None:
         return None
     text: str | None = _decode(raw, "mock_response", str | None, "a string")
     return text
+
+
+def _flag(values: dict[str, msgspec.Raw], name: str) -> bool | None:
+    raw = values.get(name)
+    if raw is None:
+        return None
+    flag: bool | None = _decode(raw, name, bool | None, "true or false")
+    return flag
+
+
+def _names(values: dict[str, msgspec.Raw], name: str) -> tuple[str, ...]:
+    raw = values.get(name)
+    if raw is None:
+        return ()
+    names: list[str] | None = _decode(raw, name, list[str] | None, "a list of strings")
+    return tuple(names or ())
 
 
 def _value_text(values: dict[str, msgspec.Raw], name: str, metadata: dict[str, Any], key: str) -> str:

@@ -33,8 +33,8 @@ from tollway.dataplane.cors import cors_headers, preflight_headers
 from tollway.dataplane.headers import HeaderWriter
 from tollway.dataplane.listing import ModelNotFound
 from tollway.dataplane.routes import Route, RouteTable
-from tollway.dialects.openai.errors import render_error, render_error_event
-from tollway.dialects.openai.request import read_fields, read_request
+from tollway.dialects.body import read_fields
+from tollway.dialects.registry import find_identity
 from tollway.gateway.call import Call
 from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Answer, Gateway, Stream
@@ -94,13 +94,13 @@ class Edge:
             return respond(self._with_edge_headers(scope, send), 403, [JSON], body)
         route, path_model = self._routes.find(scope["method"], path)
         if route is not None and route.operation is not None:
-            return self._generate(scope, receive, path, route.operation, path_model)
+            return self._generate(scope, receive, path, route, route.operation, path_model)
         if route is not None:
             return self._page(route, scope, receive, send, path_model)
         return self._other(scope, receive, send, path)
 
     async def _generate(
-        self, scope: Scope, receive: Receive, path: str, operation: Operation, path_model: str | None
+        self, scope: Scope, receive: Receive, path: str, route: Route, operation: Operation, path_model: str | None
     ) -> None:
         """Serves one call to a model, from its first byte to its settlement."""
         headers = dict(scope["headers"])
@@ -112,6 +112,7 @@ class Edge:
             client_ip=client[0] if client else "",
             settings=self._settings(),
             path_model=path_model,
+            is_stream_path=route.is_stream,
         )
         self._metrics.in_flight += 1
         exchange: Exchange = scope["extensions"]["tollway.exchange"]
@@ -161,7 +162,8 @@ class Edge:
         call.controls = read_controls(fields, call.headers, principal, settings)
         if call.controls.session_id:
             self._sessions.enter(call, exchange.task.cancel)
-        call.request = read_request(fields, call.operation)
+        identity = find_identity(call.operation)
+        call.request = identity.read_request(fields, path_model=call.path_model, is_stream=call.is_stream_path)
         served = await self._gateway.serve(call)
         if isinstance(served, Answer):
             encoded = self._headers.of_answer(call, served.cost_nanos, served.upstream_headers)
@@ -185,7 +187,7 @@ class Edge:
         except Exception:  # the response has begun: the error goes into the stream
             logger.exception("A stream failed unexpectedly", extra={"call_id": call.call_id})
             await stream.abandon()
-            exchange.finish(render_error_event(TollwayError("Internal server error")))
+            exchange.finish(stream.say(TollwayError("Internal server error")))
         await stream.close()
 
     async def _fail(self, call: Call, exchange: Exchange, error: TollwayError) -> None:
@@ -196,7 +198,7 @@ class Edge:
         headers = [*error.headers, JSON]
         if call.is_settled and call.deployment is not None:
             headers.append((b"x-litellm-response-cost", b"0"))
-        await answer(exchange, error.status, headers, self._headers.of_call(call), _error_body(error))
+        await answer(exchange, error.status, headers, self._headers.of_call(call), _error_body(error, call.operation))
 
     async def _page(self, route: Route, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
         send = self._with_edge_headers(scope, send)
@@ -235,8 +237,8 @@ class Edge:
         return send_with_headers
 
 
-def _error_body(error: TollwayError) -> bytes:
-    """The contract's envelope, or `{"detail": …}` for the errors that it renders so."""
+def _error_body(error: TollwayError, operation: Operation = "chat") -> bytes:
+    """In the caller's format, or `{"detail": …}` for the errors that the contract renders so."""
     if isinstance(error, RouteForbidden | ModelNotFound):
         return msgspec.json.encode({"detail": error.message})
-    return render_error(error)
+    return find_identity(operation).render_error(error)

@@ -83,6 +83,9 @@ class HeaderWriter:
         if call.controls.ignored:
             names = ", ".join(call.controls.ignored)
             lines += b"x-tollway-warning: not supported yet, ignored: %b\r\n" % names.encode("latin-1", "replace")
+        if call.conversation is not None and call.conversation.dropped:
+            names = ", ".join(call.conversation.dropped)
+            lines += b"x-tollway-dropped: %b\r\n" % _field_value(names)
         if b"origin" in call.headers:
             lines += _encode(cors_headers(call.headers, call.settings))
         return lines

@@ -13,7 +13,8 @@ from tollway.core.errors import TollwayError
 from tollway.core.principal import Principal
 from tollway.core.snapshot import Deployment, Operation, Settings
 from tollway.dataplane.asgi import JSON, Receive, Scope, Send, respond
-from tollway.dialects.openai.request import read_fields, read_request
+from tollway.dialects.body import read_fields
+from tollway.dialects.registry import find_identity
 from tollway.gateway.call import Call, Controls
 from tollway.gateway.run import Answer, Gateway
 from tollway.observability.metrics import CONTENT_TYPE
@@ -129,7 +130,8 @@ class HealthPages:
         call.principal = principal
         call.controls = Controls(timeout_s=PROBE_TIMEOUT_S)
         call.raw_body = msgspec.json.encode(body)
-        call.request = read_request(read_fields(call.raw_body), operation)
+        identity = find_identity(operation)
+        call.request = identity.read_request(read_fields(call.raw_body), path_model=None, is_stream=False)
         try:
             answer = await self._gateway.serve(call)
             assert isinstance(answer, Answer)

@@ -28,6 +28,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation | None = None
     summary: str
     role: Role = "llm"
+    is_stream: bool = False
+    """The path itself asks for a stream."""
     schema: str | None = None
     """Name of the request schema in OpenAI's own description."""
 
@@ -45,6 +47,20 @@ def _operation_routes(operation: Operation, path: str, summary: str, schema: str
     )
 
 
+def _generate(
+    operation: Operation, path: str, summary: str, schema: str | None = None, *, is_stream: bool = False
+) -> Route:
+    return Route(
+        method="POST",
+        path=path,
+        action="generate",
+        operation=operation,
+        summary=summary,
+        schema=schema,
+        is_stream=is_stream,
+    )
+
+
 def _get(path: str, action: Action, summary: str, role: Role = "public") -> Route:
     return Route(method="GET", path=path, action=action, summary=summary, role=role)
 
@@ -53,6 +69,19 @@ ROUTES: tuple[Route, ...] = (
     *_operation_routes("chat", "/chat/completions", "Answer a conversation", "CreateChatCompletionRequest"),
     *_operation_routes("completions", "/completions", "Continue a text", "CreateCompletionRequest"),
     *_operation_routes("embeddings", "/embeddings", "Embed texts as vectors", "CreateEmbeddingRequest"),
+    *(
+        _generate("responses", path, "Answer, with the Responses API", "CreateResponse")
+        for path in ("/v1/responses", "/responses", "/openai/v1/responses")
+    ),
+    *(_generate("messages", path, "Answer, in Anthropic's format") for path in ("/v1/messages", "/messages")),
+    *(
+        _generate("gemini", f"{root}/models/{{model}}:{method}", summary, is_stream=method.startswith("stream"))
+        for root in ("/v1beta", "/v1", "")
+        for method, summary in (
+            ("generateContent", "Answer, in Gemini's format"),
+            ("streamGenerateContent", "Stream an answer, in Gemini's format"),
+        )
+    ),
     _get("/v1/models", "list_models", "List the models this key may call", "llm"),
     _get("/models", "list_models", "List the models this key may call", "llm"),
     _get("/v1/models/{model}", "get_model", "One model", "llm"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 import msgspec
 
+from tollway.core.errors import Header, UpstreamError
 from tollway.core.ids import new_record_id
 from tollway.core.principal import NO_SESSION_LIMITS, Entity, Principal, Scope, SessionLimits, Stop
 from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
-from tollway.dialects.openai.request import Request
+from tollway.dialects.body import Request
+from tollway.dialects.identity import Relay, Reply
 from tollway.ports.counters import Settled, Ticket
 
 Headers = dict[bytes, bytes]
@@ -28,6 +31,10 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     """JSON object as sent."""
     timeout_s: float | None = None
     mock_response: str | None = None
+    drops_params: bool | None = None
+    """Whether what the provider cannot be told is left out rather than refused; None: as configured."""
+    allowed_params: tuple[str, ...] = ()
+    """Fields that go to the provider whatever the gateway knows of it."""
     ignored: tuple[str, ...] = ()
     """Gateway fields that this release knows and does not act on yet."""
 
@@ -38,6 +45,31 @@ _NO_CONTROLS = Controls()
 _UNREAD = Request({}, None, False, False, None, 1)
 
 
+class Conversation(Protocol):
+    """One attempt of one call."""
+
+    operation: Operation
+    """What the deployment is asked for: the key of its endpoint."""
+    dropped: tuple[str, ...]
+    """What the deployment could not be told."""
+
+    def render_request(self) -> bytes:
+        """The body for the provider. Raises `InvalidRequest` for what it cannot be told."""
+        ...
+
+    def read_answer(self, body: bytes) -> Reply:
+        """A whole answer as the client gets it. Raises `msgspec.DecodeError` if it is not one."""
+        ...
+
+    def relay(self) -> Relay:
+        """For the stream of the answer."""
+        ...
+
+    def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
+        """What the provider's error means."""
+        ...
+
+
 class Call:
     """Everything known about one call so far. Times are seconds of `time.perf_counter` unless the name says else."""
 
@@ -45,6 +77,7 @@ class Call:
         "call_id",
         "client_ip",
         "controls",
+        "conversation",
         "customer",
         "deployment",
         "first_token",
@@ -52,6 +85,7 @@ class Call:
         "headers",
         "is_client_gone",
         "is_settled",
+        "is_stream_path",
         "limited",
         "operation",
         "path",
@@ -84,13 +118,15 @@ class Call:
         client_ip: str,
         settings: Settings,
         path_model: str | None = None,
+        is_stream_path: bool = False,
     ) -> None:
-        """`path_model`: the model named by the path (`/engines/{model}/…`)."""
+        """`path_model`: the model named by the path (`/engines/{model}/…`); `is_stream_path`: it asks for a stream."""
         self.started = time.perf_counter()
         self.started_at_us = time.time_ns() // 1000
         self.operation: Operation = operation
         self.path = path
         self.path_model = path_model
+        self.is_stream_path = is_stream_path
         self.headers = headers
         self.client_ip = client_ip
         self.settings = settings
@@ -104,6 +140,8 @@ class Call:
         self.requested_model = ""
         self.group: ModelGroup | None = None
         self.deployment: Deployment | None = None
+        self.conversation: Conversation | None = None
+        """How the deployment is spoken to."""
         self.customer: Entity | None = None
         """The end user; None: the call names none."""
         self.limited: tuple[Entity, ...] = ()
@@ -125,6 +163,10 @@ class Call:
         self.spent_nanos: int | None = None
         """What the key has spent in its window, as far as known."""
         self.is_client_gone = False
+
+    def is_mocked(self, deployment: Deployment) -> bool:
+        """Whether the built-in model answers in the deployment's place, with a given text."""
+        return self.controls.mock_response is not None or deployment.mock_response is not None
 
     @property
     def end_user(self) -> str:

@@ -17,16 +17,15 @@ import msgspec
 
 from tollway.accounting.pricing import upper_bound_nanos
 from tollway.accounting.tokens import input_bound
-from tollway.core.errors import DeploymentFull, Header, Misconfigured, TollwayError, UnknownModel, UpstreamError
+from tollway.core.errors import DeploymentFull, Header, TollwayError, UnknownModel, UpstreamError
 from tollway.core.principal import Scope
 from tollway.core.snapshot import Deployment, Endpoint, ModelGroup, Operation, Origin, Settings, Timeouts, TransportName
 from tollway.core.usage import Usage
-from tollway.dialects.openai.errors import is_error_document, status_in, upstream_error
-from tollway.dialects.openai.request import Request, render_request
-from tollway.dialects.openai.response import render_reply
-from tollway.dialects.openai.stream import StreamRelay, first_error
-from tollway.dialects.openai.wire import read_text
+from tollway.dialects.body import Request, read_fields
+from tollway.dialects.identity import Relay
+from tollway.dialects.openai.errors import is_error_document, status_in
 from tollway.gateway.call import Call
+from tollway.gateway.conversation import Conversation, converse, speaks, vendor_name
 from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
 from tollway.gateway.vendor_headers import passed_on
 from tollway.policy import access, limits, sessions
@@ -46,7 +45,7 @@ _MOCKED: dict[Operation, Endpoint] = {
     "completions": Endpoint(origin=_MOCK_ORIGIN, target="/v1/completions", headers=()),
     "embeddings": Endpoint(origin=_MOCK_ORIGIN, target="/v1/embeddings", headers=()),
 }
-"""Where a call with `mock_response` goes if its provider does not offer the operation."""
+"""Where a call with `mock_response` goes."""
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -140,13 +139,7 @@ class Gateway:
             raise _unknown_model(call, model)
         call.group = group
         deployment = call.deployment = self.router.pick(group)
-        if call.operation not in deployment.endpoints and call.controls.mock_response is None:
-            raise Misconfigured(
-                f"Model '{group.name}' is served by {deployment.provider}, which does not offer {call.operation}.",
-                param="model",
-                status=400,
-                type="invalid_request_error",
-            )
+        call.conversation = converse(call, deployment)
         return deployment
 
     async def _meet_session(self, call: Call) -> None:
@@ -182,10 +175,11 @@ class Gateway:
             except DeploymentFull:
                 tried.append(deployment)
                 assert call.group is not None
-                other = self.router.other(call.group, tried, call.operation)
+                other = self.router.other(call.group, tried, lambda one: speaks(one, call.operation) is not None)
                 if other is None:
                     raise
                 deployment = call.deployment = other
+                call.conversation = converse(call, deployment)
             else:
                 return deployment
 
@@ -211,14 +205,18 @@ class Gateway:
 
     async def _attempt(self, call: Call, deployment: Deployment) -> UpstreamResponse:
         """Sends the request to a deployment. Raises `UpstreamError` for anything but an answer with status 200."""
-        request = call.request
+        request, conversation = call.request, call.conversation
+        assert conversation is not None
         name: TransportName = deployment.transport
         mock = call.controls.mock_response if call.controls.mock_response is not None else deployment.mock_response
         if mock is not None:
             name = "demo"
-            request.fields["demo"] = msgspec.Raw(msgspec.json.encode({"text": mock}))
-        call.upstream_body = render_request(request, deployment, call.operation)
-        endpoint = deployment.endpoints.get(call.operation) or _MOCKED[call.operation]
+        call.upstream_body = conversation.render_request()
+        if mock is not None:
+            call.upstream_body = _with_mock(call.upstream_body, mock)
+        endpoint = (deployment.endpoints if mock is None else _MOCKED)[conversation.operation]
+        if request.is_stream and endpoint.for_streams is not None:
+            endpoint = endpoint.for_streams
         headers = await endpoint.credential() if endpoint.credential is not None else ()
         call.sent = time.perf_counter()
         try:
@@ -232,7 +230,7 @@ class Gateway:
                 )
             )
             if response.status != 200:
-                raise await _refusal(response, deployment)
+                raise await _refusal(response, conversation)
         finally:
             call.upstream_s = time.perf_counter() - call.sent
         return response
@@ -243,12 +241,12 @@ class Gateway:
         finally:
             response.close()
             call.upstream_s = time.perf_counter() - call.sent
+        assert call.conversation is not None
         try:
-            reply = render_reply(body, call.requested_model)
+            reply = call.conversation.read_answer(body)
         except msgspec.DecodeError:
-            raise _unreadable(deployment, "is not valid JSON") from None
-        text = read_text(body)[0] if reply.usage is None and call.operation != "embeddings" else ""
-        cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=text)
+            raise _unreadable(deployment, "is not valid JSON, or not an answer") from None
+        cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=reply.text)
         return Answer(reply.body, response.headers, cost)
 
     async def _open_stream(self, call: Call, deployment: Deployment, response: UpstreamResponse) -> Stream:
@@ -257,7 +255,7 @@ class Gateway:
         try:
             content_type = next((value for name, value in response.headers if name == b"content-type"), b"")
             if b"json" in content_type:
-                raise _not_a_stream(await response.read(), deployment)
+                raise _not_a_stream(await response.read(), call, deployment)
             await stream.peek(deployment)
             if call.principal.own is not None:
                 call.spent_nanos = await self._counters.spent(call.principal.own)
@@ -287,8 +285,8 @@ class Stream:
         self._response = response
         self._settler = settler
         self._first = b""
-        wants_usage = call.request.wants_usage or call.settings.always_include_stream_usage
-        self._relay = StreamRelay(call.requested_model, forwards_usage=wants_usage)
+        assert call.conversation is not None
+        self._relay: Relay = call.conversation.relay()
         self._sink: Sink
         self._block = b""
         """The answer's last bytes, kept back until the call is settled."""
@@ -302,9 +300,9 @@ class Stream:
         self._call.first_token = time.perf_counter()
         if not self._first:
             raise _unreadable(deployment, "ended before it began")
-        document = first_error(self._first) if b'"error"' in self._first[:512] else None
-        if document is not None:
-            raise upstream_error(status_in(document), document, _vendor(deployment))
+        error = self._relay.opening_error(self._first, vendor_name(deployment))
+        if error is not None:
+            raise error
 
     async def forward(self, sink: Sink) -> bytes | None:
         """Hands the stream to `sink` as it comes, until that wants no more (then None) or only the last bytes are left.
@@ -351,6 +349,10 @@ class Stream:
             error = fault
         return self._relay.close(error)
 
+    def say(self, error: TollwayError) -> bytes:
+        """The last bytes of a stream that the gateway itself could not finish."""
+        return self._relay.close(error)
+
     async def close(self) -> None:
         """Gives the connection back, once everything was forwarded."""
         if self._relay.is_done and not self._has_ended:
@@ -365,8 +367,7 @@ class Stream:
     async def _finish(self, block: bytes, error: UpstreamError | None) -> bytes:
         """Settles first: nobody gets the end of a stream that is not in the journal."""
         relay = self._relay
-        if error is None and not relay.usage.total_tokens and relay.has_error:
-            error = UpstreamError("The provider ended the stream with an error.", upstream_status=200)
+        error = error or relay.failure
         try:
             await self._settle(error)
         except TollwayError as fault:
@@ -433,24 +434,30 @@ def _timeouts(call: Call, deployment: Deployment) -> Timeouts:
     return timeouts
 
 
-async def _refusal(response: UpstreamResponse, deployment: Deployment) -> UpstreamError:
+def _with_mock(body: bytes, text: str) -> bytes:
+    """Tells the built-in model what to answer."""
+    return msgspec.json.encode({**read_fields(body), "demo": {"text": text}})
+
+
+async def _refusal(response: UpstreamResponse, conversation: Conversation) -> UpstreamError:
     try:
         body = await response.read()
     finally:
         response.close()
-    return upstream_error(response.status, body, _vendor(deployment), passed_on(response.headers))
+    return conversation.refusal(response.status, body, passed_on(response.headers))
 
 
-def _not_a_stream(body: bytes, deployment: Deployment) -> UpstreamError:
+def _not_a_stream(body: bytes, call: Call, deployment: Deployment) -> UpstreamError:
     """A provider answered a stream request with JSON: an error, or it does not stream."""
+    assert call.conversation is not None
     if is_error_document(body):
-        return upstream_error(status_in(body), body, _vendor(deployment))
+        return call.conversation.refusal(status_in(body), body, ())
     return _unreadable(deployment, "is not a stream, though one was asked for")
 
 
 def _unreadable(deployment: Deployment, what: str) -> UpstreamError:
     return UpstreamError(
-        f"litellm.APIError: {_vendor(deployment)} - The provider's answer {what}.",
+        f"litellm.APIError: {vendor_name(deployment)} - The provider's answer {what}.",
         error_class="APIError",
         upstream_status=200,
         is_retryable=True,
@@ -463,10 +470,6 @@ def _cut() -> UpstreamError:
         upstream_status=200,
         is_retryable=True,
     )
-
-
-def _vendor(deployment: Deployment) -> str:
-    return f"{deployment.provider.capitalize()}Exception"
 
 
 def _unknown_model(call: Call, model: str) -> UnknownModel:

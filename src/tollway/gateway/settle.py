@@ -27,6 +27,9 @@ CALL_TYPES: dict[Operation, str] = {
     "chat": "acompletion",
     "completions": "atext_completion",
     "embeddings": "aembedding",
+    "responses": "aresponses",
+    "messages": "anthropic_messages",
+    "gemini": "agenerate_content",
 }
 CLIENT_GONE_STATUS = 499
 _LABELS_KEPT = 10_000

@@ -17,6 +17,8 @@ PATHS: dict[Operation, str] = {
     "chat": "/chat/completions",
     "completions": "/completions",
     "embeddings": "/embeddings",
+    "responses": "/responses",
+    "messages": "/messages",
 }
 """Below the base URL: https://platform.openai.com/docs/api-reference."""
 

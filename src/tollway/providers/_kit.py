@@ -16,12 +16,19 @@ from typing_extensions import override
 
 from tollway import __version__
 from tollway.core.errors import Misconfigured, UpstreamError
-from tollway.core.snapshot import OPERATIONS, CredentialHeaders, Endpoint, Operation, Origin, TransportName
+from tollway.core.snapshot import OPERATIONS, CredentialHeaders, Endpoint, Operation, Origin, Trait, TransportName
 from tollway.providers._address import PATHS, Location, is_proxied, locate, merge_headers
 
 CHAT: frozenset[Operation] = frozenset({"chat"})
 COMPLETIONS: frozenset[Operation] = frozenset({"completions"})
 EMBEDDINGS: frozenset[Operation] = frozenset({"embeddings"})
+RESPONSES: frozenset[Operation] = frozenset({"responses"})
+MESSAGES: frozenset[Operation] = frozenset({"messages"})
+GEMINI: frozenset[Operation] = frozenset({"gemini"})
+
+OPENAI_FIELDS: frozenset[Trait] = frozenset({"openai_fields"})
+CACHE_HINTS: frozenset[Trait] = frozenset({"cache_hints"})
+EARLIER_THOUGHTS: frozenset[Trait] = frozenset({"earlier_thoughts"})
 
 Auth = Literal["bearer", "api-key", "none"]
 """Where the key goes: `Authorization: Bearer`, an `api-key` header, nowhere."""
@@ -54,7 +61,7 @@ class ConnectionParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """A vendor that speaks the OpenAI dialect, or another server that does."""
+    """A vendor, and what it is asked in: OpenAI's formats unless `operations` says otherwise."""
 
     name: str
     """The prefix in `model: <name>/<model>`."""
@@ -80,6 +87,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of a connection that it takes besides a key and an address."""
     sends_stream_usage: bool = True
     """Understands `stream_options.include_usage`."""
+    traits: frozenset[Trait] = frozenset()
+    """What its chat format has besides the usual."""
     transport: TransportName = "direct"
     docs: str
     """Where it says so."""
@@ -95,10 +104,25 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         credential = self.credential(params)
         base = self.base(params)
         return {
-            operation: self.locate(operation, base, params).endpoint(headers, credential)
-            for operation in OPERATIONS
+            operation: self.endpoint(operation, base, params, headers, credential)
+            for operation in self.preference(params)
             if operation in self.operations
         }
+
+    def preference(self, params: ConnectionParams) -> tuple[Operation, ...]:
+        """Operations in the order in which they are asked for, where a caller's own format is not among them."""
+        return OPERATIONS
+
+    def endpoint(
+        self,
+        operation: Operation,
+        base: str,
+        params: ConnectionParams,
+        headers: tuple[tuple[str, str], ...],
+        credential: CredentialHeaders | None,
+    ) -> Endpoint:
+        """Where one operation is called."""
+        return self.locate(operation, base, params).endpoint(headers, credential)
 
     def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
         """Where `operation` is, below `base`."""
@@ -164,6 +188,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     def upstream_model(self, model: str) -> str:
         """The name to put into the body for `<provider>/<model>`."""
         return model if "/" in model else self.model_prefix + model
+
+    def seals(self, model: str) -> frozenset[str]:
+        """Whose sealed thoughts a model can open."""
+        return frozenset()
 
     def understands_stream_usage(self, params: ConnectionParams) -> bool:
         """True if this deployment may be sent `stream_options.include_usage`."""

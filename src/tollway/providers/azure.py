@@ -17,12 +17,22 @@ from typing_extensions import override
 from tollway.core.errors import Misconfigured, UpstreamError
 from tollway.core.snapshot import CredentialHeaders, Operation
 from tollway.providers._address import PATHS, Location, locate
-from tollway.providers._kit import CHAT, COMPLETIONS, EMBEDDINGS, ConnectionParams, Provider, text
+from tollway.providers._kit import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    OPENAI_FIELDS,
+    RESPONSES,
+    ConnectionParams,
+    Provider,
+    text,
+)
 from tollway.providers._token import Token, TokenSource
 
 DEFAULT_VERSION = "2024-10-21"
 """The last dated version that is not a preview."""
 FIRST_VERSION_WITH_STREAM_USAGE = "2024-09-01"
+FIRST_VERSION_WITH_RESPONSES = "2025-03-01-preview"
 FOUNDRY_VERSION = "2024-05-01-preview"
 DEFAULT_SCOPE = "https://cognitiveservices.azure.com/.default"
 DEFAULT_AUTHORITY = "https://login.microsoftonline.com"
@@ -89,11 +99,22 @@ class AzureOpenAI(Azure, frozen=True, kw_only=True):
             query = f"api-version={quote(version)}" if version in ("latest", "preview") else ""
             return locate(base, tail, field=field, verify=params.verify, query=query)
         query = "" if "api-version=" in urlsplit(base).query else f"api-version={quote(version)}"
+        if operation == "responses":  # one address for all deployments: the body names the model
+            return self._responses(base, path, version, params)
         if "/deployments/" in path:
             return locate(base, PATHS[operation], field=field, verify=params.verify, query=query)
         root = "" if path.endswith("/openai") else "/openai"
         tail = f"{root}/deployments/{quote(params.model, safe='')}{PATHS[operation]}"
         return locate(base, tail, field=field, verify=params.verify, query=query)
+
+    def _responses(self, base: str, path: str, version: str, params: ConnectionParams) -> Location:
+        root = base.partition("/deployments/")[0] if "/deployments/" in path else base
+        prefix = "" if urlsplit(root).path.rstrip("/").endswith("/openai") else "/openai"
+        field = f"api_base of {self.name}"
+        if version < FIRST_VERSION_WITH_RESPONSES:
+            return locate(root, f"{prefix}/v1/responses", field=field, verify=params.verify)
+        query = f"api-version={quote(version)}"
+        return locate(root, f"{prefix}/responses", field=field, verify=params.verify, query=query)
 
     @override
     def understands_stream_usage(self, params: ConnectionParams) -> bool:
@@ -277,7 +298,8 @@ PROVIDERS = (
         title="Azure OpenAI",
         key_env=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
         base_env=("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"),
-        operations=CHAT | COMPLETIONS | EMBEDDINGS,
+        operations=CHAT | COMPLETIONS | EMBEDDINGS | RESPONSES,
+        traits=OPENAI_FIELDS,
         auth="api-key",
         more_params=("api_version", *_IDENTITY),
         docs="https://learn.microsoft.com/azure/ai-foundry/openai/reference",

@@ -8,23 +8,13 @@ last read; rows without it follow common usage.
 
 from __future__ import annotations
 
-from tollway.providers._kit import CHAT, COMPLETIONS, EMBEDDINGS, Provider
+from tollway.providers._kit import CACHE_HINTS, CHAT, COMPLETIONS, EARLIER_THOUGHTS, EMBEDDINGS, Provider
 
 _READ = "2026-11-24"
 
 # fmt: off
 ROWS: tuple[Provider, ...] = (
     # --- Model makers ---
-    Provider(name="openai", title="OpenAI", base_url="https://api.openai.com/v1",
-        key_env=("OPENAI_API_KEY",), base_env=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
-        operations=CHAT | COMPLETIONS | EMBEDDINGS, docs="https://platform.openai.com/docs/api-reference"),
-    Provider(name="anthropic", title="Anthropic (its OpenAI-compatible endpoint)", base_url="https://api.anthropic.com/v1",
-        key_env=("ANTHROPIC_API_KEY",), base_env=("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"), bare_path="/v1",
-        docs="https://platform.claude.com/docs/en/api/openai-sdk", checked=_READ),
-    Provider(name="gemini", title="Google Gemini (its OpenAI-compatible endpoint)",
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai", bare_path="/v1beta/openai",
-        key_env=("GEMINI_API_KEY", "GOOGLE_API_KEY"), base_env=("GEMINI_API_BASE",),
-        operations=CHAT | EMBEDDINGS, docs="https://ai.google.dev/gemini-api/docs/openai", checked=_READ),
     # Refuses fields it does not know, `stream_options` among them; the last chunk has the usage unasked:
     # https://github.com/mistralai/platform-docs-public/issues/7
     Provider(name="mistral", title="Mistral AI", base_url="https://api.mistral.ai/v1",
@@ -39,6 +29,7 @@ ROWS: tuple[Provider, ...] = (
         docs="https://docs.mistral.ai/capabilities/code_generation", checked=_READ),
     Provider(name="deepseek", title="DeepSeek", base_url="https://api.deepseek.com",
         key_env=("DEEPSEEK_API_KEY",), base_env=("DEEPSEEK_API_BASE",),
+        traits=EARLIER_THOUGHTS,
         docs="https://api-docs.deepseek.com", checked=_READ),
     Provider(name="xai", title="xAI", base_url="https://api.x.ai/v1",
         key_env=("XAI_API_KEY",), base_env=("XAI_API_BASE",), docs="https://docs.x.ai/docs/api-reference"),
@@ -53,12 +44,15 @@ ROWS: tuple[Provider, ...] = (
         sends_stream_usage=False, docs="https://docs.perplexity.ai/docs/sonar/openai-compatibility", checked=_READ),
     Provider(name="moonshot", title="Moonshot AI", base_url="https://api.moonshot.ai/v1",
         key_env=("MOONSHOT_API_KEY",), base_env=("MOONSHOT_API_BASE",),
+        traits=EARLIER_THOUGHTS,
         docs="https://platform.moonshot.ai/docs/api/chat", checked=_READ),
     Provider(name="zai", title="Z.AI (Zhipu)", base_url="https://api.z.ai/api/paas/v4",
         key_env=("ZAI_API_KEY", "ZHIPU_API_KEY"), base_env=("ZAI_API_BASE",), sends_stream_usage=False,
+        traits=EARLIER_THOUGHTS,
         docs="https://docs.z.ai/api-reference", checked=_READ),
     Provider(name="dashscope", title="Alibaba DashScope", base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         key_env=("DASHSCOPE_API_KEY",), base_env=("DASHSCOPE_API_BASE",), operations=CHAT | EMBEDDINGS,
+        traits=CACHE_HINTS,
         docs="https://www.alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope",
         checked=_READ),
     Provider(name="volcengine", title="Volcengine Ark", base_url="https://ark.cn-beijing.volces.com/api/v3",
@@ -66,6 +60,7 @@ ROWS: tuple[Provider, ...] = (
         docs="https://www.volcengine.com/docs/82379", checked=_READ),
     Provider(name="minimax", title="MiniMax", base_url="https://api.minimax.io/v1",
         key_env=("MINIMAX_API_KEY",), base_env=("MINIMAX_API_BASE",), sends_stream_usage=False,
+        traits=EARLIER_THOUGHTS,
         docs="https://platform.minimax.io/docs/guides/quickstart"),
     Provider(name="meta_llama", title="Meta Llama API", base_url="https://api.llama.com/compat/v1",
         key_env=("LLAMA_API_KEY",), base_env=("LLAMA_API_BASE",), sends_stream_usage=False,
@@ -122,6 +117,7 @@ ROWS: tuple[Provider, ...] = (
     Provider(name="databricks", title="Databricks Model Serving",
         key_env=("DATABRICKS_API_KEY", "DATABRICKS_TOKEN"), base_env=("DATABRICKS_API_BASE",),
         operations=CHAT | COMPLETIONS | EMBEDDINGS, bare_path="/serving-endpoints", sends_stream_usage=False,
+        traits=CACHE_HINTS,
         docs="https://docs.databricks.com/machine-learning/model-serving/score-foundation-models", checked=_READ),
     Provider(name="cloudflare", title="Cloudflare Workers AI",
         base_url="https://api.cloudflare.com/client/v4/accounts/{CLOUDFLARE_ACCOUNT_ID}/ai/v1",
@@ -173,10 +169,12 @@ ROWS: tuple[Provider, ...] = (
     # --- Other gateways ---
     Provider(name="openrouter", title="OpenRouter", base_url="https://openrouter.ai/api/v1",
         key_env=("OPENROUTER_API_KEY", "OR_API_KEY"), base_env=("OPENROUTER_API_BASE",), operations=CHAT | EMBEDDINGS,
+        traits=CACHE_HINTS | EARLIER_THOUGHTS,
         docs="https://openrouter.ai/docs/api-reference/overview", checked=_READ),
     Provider(name="vercel_ai_gateway", title="Vercel AI Gateway", base_url="https://ai-gateway.vercel.sh/v1",
         key_env=("VERCEL_AI_GATEWAY_API_KEY", "AI_GATEWAY_API_KEY"), base_env=("VERCEL_AI_GATEWAY_API_BASE",),
-        operations=CHAT | EMBEDDINGS, docs="https://vercel.com/docs/ai-gateway/openai-compat"),
+        operations=CHAT | EMBEDDINGS, traits=CACHE_HINTS,
+        docs="https://vercel.com/docs/ai-gateway/openai-compat"),
     Provider(name="aiml", title="AI/ML API", base_url="https://api.aimlapi.com/v1",
         key_env=("AIML_API_KEY",), base_env=("AIML_API_BASE",), operations=CHAT | EMBEDDINGS, sends_stream_usage=False,
         docs="https://docs.aimlapi.com"),
@@ -191,14 +189,17 @@ ROWS: tuple[Provider, ...] = (
         sends_stream_usage=False, docs="https://docs.nano-gpt.com", checked=_READ),
     Provider(name="litellm_proxy", title="LiteLLM Proxy, or another Tollway",
         key_env=("LITELLM_PROXY_API_KEY",), base_env=("LITELLM_PROXY_API_BASE",),
-        operations=CHAT | COMPLETIONS | EMBEDDINGS, docs="https://docs.litellm.ai/docs/providers/litellm_proxy"),
+        operations=CHAT | COMPLETIONS | EMBEDDINGS, traits=CACHE_HINTS | EARLIER_THOUGHTS,
+        docs="https://docs.litellm.ai/docs/providers/litellm_proxy"),
     # --- Servers of the operator's own ---
     Provider(name="hosted_vllm", title="vLLM", key_env=("HOSTED_VLLM_API_KEY",), base_env=("HOSTED_VLLM_API_BASE",),
         needs_key=False, bare_path="/v1", operations=CHAT | COMPLETIONS | EMBEDDINGS,
+        traits=EARLIER_THOUGHTS,
         docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html", checked=_READ),
     Provider(name="sglang", title="SGLang", base_url="http://127.0.0.1:30000/v1",
         key_env=("SGLANG_API_KEY",), base_env=("SGLANG_API_BASE",), needs_key=False, bare_path="/v1",
-        operations=CHAT | COMPLETIONS | EMBEDDINGS, docs="https://docs.sglang.ai/basic_usage/openai_api.html"),
+        operations=CHAT | COMPLETIONS | EMBEDDINGS, traits=EARLIER_THOUGHTS,
+        docs="https://docs.sglang.ai/basic_usage/openai_api.html"),
     Provider(name="llama_cpp", title="llama.cpp server", base_url="http://127.0.0.1:8080/v1",
         key_env=("LLAMA_CPP_API_KEY",), base_env=("LLAMA_CPP_API_BASE",), needs_key=False, bare_path="/v1",
         operations=CHAT | COMPLETIONS | EMBEDDINGS, docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server"),
@@ -238,7 +239,14 @@ ALIASES: dict[str, str] = {
 }
 """Other names that existing configurations use for a provider."""
 
-CODED: dict[str, str] = {"azure": "azure", "azure_ai": "azure", "huggingface": "huggingface"}
+CODED: dict[str, str] = {
+    "anthropic": "anthropic",
+    "azure": "azure",
+    "azure_ai": "azure",
+    "gemini": "gemini",
+    "huggingface": "huggingface",
+    "openai": "openai",
+}
 """Vendors that need code: name to the module that has it in `PROVIDERS`. Imported when first asked for."""
 
 _OWN_DIALECT = "it speaks a dialect of its own, which comes in a later release"

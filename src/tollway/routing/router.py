@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-from tollway.core.snapshot import Deployment, ModelGroup, Operation, Snapshot, TeamModels, Wildcard
+from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, TeamModels, Wildcard
 
 _NO_MODELS = TeamModels()
 _EXPANSIONS_KEPT = 4096
@@ -46,9 +46,11 @@ class Router:
         candidates, cumulative = self._weights.get((group.team_id, group.name)) or self._weigh(group)
         return candidates[bisect(cumulative, random.random() * cumulative[-1], hi=len(candidates) - 1)]
 
-    def other(self, group: ModelGroup, tried: Sequence[Deployment], operation: Operation) -> Deployment | None:
-        """One that offers the operation and was not tried yet: of the lowest `order`, at random by weight."""
-        left = [one for one in group.deployments if one not in tried and operation in one.endpoints]
+    def other(
+        self, group: ModelGroup, tried: Sequence[Deployment], can_serve: Callable[[Deployment], bool]
+    ) -> Deployment | None:
+        """One that can serve the call and was not tried yet: of the lowest `order`, at random by weight."""
+        left = [one for one in group.deployments if one not in tried and can_serve(one)]
         if not left:
             return None
         lowest = min(one.order for one in left)

@@ -30,7 +30,7 @@ from tollway.accounting.tokens import (
     read_vocabulary,
     usage_for,
 )
-from tollway.dialects.openai.request import read_fields
+from tollway.dialects.body import read_fields
 
 
 @pytest.fixture(autouse=True)

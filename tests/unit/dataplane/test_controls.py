@@ -13,7 +13,7 @@ from tollway.core.errors import InvalidRequest, Unauthenticated
 from tollway.core.principal import Principal, SessionLimits
 from tollway.core.snapshot import Settings
 from tollway.dataplane.controls import HONOURED, NOT_YET, read_controls
-from tollway.dialects.openai.request import Fields, read_fields
+from tollway.dialects.body import Fields, read_fields
 from tollway.gateway.call import Controls
 
 KEY = Principal(key_hash="h")

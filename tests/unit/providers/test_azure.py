@@ -216,13 +216,13 @@ async def test_all_operations_and_concurrent_callers_share_one_fetch() -> None:
         )
         credentials = [found.credential for found in find("azure").endpoints(params).values()]
         callers = [asyncio.ensure_future(each()) for each in credentials if each for _ in range(5)]
-        assert len(callers) == 15
+        assert len(callers) == 20
         await asyncio.sleep(0)
         callers[0].cancel()
         gate.set()
         results = await asyncio.gather(*callers, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
-    assert results[1:] == [(("Authorization", "Bearer tok"),)] * 14
+    assert results[1:] == [(("Authorization", "Bearer tok"),)] * 19
     assert len(server.requests) == 1
 
 

@@ -17,7 +17,14 @@ from tollway.providers import ConnectionParams, Provider, table
 SOURCE = Path(tollway.__file__).parent
 EVERY = [each for name in providers.names() if (each := providers.find(name)) is not None]
 PLACEHOLDERS = {"CLOUDFLARE_ACCOUNT_ID": "acc/1"}
-PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
+PATHS = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+    "responses": "/responses",
+    "messages": "/messages",
+    "gemini": ":generateContent",
+}
 
 
 def params(provider: Provider, **given: object) -> ConnectionParams:
@@ -89,7 +96,7 @@ def test_the_key_is_in_one_header_and_nowhere_else(provider: Provider) -> None:
         assert "sk-row" not in endpoint.target
         places = [name for name, value in headers.items() if "sk-row" in value]
         assert places == ([] if provider.auth == "none" else places[:1])
-        assert set(places) <= {"authorization", "api-key"}
+        assert set(places) <= {"authorization", "api-key", "x-api-key", "x-goog-api-key"}
         assert len(headers) == len(endpoint.headers)
 
 

@@ -72,7 +72,7 @@ _REPORTING = (
 )  # fmt: skip
 
 _CALLING = (
-    accepted("drop_params", FLAG, "T1", "Leave out body fields that a provider refuses; those known to be refused always are.", default=False),
+    supported("drop_params", FLAG, "T1", "Leave out what a provider cannot be told, instead of answering 400; the header `x-tollway-dropped` names it.", default=False),
     later("modify_params", FLAG, "T1", "Repair bodies that a provider would refuse."),
     supported("request_timeout", SECONDS, "T1", "Longest call, in seconds.", default=6000),
     supported("ssl_verify", VERIFICATION, "T2", "Whether providers' certificates are checked, or the CA bundle to check them with.", default=True, environment=("SSL_VERIFY",)),

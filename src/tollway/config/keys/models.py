@@ -121,7 +121,7 @@ PARAMS = section(
         supported("ssl_verify", VERIFICATION, "T3", "Whether this provider's certificate is checked, or the CA bundle to check it with."),
         *PRICES,
         *CONNECTION,
-        accepted("drop_params", FLAG, "T1", "Leave out fields this provider refuses; `litellm_settings.drop_params` says so for all."),
+        supported("drop_params", FLAG, "T1", "Leave out what this provider cannot be told; `litellm_settings.drop_params` says so for all."),
         accepted("use_in_pass_through", FLAG, "T2", "Lend the credentials to forwarded calls."),
         accepted("use_litellm_proxy", FLAG, "T3", "Call another gateway; write `litellm_proxy/…` as model."),
         *_later("max_retries", COUNT, "T1", "Tries within this deployment.", "every call is tried once"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tollway.core.errors import Header, TollwayError, UpstreamError
 from tollway.core.usage import Usage
+from tollway.dialects.body import Fields
 from tollway.dialects.chat.answer import parse_answer, render_answer
 from tollway.dialects.chat.decode import ChatDecoder
 from tollway.dialects.chat.encode import ChatEncoder
@@ -16,7 +17,6 @@ from tollway.dialects.generation.answer import Answer
 from tollway.dialects.generation.dialect import Rendered, StreamOptions, Target
 from tollway.dialects.generation.request import DialectName, Request
 from tollway.dialects.openai.errors import render_error, upstream_error
-from tollway.dialects.openai.request import Fields
 from tollway.dialects.openai.wire import read_answer, usage_from_wire
 
 

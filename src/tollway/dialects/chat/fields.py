@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.dialects.body import Fields
 from tollway.dialects.generation.request import CacheHint
-from tollway.dialects.openai.request import Fields
 
 NULL = msgspec.Raw(b"null")
 

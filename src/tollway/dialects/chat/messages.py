@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL, cache_hint, text_of, typed
 from tollway.dialects.chat.wire import FunctionWire, MessageWire, ToolCallWire
 from tollway.dialects.generation.request import (
@@ -24,7 +25,6 @@ from tollway.dialects.generation.request import (
     split_data_url,
 )
 from tollway.dialects.generation.seals import read_seal
-from tollway.dialects.openai.request import Fields
 
 
 def read_messages(fields: Fields) -> list[Message]:

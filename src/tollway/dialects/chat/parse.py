@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL, cache_hint, typed
 from tollway.dialects.chat.messages import read_messages
 from tollway.dialects.chat.tools import read_tool_choice, read_tools
 from tollway.dialects.generation.request import OutputFormat, Reasoning, Request
-from tollway.dialects.openai.request import Fields
 
 _SCALARS: dict[str, tuple[str, Any, str]] = {
     # field: (attribute of the middle form, type, what is expected)

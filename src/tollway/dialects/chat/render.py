@@ -1,7 +1,7 @@
 """A request in the middle form, written as a chat-completions request.
 
 What OpenAI itself refuses and compatible servers take (`top_k`, cache hints, thoughts of earlier turns) goes by the
-tables of providers below.
+provider's traits.
 """
 
 from __future__ import annotations
@@ -35,10 +35,6 @@ from tollway.dialects.generation.request import (
 )
 from tollway.dialects.generation.seals import write_seal
 
-_OPENAI = frozenset({"openai", "azure"})
-"""The vendor's own API, on both clouds: strict about fields, and the newest ones are known."""
-_TAKES_CACHE_HINTS = re.compile(r"openrouter|litellm_proxy|vercel_ai_gateway|dashscope|databricks")
-_TAKES_THOUGHTS = re.compile(r"deepseek|moonshot|zai|minimax|hosted_vllm|sglang|litellm_proxy|openrouter")
 _REASONS = re.compile(
     r"(^|[/.-])(o[134]($|-)|gpt-5|gpt-oss|codex|grok-(3-mini|4)|deepseek-(r|v3\.)|qwen3|magistral|gemini|claude|glm-4\.)"
 )
@@ -72,9 +68,9 @@ class _Writer:
     def __init__(self, request: Request, target: Target) -> None:
         self.request = request
         self.target = target
-        self.is_openai = target.provider in _OPENAI
-        self.takes_cache_hints = bool(_TAKES_CACHE_HINTS.fullmatch(target.provider))
-        self.takes_thoughts = bool(_TAKES_THOUGHTS.fullmatch(target.provider))
+        self.is_openai = "openai_fields" in target.traits
+        self.takes_cache_hints = "cache_hints" in target.traits
+        self.takes_thoughts = "earlier_thoughts" in target.traits
         self.losses: dict[Loss, None] = {}
 
     def lose(self, kind: LossKind, field: str) -> None:

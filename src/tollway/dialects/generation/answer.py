@@ -132,6 +132,20 @@ class Pinged(msgspec.Struct, gc=False):
 Event = Started | PartStarted | Delta | Sealed | Cited | PartEnded | Stopped | Metered | Failed | Pinged
 
 
+def text_of(answer: Answer) -> str:
+    """Everything the model said, thoughts and arguments included: for counting where usage is missing."""
+    return "".join(_said(part) for choice in answer.choices for part in choice.parts)
+
+
+def _said(part: Part) -> str:
+    match part:
+        case Text() | Thinking() | Refusal():
+            return part.text
+        case ToolCall():
+            return part.name + part.arguments
+    return ""
+
+
 def events_of(answer: Answer) -> list[Event]:
     """A whole answer as the events of a stream."""
     events: list[Event] = [

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import msgspec
 
 from tollway.core.errors import Header, TollwayError, UpstreamError
+from tollway.core.snapshot import Trait
 from tollway.core.usage import Usage
+from tollway.dialects.body import Fields
 from tollway.dialects.generation.answer import Answer, Event
 from tollway.dialects.generation.losses import Loss
 from tollway.dialects.generation.request import DialectName, Request
-from tollway.dialects.openai.request import Fields
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     provider: str = ""
     max_output_tokens: int | None = None
     """The model's limit, where known."""
+    traits: frozenset[Trait] = frozenset()
+    """What its chat format has besides the usual."""
     seals: frozenset[str] = frozenset()
     """Origins of the seals that it can open; those of others are left out."""
     sends_stream_usage: bool = True

@@ -8,9 +8,7 @@ import msgspec
 
 from tollway.core.errors import InvalidRequest
 from tollway.core.snapshot import Deployment, Operation
-
-Fields = dict[str, msgspec.Raw]
-"""The top level of a body: every value still the bytes the client sent."""
+from tollway.dialects.body import Fields, Request
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -31,30 +29,6 @@ class StreamOptions(msgspec.Struct, gc=False):
     """`stream_options`, as far as the gateway is concerned."""
 
     include_usage: bool | None = None
-
-
-class Request(msgspec.Struct, gc=False):
-    """A request whose top level was read."""
-
-    fields: Fields
-    model: str | None
-    is_stream: bool
-    wants_usage: bool
-    """The caller asked for a usage event."""
-    output_limit: int | None
-    """Most tokens of one choice that the caller allows."""
-    choices: int
-    """How many answers are generated (`n`, times the prompts of a completion)."""
-
-
-def read_fields(body: bytes) -> Fields:
-    """The top level of a body. Raises `InvalidRequest` when it is not a JSON object."""
-    try:
-        return _decode_fields(body)
-    except msgspec.ValidationError:
-        raise InvalidRequest("The request body must be a JSON object.", param="request_body") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"Invalid JSON payload: {error}", param="request_body") from None
 
 
 def read_request(fields: Fields, operation: Operation) -> Request:
@@ -80,7 +54,7 @@ def read_request(fields: Fields, operation: Operation) -> Request:
     )
 
 
-def render_request(request: Request, deployment: Deployment, operation: Operation) -> bytes:
+def render_request(request: Request, deployment: Deployment) -> bytes:
     """The body for a deployment: its model, its defaults and overrides, without what it refuses."""
     fields = request.fields.copy()
     fields["model"] = _encoded_name(deployment.model)

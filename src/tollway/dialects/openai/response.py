@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
-from tollway.core.usage import Usage
-from tollway.dialects.openai.request import Fields, read_fields
-from tollway.dialects.openai.wire import Answer, read_answer, usage_from_wire
+from tollway.dialects.body import Fields, read_fields
+from tollway.dialects.identity import Reply
+from tollway.dialects.openai.wire import Answer, read_answer, read_text, usage_from_wire
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Reply(msgspec.Struct, gc=False):
-    """An answer, ready for the client."""
-
-    body: bytes
-    response_id: str
-    usage: Usage | None
-    """None where the provider did not report any."""
-
-
-def render_reply(body: bytes, public_model: str) -> Reply:
+def read_reply(body: bytes, public_model: str, *, counts_text: bool = True) -> Reply:
     """Renames the model of an answer. Raises `msgspec.DecodeError` if it is not a JSON object."""
     answer = read_answer(body)
     if answer.model is not None and answer.model != public_model:
         body = _rename(body, answer, public_model)
     usage = usage_from_wire(answer.usage) if answer.usage is not None else None
-    return Reply(body, answer.id or "", usage if usage is not None and usage.total_tokens else None)
+    if usage is None or not usage.total_tokens:
+        return Reply(body, answer.id or "", None, read_text(body)[0] if counts_text else "")
+    return Reply(body, answer.id or "", usage)
 
 
 def _rename(body: bytes, answer: Answer, public_model: str) -> bytes:

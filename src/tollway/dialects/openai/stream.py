@@ -11,9 +11,9 @@ import re
 
 import msgspec
 
-from tollway.core.errors import TollwayError
+from tollway.core.errors import TollwayError, UpstreamError
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects.openai.errors import is_error_document, render_error_event
+from tollway.dialects.openai.errors import is_error_document, render_error_event, status_in, upstream_error
 from tollway.dialects.openai.wire import read_answer, read_text, read_usage
 
 _encode = msgspec.json.Encoder().encode
@@ -93,6 +93,18 @@ class StreamRelay:
         if self.is_done:
             return b""
         return _DONE_EVENT if error is None or self.has_error else render_error_event(error)
+
+    def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
+        """The error that the stream begins with; None if it begins well."""
+        document = first_error(data) if b'"error"' in data[:512] else None
+        return upstream_error(status_in(document), document, vendor) if document is not None else None
+
+    @property
+    def failure(self) -> UpstreamError | None:
+        """The error event that a provider ended the stream with, where it reported no usage after it."""
+        if self.usage.total_tokens or not self.has_error:
+            return None
+        return UpstreamError("The provider ended the stream with an error.", upstream_status=200)
 
     @property
     def is_complete(self) -> bool:

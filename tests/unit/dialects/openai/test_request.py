@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tollway.core.errors import InvalidRequest
 from tollway.core.snapshot import Deployment, Operation
-from tollway.dialects.openai.request import Request, read_fields, read_request, render_request
+from tollway.dialects.body import Request, read_fields
+from tollway.dialects.openai.request import read_request, render_request
 
 
 def deployment(**more: Any) -> Deployment:
@@ -24,7 +25,7 @@ def parse(body: bytes, operation: Operation = "chat") -> Request:
 
 
 def rendered(body: bytes, target: Deployment | None = None, operation: Operation = "chat") -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(render_request(parse(body, operation), target or deployment(), operation))
+    document: dict[str, Any] = json.loads(render_request(parse(body, operation), target or deployment()))
     return document
 
 
@@ -33,7 +34,7 @@ def test_unknown_fields_numbers_and_escapes_pass_byte_for_byte() -> None:
         rb'{"model":"public","messages":[{"role":"user","content":"\u00e9\/ "}],'
         rb'"x":1e2,"big":123456789012345678901234567890}'
     )
-    assert render_request(parse(body), deployment(), "chat") == body.replace(b"public", b"gpt-4o")
+    assert render_request(parse(body), deployment()) == body.replace(b"public", b"gpt-4o")
 
 
 json_values = st.recursive(
@@ -78,7 +79,7 @@ def test_defaults_overrides_drops_and_renames_apply() -> None:
 def test_rendering_leaves_the_request_as_it_was() -> None:
     request = parse(b'{"model":"m","messages":[],"stream":true}')
     before = dict(request.fields)
-    render_request(request, deployment(dropped=frozenset({"messages"})), "chat")
+    render_request(request, deployment(dropped=frozenset({"messages"})))
     assert request.fields == before
 
 

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from tollway.dialects.openai.response import render_reply
+from tollway.dialects.openai.response import read_reply
 
 
 def test_only_the_name_changes_in_a_pretty_printed_answer() -> None:
@@ -16,7 +16,7 @@ def test_only_the_name_changes_in_a_pretty_printed_answer() -> None:
         b'  "choices": [ {"message": {"content": "\\u00e9"}} ],\n'
         b'  "usage": {"prompt_tokens": 3, "completion_tokens": 2}\n}\n'
     )
-    reply = render_reply(body, "gpt-4o")
+    reply = read_reply(body, "gpt-4o")
     assert reply.body == body.replace(b"gpt-4o-2024", b"gpt-4o")
     assert reply.response_id == "chatcmpl-1"
     assert reply.usage is not None
@@ -24,18 +24,18 @@ def test_only_the_name_changes_in_a_pretty_printed_answer() -> None:
 
 
 def test_a_name_written_with_escapes_is_replaced_all_the_same() -> None:
-    reply = render_reply(rb'{"model":"org\/m","id":"1"}', "m")
+    reply = read_reply(rb'{"model":"org\/m","id":"1"}', "m")
     assert json.loads(reply.body) == {"model": "m", "id": "1"}
 
 
 def test_an_answer_with_the_public_name_is_not_touched() -> None:
     body = b'{"model":"m"}'
-    assert render_reply(body, "m").body is body
+    assert read_reply(body, "m").body is body
 
 
 @pytest.mark.parametrize("usage", [b"null", b"{}", b'{"prompt_tokens":0,"completion_tokens":0}'])
 def test_no_usage_is_not_zero_usage(usage: bytes) -> None:
-    assert render_reply(b'{"id":"1","usage":' + usage + b"}", "m").usage is None
+    assert read_reply(b'{"id":"1","usage":' + usage + b"}", "m").usage is None
 
 
 def test_every_class_of_tokens_is_read_once() -> None:
@@ -45,7 +45,7 @@ def test_every_class_of_tokens_is_read_once() -> None:
         "prompt_tokens_details": {"cached_tokens": 40, "audio_tokens": 10},
         "completion_tokens_details": {"reasoning_tokens": 30, "audio_tokens": 5},
     }
-    read = render_reply(json.dumps({"usage": usage}).encode(), "m").usage
+    read = read_reply(json.dumps({"usage": usage}).encode(), "m").usage
     assert read is not None
     assert read.cache_read_tokens == 40
     assert read.input_audio_tokens == 10
@@ -56,16 +56,14 @@ def test_every_class_of_tokens_is_read_once() -> None:
 
 @pytest.mark.parametrize("name", ["prompt_cache_hit_tokens", "cache_read_input_tokens"])
 def test_other_names_of_cached_tokens_are_known(name: str) -> None:
-    read = render_reply(
-        json.dumps({"usage": {"prompt_tokens": 9, "completion_tokens": 1, name: 4}}).encode(), "m"
-    ).usage
+    read = read_reply(json.dumps({"usage": {"prompt_tokens": 9, "completion_tokens": 1, name: 4}}).encode(), "m").usage
     assert read is not None
     assert read.cache_read_tokens == 4
 
 
 def test_null_and_float_counts_are_tolerated() -> None:
     body = b'{"usage":{"prompt_tokens":3.0,"completion_tokens":null,"total_tokens":5,"prompt_tokens_details":null}}'
-    read = render_reply(body, "m").usage
+    read = read_reply(body, "m").usage
     assert read is not None
     assert (read.input_tokens, read.output_tokens) == (3, 2)
 
@@ -73,4 +71,4 @@ def test_null_and_float_counts_are_tolerated() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"id":'])
 def test_what_is_not_a_json_object_is_an_error(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        render_reply(body, "m")
+        read_reply(body, "m")

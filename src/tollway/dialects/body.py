@@ -1,0 +1,36 @@
+"""The top level of a body: what every format's request is read from, and what the gateway knows of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tollway.core.errors import InvalidRequest
+
+Fields = dict[str, msgspec.Raw]
+"""The top level of a body: every value still the bytes the client sent."""
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class Request(msgspec.Struct, gc=False):
+    """A request whose top level was read."""
+
+    fields: Fields
+    model: str | None
+    is_stream: bool
+    wants_usage: bool
+    """The caller asked for a usage event."""
+    output_limit: int | None
+    """Most tokens of one choice that the caller allows."""
+    choices: int
+    """How many answers are generated (`n`, times the prompts of a completion)."""
+
+
+def read_fields(body: bytes) -> Fields:
+    """The top level of a body. Raises `InvalidRequest` when it is not a JSON object."""
+    try:
+        return _decode_fields(body)
+    except msgspec.ValidationError:
+        raise InvalidRequest("The request body must be a JSON object.", param="request_body") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"Invalid JSON payload: {error}", param="request_body") from None

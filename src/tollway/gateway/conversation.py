@@ -1,0 +1,275 @@
+"""How one call is put to one deployment, and its answer understood: untouched where the formats agree, else translated.
+
+A deployment that speaks the caller's format is asked in it: bytes pass through, apart from the model's name and fields
+of the gateway's own. Otherwise the request goes through the middle form once, and so does the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tollway.core.errors import Header, InvalidRequest, Misconfigured, TollwayError, UpstreamError
+from tollway.core.snapshot import GENERATIVE, Deployment, Operation
+from tollway.core.usage import NO_USAGE, Usage
+from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, Started, Stopped, text_of
+from tollway.dialects.generation.dialect import ClientSide, ProviderSide, StreamDecoder, StreamOptions, Target
+from tollway.dialects.generation.losses import Loss
+from tollway.dialects.generation.request import Request as MiddleRequest
+from tollway.dialects.identity import Identity, Relay, Reply
+from tollway.dialects.registry import find_dialect, find_identity
+from tollway.gateway.call import Call, Conversation
+
+_encode = msgspec.json.Encoder().encode
+
+
+def speaks(deployment: Deployment, operation: Operation) -> Operation | None:
+    """What a deployment is asked for a call of `operation`; None if it cannot serve it.
+
+    The same where it can; otherwise the first of its formats that the middle form can be written in.
+    """
+    if operation in deployment.endpoints:
+        return operation
+    if operation not in GENERATIVE:
+        return None
+    return next((one for one in deployment.endpoints if one in GENERATIVE and one != "completions"), None)
+
+
+def converse(call: Call, deployment: Deployment) -> Conversation:
+    """The conversation of a call with a deployment. Raises `Misconfigured` if that offers nothing of the kind."""
+    operation = mocked_as(call.operation) if call.is_mocked(deployment) else speaks(deployment, call.operation)
+    if operation is None:
+        group = call.group.name if call.group is not None else deployment.group
+        raise Misconfigured(
+            f"Model '{group}' is served by {deployment.provider}, which does not offer {call.operation}.",
+            param="model",
+            status=400,
+            type="invalid_request_error",
+        )
+    if operation == call.operation:
+        return _Untouched(call, deployment, find_identity(operation))
+    return _Translated(call, deployment, operation)
+
+
+def mocked_as(operation: Operation) -> Operation:
+    """What the built-in model is asked in place of a deployment: it speaks OpenAI's formats."""
+    return "chat" if operation in GENERATIVE and operation != "completions" else operation
+
+
+class _Untouched:
+    """Both sides speak the same."""
+
+    __slots__ = ("_call", "_deployment", "_identity", "operation")
+
+    dropped: tuple[str, ...] = ()
+
+    def __init__(self, call: Call, deployment: Deployment, identity: Identity) -> None:
+        self.operation: Operation = call.operation
+        self._call = call
+        self._deployment = deployment
+        self._identity = identity
+
+    def render_request(self) -> bytes:
+        return self._identity.render_request(self._call.request, self._deployment)
+
+    def read_answer(self, body: bytes) -> Reply:
+        return self._identity.read_reply(body, self._call.requested_model)
+
+    def relay(self) -> Relay:
+        call = self._call
+        wants_usage = call.request.wants_usage or call.settings.always_include_stream_usage
+        return self._identity.relay(call.requested_model, forwards_usage=wants_usage)
+
+    def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
+        return self._identity.parse_error(status, body, vendor_name(self._deployment), headers)
+
+
+class _Translated:
+    """The request is read into the middle form and written from it, the answer the other way round."""
+
+    __slots__ = ("_call", "_client", "_deployment", "_provider", "_request", "dropped", "operation")
+
+    def __init__(self, call: Call, deployment: Deployment, operation: Operation) -> None:
+        self.operation: Operation = operation
+        self.dropped: tuple[str, ...] = ()
+        self._call = call
+        self._deployment = deployment
+        self._client: ClientSide = find_dialect(call.operation)
+        self._provider: ProviderSide = find_dialect(operation)
+        self._request: MiddleRequest | None = None
+
+    def render_request(self) -> bytes:
+        call, deployment = self._call, self._deployment
+        defaults = deployment.defaults
+        fields = {**defaults, **call.request.fields} if call.operation == "chat" else call.request.fields
+        request = self._client.parse_request(fields, model=call.requested_model, is_stream=call.request.is_stream)
+        if defaults and call.operation != "chat":
+            _fill(request, defaults)
+        self._request = request
+        target = Target(
+            model=deployment.model,
+            provider=deployment.provider,
+            max_output_tokens=deployment.max_output_tokens,
+            traits=deployment.traits,
+            seals=deployment.seals,
+            sends_stream_usage=deployment.sends_stream_usage,
+        )
+        rendered = self._provider.render_request(request, target)
+        fields = rendered.fields
+        losses = [loss for loss in rendered.losses if loss.field not in call.controls.allowed_params]
+        for name in call.controls.allowed_params:
+            if name in call.request.fields and name not in fields:
+                fields[name] = call.request.fields[name]
+        self._judge(losses)
+        _apply(fields, deployment)
+        return _encode(fields)
+
+    def _judge(self, losses: Sequence[Loss]) -> None:
+        """Refuses what changes the question, unless it may be dropped; the rest is named in a header."""
+        call, deployment = self._call, self._deployment
+        refused = [loss.field for loss in losses if loss.kind.is_refused]
+        may_drop = call.controls.drops_params
+        if may_drop is None:
+            may_drop = deployment.drops_params
+        if refused and not may_drop:
+            raise InvalidRequest(
+                f"litellm.UnsupportedParamsError: {deployment.provider} does not support parameters: {refused}, "
+                f"for model={deployment.model}. To drop them, send 'drop_params': true, or set "
+                "`litellm_settings.drop_params: true`.",
+                param=refused[0],
+            )
+        self.dropped = tuple(dict.fromkeys(loss.field for loss in losses))
+
+    def read_answer(self, body: bytes) -> Reply:
+        answer = self._provider.parse_answer(body)
+        text = text_of(answer) if not answer.usage.total_tokens else ""
+        usage = answer.usage if answer.usage.total_tokens else None
+        return Reply(self._client.render_answer(answer, self._options()), answer.id, usage, text)
+
+    def relay(self) -> Relay:
+        return TranslatingRelay(self._provider, self._client, self._options())
+
+    def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
+        return self._provider.parse_error(status, body, vendor_name(self._deployment), headers)
+
+    def _options(self) -> StreamOptions:
+        call = self._call
+        return StreamOptions(
+            model=call.requested_model,
+            call_id=call.call_id,
+            created=call.started_at_us // 1_000_000,
+            wants_usage=call.request.wants_usage or call.settings.always_include_stream_usage,
+            request=self._request,
+        )
+
+
+class TranslatingRelay:
+    """A stream on its way from one format into another."""
+
+    __slots__ = (
+        "_decoder",
+        "_encoder",
+        "_is_stopped",
+        "_pieces",
+        "_provider",
+        "failure",
+        "is_done",
+        "response_id",
+        "usage",
+    )
+
+    def __init__(self, provider: ProviderSide, client: ClientSide, options: StreamOptions) -> None:
+        self._provider = provider
+        self._decoder: StreamDecoder = provider.decoder()
+        self._encoder = client.encoder(options)
+        self._pieces: list[str] = []
+        self._is_stopped = False
+        self.is_done = False
+        self.failure: UpstreamError | None = None
+        self.usage: Usage = NO_USAGE
+        self.response_id = ""
+
+    def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
+        """The error that a stream begins with, read apart: what follows is none of the encoder's business then."""
+        for event in self._provider.decoder().feed(data):
+            if isinstance(event, Failed):
+                return event.error
+        return None
+
+    def feed(self, data: bytes) -> bytes:
+        """What to forward now."""
+        return self._write(self._decoder.feed(data))
+
+    def end(self) -> bytes:
+        """The body has ended."""
+        return self._write(self._decoder.end())
+
+    def close(self, error: TollwayError | None) -> bytes:
+        """The last bytes for the client."""
+        return self._encoder.close(error)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer came to its own end."""
+        return self._decoder.is_done or self._is_stopped
+
+    @property
+    def text(self) -> str:
+        """Everything the model has said so far, for counting where usage is missing."""
+        return "".join(self._pieces)
+
+    def _write(self, events: list[Event]) -> bytes:
+        for event in events:
+            kind = event.__class__
+            if kind is Delta:
+                self._pieces.append(event.text)  # type: ignore[union-attr]  # it is one
+            elif kind is Metered:
+                self.usage = event.usage  # type: ignore[union-attr]
+            elif kind is Started:
+                self.response_id = event.id  # type: ignore[union-attr]
+            elif kind is Stopped:
+                self._is_stopped = True
+            elif kind is Failed:
+                self.failure = event.error  # type: ignore[union-attr]
+                self.is_done = True
+                events = events[: events.index(event)]
+                break
+        self.is_done = self.is_done or self._decoder.is_done
+        return self._encoder.push(events)
+
+
+def vendor_name(deployment: Deployment) -> str:
+    """How messages call the vendor: existing clients know the form."""
+    return f"{deployment.provider.capitalize()}Exception"
+
+
+_NO_MESSAGES = {"messages": msgspec.Raw(b"[]")}
+
+
+def _fill(request: MiddleRequest, defaults: dict[str, msgspec.Raw]) -> None:
+    """What the operator set for the deployment, in chat's words, where the caller said nothing."""
+    chat: ClientSide = find_dialect("chat")
+    configured = chat.parse_request({**_NO_MESSAGES, **defaults}, model="", is_stream=False)
+    for name in _FILLED:
+        value = getattr(configured, name)
+        if value is not None and value != [] and getattr(request, name) in (None, []):
+            setattr(request, name, value)
+
+
+_FILLED = tuple(
+    name
+    for name in MiddleRequest.__struct_fields__
+    if name not in ("origin", "model", "messages", "is_stream", "wants_stream_usage", "extra")
+)
+
+
+def _apply(fields: dict[str, Any], deployment: Deployment) -> None:
+    """What the operator wants of every body of this deployment."""
+    for name in deployment.dropped:
+        fields.pop(name, None)
+    for name, other in deployment.renamed.items():
+        if name in fields and other not in fields:
+            fields[other] = fields.pop(name)
+    fields.update(deployment.overrides)

@@ -1,0 +1,54 @@
+"""Anthropic: the Messages API."""
+
+from __future__ import annotations
+
+from typing_extensions import override
+
+from tollway.providers._kit import MESSAGES, ConnectionParams, Provider
+
+_VERSION = "2023-06-01"
+"""https://platform.claude.com/docs/en/api/versioning"""
+
+
+class Anthropic(Provider, frozen=True, kw_only=True):
+    """Takes its key in a header of its own, OAuth tokens as bearer."""
+
+    @override
+    def authorization(self, params: ConnectionParams) -> dict[str, str]:
+        key = self.key(params)
+        version = {"anthropic-version": text_of(params, "anthropic_version") or _VERSION}
+        if not key:
+            return version if self._has_own_credential(params) else {}
+        if key.startswith("sk-ant-oat"):
+            return {"Authorization": f"Bearer {key}", **version}
+        return {"x-api-key": key, **version}
+
+    @override
+    def seals(self, model: str) -> frozenset[str]:
+        return frozenset({"anthropic"})
+
+    def _has_own_credential(self, params: ConnectionParams) -> bool:
+        return bool(self.configured_base(params)) or any(
+            name.lower() in ("authorization", "x-api-key") for name in params.headers
+        )
+
+
+def text_of(params: ConnectionParams, name: str) -> str | None:
+    """A parameter of the vendor's own."""
+    value = params.extra.get(name)
+    return str(value) if value else None
+
+
+PROVIDERS = (
+    Anthropic(
+        name="anthropic",
+        title="Anthropic",
+        base_url="https://api.anthropic.com/v1",
+        key_env=("ANTHROPIC_API_KEY",),
+        base_env=("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"),
+        bare_path="/v1",
+        operations=MESSAGES,
+        docs="https://platform.claude.com/docs/en/api/messages",
+        checked="2026-11-26",
+    ),
+)
