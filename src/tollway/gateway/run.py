@@ -24,8 +24,8 @@ from tollway.core.usage import Usage
 from tollway.dialects.body import Request, read_fields
 from tollway.dialects.identity import Relay
 from tollway.dialects.openai.errors import is_error_document, status_in
-from tollway.gateway.call import Call
-from tollway.gateway.conversation import Conversation, converse, speaks, vendor_name
+from tollway.gateway.call import Call, Conversation
+from tollway.gateway.conversation import converse, speaks, vendor_name
 from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
 from tollway.gateway.vendor_headers import passed_on
 from tollway.policy import access, limits, sessions

@@ -104,10 +104,8 @@ def _parts(message: MessageWire) -> list[Part]:
     return parts
 
 
-def _content(raw: msgspec.Raw | None) -> tuple[str, str]:
+def _content(raw: msgspec.Raw) -> tuple[str, str]:
     """Text and thoughts: most send a string, some (Mistral) a list of parts."""
-    if raw is None:
-        return "", ""
     value = msgspec.json.decode(raw)
     return text_and_thoughts(value)
 

@@ -11,6 +11,12 @@ from tollway.dialects.body import Fields
 from tollway.dialects.generation.request import CacheHint
 
 NULL = msgspec.Raw(b"null")
+"""What a field is that is not there: `msgspec.Raw | None` would not take a value."""
+
+
+def present(raw: msgspec.Raw) -> msgspec.Raw | None:
+    """A value; None where there is none."""
+    return None if raw == NULL else raw
 
 
 def typed(raw: msgspec.Raw, name: str, type_: Any, expected: str, *, param: str | None = None) -> Any:

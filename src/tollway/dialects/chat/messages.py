@@ -64,7 +64,7 @@ def _assistant(wire: MessageWire, path: str) -> Message:
     parts += _content(wire.content, path)
     if wire.refusal:
         parts.append(Refusal(text=wire.refusal))
-    if wire.audio is not None:
+    if wire.audio != NULL:
         parts.append(Opaque(origin="chat", kind="audio", raw=wire.audio))
     parts += [tool_call(call, f"call_{number}") for number, call in enumerate(wire.tool_calls or ())]
     if wire.function_call is not None:

@@ -12,7 +12,7 @@ import msgspec
 
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.body import Fields
-from tollway.dialects.chat.fields import NULL, cache_hint, typed
+from tollway.dialects.chat.fields import NULL, cache_hint, present, typed
 from tollway.dialects.chat.messages import read_messages
 from tollway.dialects.chat.tools import read_tool_choice, read_tools
 from tollway.dialects.generation.request import OutputFormat, Reasoning, Request
@@ -75,7 +75,7 @@ class _Format(msgspec.Struct, gc=False):
 class _Schema(msgspec.Struct, gc=False):
     name: str | None = None
     description: str | None = None
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = NULL
     strict: bool | None = None
 
 
@@ -93,7 +93,7 @@ def _format(raw: msgspec.Raw | None) -> OutputFormat | None:
             kind="json_schema",
             name=schema.name,
             description=schema.description,
-            schema=schema.schema,
+            schema=present(schema.schema),
             is_strict=schema.strict,
         )
     if wire.type not in ("text", "json_object"):

@@ -8,7 +8,7 @@ import msgspec
 
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.body import Fields
-from tollway.dialects.chat.fields import NULL, cache_hint, objects, typed
+from tollway.dialects.chat.fields import NULL, cache_hint, objects, present, typed
 from tollway.dialects.generation.request import (
     AnyTool,
     CacheHint,
@@ -24,21 +24,21 @@ from tollway.dialects.generation.request import (
 class _FunctionTool(msgspec.Struct, gc=False):
     name: str
     description: str | None = None
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = NULL
     strict: bool | None = None
 
 
 class _CustomTool(msgspec.Struct, gc=False):
     name: str
     description: str | None = None
-    format: msgspec.Raw | None = None
+    format: msgspec.Raw = NULL
 
 
 class _ToolWire(msgspec.Struct, gc=False):
     type: str = "function"
     function: _FunctionTool | None = None
     custom: _CustomTool | None = None
-    cache_control: msgspec.Raw | None = None
+    cache_control: msgspec.Raw = NULL
 
 
 def read_tools(fields: Fields) -> list[AnyTool]:
@@ -67,11 +67,10 @@ def read_tools(fields: Fields) -> list[AnyTool]:
 
 
 def _function_tool(function: _FunctionTool, cache: CacheHint | None) -> Tool:
-    parameters = function.parameters if function.parameters != NULL else None
     return Tool(
         name=function.name,
         description=function.description,
-        parameters=parameters,
+        parameters=present(function.parameters),
         is_strict=function.strict,
         cache=cache,
     )

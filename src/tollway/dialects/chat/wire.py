@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tollway.core.usage import Usage
+from tollway.dialects.chat.fields import NULL
 from tollway.dialects.openai.wire import WireUsage
 
 
@@ -41,7 +42,7 @@ class ToolCallWire(msgspec.Struct, gc=False):
     custom: CustomWire | None = None
     extra_content: dict[str, Any] | None = None
     provider_specific_fields: dict[str, Any] | None = None
-    cache_control: msgspec.Raw | None = None
+    cache_control: msgspec.Raw = NULL
 
 
 class LegacyCall(msgspec.Struct, gc=False):
@@ -55,19 +56,19 @@ class MessageWire(msgspec.Struct, gc=False):
     """A message of a request or an answer."""
 
     role: str = "assistant"
-    content: msgspec.Raw | None = None
+    content: msgspec.Raw = NULL
     name: str | None = None
     tool_call_id: str | None = None
     tool_calls: list[ToolCallWire] | None = None
     function_call: LegacyCall | None = None
     refusal: str | None = None
-    audio: msgspec.Raw | None = None
+    audio: msgspec.Raw = NULL
     reasoning_content: str | None = None
     reasoning: str | None = None
     thinking_blocks: list[dict[str, Any]] | None = None
     annotations: list[dict[str, Any]] | None = None
     images: list[dict[str, Any]] | None = None
-    cache_control: msgspec.Raw | None = None
+    cache_control: msgspec.Raw = NULL
 
 
 class LogProbWire(msgspec.Struct, gc=False):
