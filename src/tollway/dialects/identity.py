@@ -34,6 +34,8 @@ class Relay(Protocol):
     """The stream said so itself: nothing meaningful follows."""
     usage: Usage
     """Last usage the provider reported."""
+    known: Usage
+    """What the provider said of the prompt before the answer; counts where `usage` never comes."""
     response_id: str
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:

@@ -176,6 +176,7 @@ class TranslatingRelay:
         "_provider",
         "failure",
         "is_done",
+        "known",
         "response_id",
         "usage",
     )
@@ -189,6 +190,7 @@ class TranslatingRelay:
         self.is_done = False
         self.failure: UpstreamError | None = None
         self.usage: Usage = NO_USAGE
+        self.known: Usage = NO_USAGE
         self.response_id = ""
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
@@ -229,6 +231,7 @@ class TranslatingRelay:
                 self.usage = event.usage  # type: ignore[union-attr]
             elif kind is Started:
                 self.response_id = event.id  # type: ignore[union-attr]
+                self.known = event.usage  # type: ignore[union-attr]
             elif kind is Stopped:
                 self._is_stopped = True
             elif kind is Failed:

@@ -379,7 +379,9 @@ class Stream:
         call.upstream_s = time.perf_counter() - call.sent
         usage: Usage | None = relay.usage if relay.usage.total_tokens else None
         text = relay.text if usage is None else ""
-        await self._settler.settle(call, usage, response_id=relay.response_id, text=text, error=error)
+        await self._settler.settle(
+            call, usage, response_id=relay.response_id, text=text, known=relay.known, error=error
+        )
 
 
 def client_gone() -> TollwayError:

@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from tollway.accounting.pricing import cost_nanos
 from tollway.core.errors import TollwayError, UpstreamError
 from tollway.core.money import dollars_from_nanos
@@ -53,18 +55,20 @@ class Settler:
         *,
         response_id: str = "",
         text: str = "",
+        known: Usage = NO_USAGE,
         error: TollwayError | None = None,
     ) -> int:
         """Settles an admitted call and returns its cost in nano-dollars.
 
-        `usage` None: the provider reported none, so `text` is counted, provided the request was sent at all. Raises
-        `Overloaded` if the record could not be written; the reservation is replaced even then.
+        `usage` None: the provider reported none, so `text` is counted, provided the request was sent at all; of the
+        prompt it may have said something before it was cut (`known`). Raises `Overloaded` if the record could not be
+        written; the reservation is replaced even then.
         """
         call.is_settled = True
         deployment = call.deployment
         assert deployment is not None
         if usage is None:
-            usage = await self._count(call, deployment, text) if _was_served(call, text, error) else NO_USAGE
+            usage = await self._count(call, deployment, text, known) if _was_served(call, text, error) else NO_USAGE
         cost = cost_nanos(deployment.price, usage)
         if call.ticket is not None:
             call.settled = await self._counters.settle(
@@ -80,8 +84,11 @@ class Settler:
         call.is_settled = True
         self._metrics.record_call(_labels(call, call.deployment, error), total_s=time.perf_counter() - call.started)
 
-    async def _count(self, call: Call, deployment: Deployment, text: str) -> Usage:
-        return await self._estimate(call.upstream_body, text, deployment.model, call.operation)
+    async def _count(self, call: Call, deployment: Deployment, text: str, known: Usage) -> Usage:
+        counted = await self._estimate(call.upstream_body, text, deployment.model, call.operation)
+        if not known.input_tokens:
+            return counted
+        return msgspec.structs.replace(known, output_tokens=counted.output_tokens, is_estimated=True)
 
     def _observe(self, call: Call, deployment: Deployment, usage: Usage, cost: int, error: TollwayError | None) -> None:
         total = time.perf_counter() - call.started

@@ -6,7 +6,6 @@ Where both sides speak it nothing here is used: see `dialects.openai`.
 from __future__ import annotations
 
 from tollway.core.errors import Header, TollwayError, UpstreamError
-from tollway.core.usage import Usage
 from tollway.dialects.body import Fields
 from tollway.dialects.chat.answer import parse_answer, render_answer
 from tollway.dialects.chat.decode import ChatDecoder
@@ -17,7 +16,6 @@ from tollway.dialects.generation.answer import Answer
 from tollway.dialects.generation.dialect import Rendered, StreamOptions, Target
 from tollway.dialects.generation.request import DialectName, Request
 from tollway.dialects.openai.errors import render_error, upstream_error
-from tollway.dialects.openai.wire import read_answer, usage_from_wire
 
 
 class ChatDialect:
@@ -56,11 +54,6 @@ class ChatDialect:
     def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...] = ()) -> UpstreamError:
         """What to tell the client about an error answer."""
         return upstream_error(status, body, vendor, headers)
-
-    def read_usage(self, body: bytes) -> Usage | None:
-        """The usage of a whole answer; None if it reports none."""
-        wire = read_answer(body).usage
-        return usage_from_wire(wire) if wire is not None else None
 
 
 DIALECT = ChatDialect()

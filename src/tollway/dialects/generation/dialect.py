@@ -9,7 +9,6 @@ import msgspec
 
 from tollway.core.errors import Header, TollwayError, UpstreamError
 from tollway.core.snapshot import Trait
-from tollway.core.usage import Usage
 from tollway.dialects.body import Fields
 from tollway.dialects.generation.answer import Answer, Event
 from tollway.dialects.generation.losses import Loss
@@ -127,8 +126,4 @@ class ProviderSide(Protocol):
 
     def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...] = ()) -> UpstreamError:
         """What to tell the client about an error answer. `headers` are passed on with it."""
-        ...
-
-    def read_usage(self, body: bytes) -> Usage | None:
-        """The usage of a whole answer; None if it reports none."""
         ...

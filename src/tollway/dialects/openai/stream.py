@@ -47,6 +47,7 @@ class StreamRelay:
         "_tail",
         "_text",
         "is_done",
+        "known",
         "response_id",
         "usage",
     )
@@ -67,6 +68,7 @@ class StreamRelay:
         """The stream said so itself: nothing meaningful follows."""
         self.usage: Usage = NO_USAGE
         """Last usage the provider reported."""
+        self.known: Usage = NO_USAGE
         self.response_id = ""
 
     def feed(self, data: bytes) -> bytes:
