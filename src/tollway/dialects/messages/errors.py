@@ -56,7 +56,7 @@ def render_error_event(error: TollwayError) -> bytes:
     return b"event: error\ndata: " + render_error(error) + b"\n\n"
 
 
-class _Inner(msgspec.Struct, gc=False):
+class _Inner(msgspec.Struct, frozen=True, gc=False):
     type: str = ""
 
 
