@@ -161,7 +161,42 @@ def media_maximum(part: Mapping[str, Any], model: str) -> tuple[int, int] | None
         return max(FILE_MAX_PAGES * PAGE_MAX_TOKENS, size), size
     if "video_url" in part:
         return VIDEO_MAXIMUM, len(_payload(part["video_url"], "url"))
+    return _other_maximum(part, model)
+
+
+def _other_maximum(part: Mapping[str, Any], model: str) -> tuple[int, int] | None:
+    """The same for the parts of other formats: Anthropic's sources, the Responses API's inputs, Gemini's blobs."""
+    kind = part.get("type")
+    if kind in ("image", "document") and isinstance(part.get("source"), dict):
+        source = part["source"]
+        if source.get("type") in ("text", "content"):
+            return None
+        size = len(_payload(source, "data"))
+        return _maximum_of("image/" if kind == "image" else "application/", size, model), size
+    if kind == "input_image":
+        return _maximum_of("image/", 0, model), 0
+    if kind == "input_file":
+        size = len(_payload(part, "file_data"))
+        return _maximum_of("application/", size, model), size
+    for name in ("inlineData", "inline_data", "fileData", "file_data"):
+        blob = part.get(name)
+        if isinstance(blob, dict):
+            size = len(_payload(blob, "data"))
+            media_type = blob.get("mimeType") or blob.get("mime_type") or ""
+            return _maximum_of(str(media_type), size, model), size
     return None
+
+
+def _maximum_of(media_type: str, size: int, model: str) -> int:
+    """Most tokens of a payload of `size` base64 characters; 0: it is elsewhere."""
+    match media_type.partition("/")[0]:
+        case "image":
+            return image_rule(model).maximum if model else DEAREST_IMAGE
+        case "audio" if size:
+            return (size // AUDIO_MIN_BASE64_PER_SECOND + 1) * AUDIO_MAX_TOKENS_PER_SECOND
+        case "audio" | "video":
+            return VIDEO_MAXIMUM
+    return max(FILE_MAX_PAGES * PAGE_MAX_TOKENS, size)
 
 
 def image_tokens(part: Mapping[str, Any], model: str) -> int:

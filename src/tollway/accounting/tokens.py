@@ -24,6 +24,7 @@ import msgspec
 
 from tollway.accounting.media import (
     AUDIO_REFERENCE_MAXIMUM,
+    PAGE_TOKENS,
     audio_tokens,
     file_tokens,
     image_tokens,
@@ -174,6 +175,8 @@ def usage_for(body: bytes, output_text: str, model: str) -> Usage:
     request = _object(body)
     if "messages" in request:
         usage = _chat_usage(request, model)
+    elif "contents" in request or _dicts(request.get("input")):
+        usage = Usage(input_tokens=_count_items(request, model))
     else:
         usage = Usage(input_tokens=_count_prompt(request.get("prompt", request.get("input")), model))
     return msgspec.structs.replace(usage, output_tokens=count_text(output_text, model=model), is_estimated=True)
@@ -199,7 +202,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _chat_usage(request: Mapping[str, Any], model: str) -> Usage:
-    text, audio = TOKENS_OF_REPLY_PRIMING, 0
+    text, audio = TOKENS_OF_REPLY_PRIMING + _count_system(request, model), 0
     for message in _dicts(request.get("messages")):
         text += TOKENS_PER_MESSAGE + _count_message(message, model)
         audio += sum(audio_tokens(part) for part in _parts(message) if "input_audio" in part)
@@ -207,6 +210,11 @@ def _chat_usage(request: Mapping[str, Any], model: str) -> Usage:
         if request.get(field):
             text += count_text(_encoder.encode(request[field]).decode(), model=model)
     return Usage(input_tokens=text + audio, input_audio_tokens=audio)
+
+
+def _count_system(request: Mapping[str, Any], model: str) -> int:
+    """Anthropic keeps instructions apart from the messages."""
+    return _count_texts(request.get("system"), model)
 
 
 def _count_message(message: Mapping[str, Any], model: str) -> int:
@@ -222,7 +230,36 @@ def _count_message(message: Mapping[str, Any], model: str) -> int:
             tokens += image_tokens(part, model)
         elif "file" in part:
             tokens += file_tokens(part)
+        elif part.get("type") not in _CHAT_PARTS:
+            tokens += _count_texts(part, model)
     return tokens + sum(count_text(text, model=model) for text in texts if isinstance(text, str))
+
+
+def _count_items(request: Mapping[str, Any], model: str) -> int:
+    """Texts and pictures of the Responses API and of Gemini, an estimate: roles and framing by chat's rule."""
+    tokens = TOKENS_OF_REPLY_PRIMING
+    for name in ("input", "contents", "instructions", "systemInstruction", "system_instruction"):
+        value = request.get(name)
+        tokens += TOKENS_PER_MESSAGE * len(_dicts(value)) + _count_texts(value, model)
+    if request.get("tools"):
+        tokens += count_text(_encoder.encode(request["tools"]).decode(), model=model)
+    return tokens
+
+
+def _count_texts(value: Any, model: str) -> int:
+    if isinstance(value, str):
+        return count_text(value, model=model)
+    if isinstance(value, list):
+        return sum(_count_texts(item, model) for item in value)
+    if not isinstance(value, dict):
+        return 0
+    if (media := media_maximum(value, model)) is not None:
+        return min(media[0], image_tokens(value, model) if "image_url" in value else PAGE_TOKENS)
+    return sum(_count_texts(item, model) for name, item in value.items() if name not in _NOT_TEXT)
+
+
+_CHAT_PARTS = frozenset({"text", "refusal", "input_audio", "video_url", None})
+_NOT_TEXT = frozenset({"type", "id", "call_id", "data", "signature", "encrypted_content", "thoughtSignature", "status"})
 
 
 def _count_prompt(given: Any, model: str) -> int:
@@ -251,6 +288,9 @@ class _Message(msgspec.Struct, gc=False):
 
 _decode_messages = msgspec.json.Decoder(list[_Message]).decode
 _TOOL_FIELDS = frozenset({"tools", "functions"})
+_ITEMS = ("input", "contents", "system", "systemInstruction", "system_instruction")
+"""Where other formats than chat have their conversation."""
+_OF_TOOLS = frozenset({"input", "args", "arguments", "response", "parameters"})
 _LIST = ord("[")
 _NULL = msgspec.Raw(b"null")
 
@@ -268,9 +308,14 @@ def input_bound(body: bytes, fields: Mapping[str, msgspec.Raw], *, model: str = 
     if not fields.keys().isdisjoint(_TOOL_FIELDS):
         bound += TOOLS_ALLOWANCE
     messages = fields.get("messages")
-    if messages is not None and _may_have_media(messages):
+    if (messages is not None and _may_have_media(messages)) or any(_has_objects(fields.get(name)) for name in _ITEMS):
         bound += _media_surplus(_object(body), model)
     return bound
+
+
+def _has_objects(raw: msgspec.Raw | None) -> bool:
+    """Whether a field is more than texts and numbers."""
+    return raw is not None and b"{" in bytes(raw)
 
 
 def _may_have_media(messages: msgspec.Raw) -> bool:
@@ -284,12 +329,22 @@ def _may_have_media(messages: msgspec.Raw) -> bool:
 
 def _media_surplus(request: Mapping[str, Any], model: str) -> int:
     """What media parts cost at most, less their payload's bytes (which the body's length has counted)."""
-    surplus = 0
-    for message in _dicts(request.get("messages")):
-        if "audio" in message:
-            surplus += AUDIO_REFERENCE_MAXIMUM
-        for part in _parts(message):
+    surplus = sum(AUDIO_REFERENCE_MAXIMUM for message in _dicts(request.get("messages")) if "audio" in message)
+    for name in ("messages", *_ITEMS):
+        for part in _objects(request.get(name)):
             if (media := media_maximum(part, model)) is not None:
                 tokens, payload_bytes = media
                 surplus += tokens - payload_bytes
     return surplus
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object within a conversation, whatever its format; not those that a tool was called with."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _objects(item)
+    elif isinstance(value, dict):
+        yield value
+        for name, item in value.items():
+            if name not in _OF_TOOLS and isinstance(item, list | dict):
+                yield from _objects(item)
