@@ -30,6 +30,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, vendor: Aimock) -> Iterato
         "text-embedding-3-small": {"model": "openai/text-embedding-3-small", **openai},
         "unreachable": {"model": "openai/gpt-4o", "api_base": "http://127.0.0.1:9/v1", "api_key": "sk-vendor"},
         "demo": {"model": "demo/demo"},
+        "claude": {"model": "anthropic/claude-sonnet-4-5", "api_base": vendor.origin, "api_key": "sk-vendor"},
+        "gemini": {"model": "gemini/gemini-2.5-flash", "api_base": vendor.origin, "api_key": "sk-vendor"},
     }
     config = {"model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()]}
     with running_gateway(tmp_path_factory.mktemp("gateway"), config) as running:

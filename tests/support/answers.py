@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from tollway.core.usage import Usage
-from tollway.dialects.generation.answer import Answer, Choice
+from tollway.dialects.generation.answer import Answer, Choice, StopReason
 from tollway.dialects.generation.request import Part, Text, Thinking, ToolCall
+
+_ENDS: tuple[StopReason, ...] = ("end", "length")
 
 texts = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=12)
 calls = st.builds(
@@ -39,6 +41,6 @@ def answers(draw: st.DrawFn) -> Answer:
     if draw(st.booleans()) or not found:
         parts.append(Text(text=draw(texts)))
     parts += found
-    stop = "tool_use" if found else draw(st.sampled_from(["end", "length"]))
+    stop: StopReason = "tool_use" if found else draw(st.sampled_from(_ENDS))
     choice = Choice(parts=parts, stop=stop)
     return Answer(origin="chat", id="r1", model="m", created=1, choices=[choice], usage=draw(usages))

@@ -37,9 +37,11 @@ from tollway.core.errors import Misconfigured
 from tollway.core.ids import hash_key
 from tollway.core.snapshot import Settings, TransportName
 from tollway.core.windows import duration_s
+from tollway.dataplane.counting import CountingPages
 from tollway.dataplane.edge import Edge
 from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
+from tollway.gateway.counting import TokenCounter
 from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
@@ -150,6 +152,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         settings=current_settings,
     )
     management = LateManagement(lambda: runtime)
+    counting = CountingPages(
+        counter=TokenCounter(gateway, transports, estimate), authenticator=authenticator, settings=current_settings
+    )
     edge = Edge(
         gateway=gateway,
         sessions=sessions,
@@ -163,6 +168,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
             "readiness": health.readiness,
             "health": health.health,
             "metrics": health.metrics,
+            "count_tokens": counting.count_tokens,
         },
         management=management,
         root_path=server.root_path,

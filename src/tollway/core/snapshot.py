@@ -68,6 +68,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     credential: CredentialHeaders | None = None
     for_streams: Endpoint | None = None
     """Where an answer that is streamed is asked for; None: here."""
+    for_counting: Endpoint | None = None
+    """Where the provider counts the tokens of a prompt; None: it does not."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):

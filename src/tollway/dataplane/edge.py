@@ -93,7 +93,7 @@ class Edge:
             )
             return respond(self._with_edge_headers(scope, send), 403, [JSON], body)
         route, path_model = self._routes.find(scope["method"], path)
-        if route is not None and route.operation is not None:
+        if route is not None and route.operation is not None and route.costs_money:
             return self._generate(scope, receive, path, route, route.operation, path_model)
         if route is not None:
             return self._page(route, scope, receive, send, path_model)
@@ -209,7 +209,8 @@ class Edge:
                 CallLabels(route=route.path, status_code=str(error.status), exception_class=type(error).__name__),
                 total_s=0.0,
             )
-            await respond(send, error.status, [*error.headers, JSON], _error_body(error))
+            body = _error_body(error, route.operation or "chat")
+            await respond(send, error.status, [*error.headers, JSON], body)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """CORS preflights, the wrong method on a path of ours, and everything that is management."""

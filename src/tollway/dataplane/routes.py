@@ -15,7 +15,7 @@ from tollway.core.snapshot import Operation
 Role = Literal["public", "llm"]
 """Who may call: anybody, or a key whose routes include inference."""
 
-Action = Literal["generate", "list_models", "get_model", "liveliness", "readiness", "health", "metrics"]
+Action = Literal["generate", "count_tokens", "list_models", "get_model", "liveliness", "readiness", "health", "metrics"]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +81,26 @@ ROUTES: tuple[Route, ...] = (
             ("generateContent", "Answer, in Gemini's format"),
             ("streamGenerateContent", "Stream an answer, in Gemini's format"),
         )
+    ),
+    *(
+        Route(
+            method="POST",
+            path=path,
+            action="count_tokens",
+            operation="messages",
+            summary="Count the tokens of a prompt, in Anthropic's format",
+        )
+        for path in ("/v1/messages/count_tokens", "/messages/count_tokens")
+    ),
+    *(
+        Route(
+            method="POST",
+            path=f"{root}/models/{{model}}:countTokens",
+            action="count_tokens",
+            operation="gemini",
+            summary="Count the tokens of a prompt, in Gemini's format",
+        )
+        for root in ("/v1beta", "/v1", "")
     ),
     _get("/v1/models", "list_models", "List the models this key may call", "llm"),
     _get("/models", "list_models", "List the models this key may call", "llm"),

@@ -74,6 +74,9 @@ class Relay(Protocol):
 class Identity(Protocol):
     """A format that passes through."""
 
+    passed_headers: tuple[bytes, ...]
+    """Headers of the caller, in lower case, that are the provider's."""
+
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on. `path_model` and `is_stream`: what the path says, in formats where
         the body does not. Raises `InvalidRequest` naming the first that is wrong."""

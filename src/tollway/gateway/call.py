@@ -52,6 +52,8 @@ class Conversation(Protocol):
     """What the deployment is asked for: the key of its endpoint."""
     dropped: tuple[str, ...]
     """What the deployment could not be told."""
+    passed_headers: tuple[tuple[str, str], ...]
+    """Headers of the caller that are the provider's."""
 
     def render_request(self) -> bytes:
         """The body for the provider. Raises `InvalidRequest` for what it cannot be told."""

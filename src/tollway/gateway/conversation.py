@@ -61,7 +61,7 @@ def mocked_as(operation: Operation) -> Operation:
 class _Untouched:
     """Both sides speak the same."""
 
-    __slots__ = ("_call", "_deployment", "_identity", "operation")
+    __slots__ = ("_call", "_deployment", "_identity", "operation", "passed_headers")
 
     dropped: tuple[str, ...] = ()
 
@@ -70,6 +70,13 @@ class _Untouched:
         self._call = call
         self._deployment = deployment
         self._identity = identity
+        self.passed_headers: tuple[tuple[str, str], ...] = ()
+        if identity.passed_headers:
+            self.passed_headers = tuple(
+                (name.decode(), call.headers[name].decode("latin-1"))
+                for name in identity.passed_headers
+                if name in call.headers
+            )
 
     def render_request(self) -> bytes:
         return self._identity.render_request(self._call.request, self._deployment)
@@ -88,6 +95,8 @@ class _Untouched:
 
 class _Translated:
     """The request is read into the middle form and written from it, the answer the other way round."""
+
+    passed_headers: tuple[tuple[str, str], ...] = ()
 
     __slots__ = ("_call", "_client", "_deployment", "_provider", "_request", "dropped", "operation")
 

@@ -38,6 +38,9 @@ from tollway.routing.router import Router
 logger = logging.getLogger(__name__)
 
 _DRAIN_S = 1.0
+_ELSEWHERE = frozenset({"previous_response_id", "conversation", "prompt_template", "cachedContent", "cached_content"})
+"""Fields that stand for a part of the prompt which the provider keeps: it may be as long as the model reads."""
+_LONGEST_PROMPT = 200_000
 
 _MOCK_ORIGIN = Origin("http", "mock", 0)
 _MOCKED: dict[Operation, Endpoint] = {
@@ -89,11 +92,7 @@ class Gateway:
             await self._meet_session(call)
         if call.end_user:
             await self._meet_customer(call)
-        group = self._find(call)
-        if group is None and self.await_models is not None:
-            await self.await_models()
-            group = self._find(call)
-        deployment = self._choose(call, group)
+        deployment = await self.choose(call)
         if call.controls.tags or (call.group is not None and call.group.access_groups):
             await self._look_up_limited(call)
         self._journal.check()
@@ -102,6 +101,14 @@ class Gateway:
         if call.request.is_stream:
             return await self._open_stream(call, deployment, response)
         return await self._answer(call, deployment, response)
+
+    async def choose(self, call: Call) -> Deployment:
+        """The deployment to ask, and how. Raises `Forbidden` or `UnknownModel`, or what the customer may not."""
+        group = self._find(call)
+        if group is None and self.await_models is not None:
+            await self.await_models()
+            group = self._find(call)
+        return self._choose(call, group)
 
     async def settle_failure(self, call: Call, error: TollwayError) -> None:
         """Settles a call that ended in an error before any of its answer went out."""
@@ -192,6 +199,8 @@ class Gateway:
         if not call.scopes:
             return
         tokens_in = input_bound(call.raw_body, request.fields, model=deployment.model)
+        if not request.fields.keys().isdisjoint(_ELSEWHERE):
+            tokens_in += deployment.max_input_tokens or _LONGEST_PROMPT
         tokens_out = _output_bound(request, deployment, call.settings) if call.operation != "embeddings" else 0
         call.ticket = await limits.admit(
             self._counters,
@@ -218,6 +227,8 @@ class Gateway:
         if request.is_stream and endpoint.for_streams is not None:
             endpoint = endpoint.for_streams
         headers = await endpoint.credential() if endpoint.credential is not None else ()
+        if conversation.passed_headers:
+            headers = (*headers, *conversation.passed_headers)
         call.sent = time.perf_counter()
         try:
             response = await self._transports[name].send(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from typing_extensions import override
 
+from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
+from tollway.providers._address import locate
 from tollway.providers._kit import MESSAGES, ConnectionParams, Provider
 
 _VERSION = "2023-06-01"
@@ -22,6 +25,19 @@ class Anthropic(Provider, frozen=True, kw_only=True):
         if key.startswith("sk-ant-oat"):
             return {"Authorization": f"Bearer {key}", **version}
         return {"x-api-key": key, **version}
+
+    @override
+    def endpoint(
+        self,
+        operation: Operation,
+        base: str,
+        params: ConnectionParams,
+        headers: tuple[tuple[str, str], ...],
+        credential: CredentialHeaders | None,
+    ) -> Endpoint:
+        endpoint = super().endpoint(operation, base, params, headers, credential)
+        counting = locate(base, "/messages/count_tokens", field=self._base_field, verify=params.verify)
+        return msgspec.structs.replace(endpoint, for_counting=counting.endpoint(headers, credential))
 
     @override
     def seals(self, model: str) -> frozenset[str]:

@@ -40,7 +40,12 @@ class Gemini(Provider, frozen=True, kw_only=True):
             return super().endpoint(operation, base, params, headers, credential)
         endpoint = super().endpoint(operation, base, params, headers, credential)
         streams = self._method("streamGenerateContent", base, params, query="alt=sse")
-        return msgspec.structs.replace(endpoint, for_streams=streams.endpoint(headers, credential))
+        counting = self._method("countTokens", base, params)
+        return msgspec.structs.replace(
+            endpoint,
+            for_streams=streams.endpoint(headers, credential),
+            for_counting=counting.endpoint(headers, credential),
+        )
 
     @override
     def authorization(self, params: ConnectionParams) -> dict[str, str]:

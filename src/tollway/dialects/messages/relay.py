@@ -183,6 +183,8 @@ def _typed(fields: Fields, name: str, type_: Any, expected: str) -> Any:
 class MessagesIdentity:
     """The format, for callers and providers that both speak it."""
 
+    passed_headers: tuple[bytes, ...] = (b"anthropic-beta",)
+
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on."""
         return read_request(fields)

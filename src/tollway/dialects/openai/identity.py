@@ -15,6 +15,8 @@ from tollway.dialects.openai.stream import StreamRelay
 class OpenAIIdentity:
     """One of the formats."""
 
+    passed_headers: tuple[bytes, ...] = ()
+
     def __init__(self, operation: Operation) -> None:
         self._operation: Operation = operation
 

@@ -1,0 +1,79 @@
+"""Counting the tokens of a prompt before it is sent: by the provider where that is free, else here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from tollway.core.errors import TollwayError
+from tollway.core.snapshot import Deployment, Endpoint, Operation, Timeouts, TransportName
+from tollway.core.usage import Usage
+from tollway.dialects.body import read_fields
+from tollway.gateway.call import Call
+from tollway.gateway.run import Gateway
+from tollway.ports.transport import Transport, UpstreamRequest
+
+Source = Literal["provider", "local_estimate"]
+
+_TIMEOUTS = Timeouts(connect=2.0, first_byte=5.0, total=5.0)
+_LONGEST_ANSWER = 1 << 16
+
+_COUNTED: dict[Operation, tuple[frozenset[str], str]] = {
+    "messages": (
+        frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"}),
+        "input_tokens",
+    ),
+    "gemini": (frozenset({"contents", "systemInstruction", "tools", "toolConfig", "cachedContent"}), "totalTokens"),
+}
+"""What a provider's counting takes of a request, and where its answer has the number."""
+
+
+class TokenCounter:
+    """Counts for callers that ask before they send."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        transports: Mapping[TransportName, Transport],
+        estimate: Callable[[bytes, str, str, Operation], Awaitable[Usage]],
+    ) -> None:
+        self._gateway = gateway
+        self._transports = transports
+        self._estimate = estimate
+
+    async def count(self, call: Call) -> tuple[int, Source]:
+        """The prompt's tokens, and who counted. Raises `TollwayError` for a model that the caller may not use."""
+        deployment = await self._gateway.choose(call)
+        conversation = call.conversation
+        assert conversation is not None
+        body = conversation.render_request()
+        endpoint = deployment.endpoints.get(conversation.operation)
+        if endpoint is not None and endpoint.for_counting is not None:
+            try:
+                return await self._ask(endpoint.for_counting, deployment, conversation.operation, body), "provider"
+            except (TimeoutError, TollwayError, msgspec.DecodeError):
+                pass  # an estimate is a better answer than the provider's fault
+        usage = await self._estimate(body, "", deployment.model, call.operation)
+        return usage.input_tokens, "local_estimate"
+
+    async def _ask(self, endpoint: Endpoint, deployment: Deployment, operation: Operation, body: bytes) -> int:
+        taken, field = _COUNTED[operation]
+        fields: dict[str, Any] = {name: raw for name, raw in read_fields(body).items() if name in taken}
+        if operation == "gemini":
+            fields = {"generateContentRequest": {"model": f"models/{deployment.model}", **fields}}
+        response = await self._transports[deployment.transport].send(
+            UpstreamRequest(
+                endpoint=endpoint,
+                body=msgspec.json.encode(fields),
+                headers=await endpoint.credential() if endpoint.credential is not None else (),
+                timeouts=_TIMEOUTS,
+                max_response_bytes=_LONGEST_ANSWER,
+            )
+        )
+        try:
+            answer = await response.read()
+        finally:
+            response.close()
+        return msgspec.json.decode(msgspec.json.decode(answer, type=dict[str, msgspec.Raw]).get(field, b""), type=int)
