@@ -37,10 +37,12 @@ from tollway.core.errors import Misconfigured
 from tollway.core.ids import hash_key
 from tollway.core.snapshot import Settings, TransportName
 from tollway.core.windows import duration_s
+from tollway.dataplane.caller import Callers
 from tollway.dataplane.counting import CountingPages
 from tollway.dataplane.edge import Edge
 from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
+from tollway.dataplane.utilities import UtilityPages
 from tollway.gateway.counting import TokenCounter
 from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Gateway
@@ -152,9 +154,10 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         settings=current_settings,
     )
     management = LateManagement(lambda: runtime)
-    counting = CountingPages(
-        counter=TokenCounter(gateway, transports, estimate), authenticator=authenticator, settings=current_settings
-    )
+    callers = Callers(authenticator, current_settings)
+    counter = TokenCounter(gateway, transports, estimate)
+    counting = CountingPages(counter, callers)
+    utilities = UtilityPages(gateway, counter, callers)
     edge = Edge(
         gateway=gateway,
         sessions=sessions,
@@ -169,6 +172,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
             "health": health.health,
             "metrics": health.metrics,
             "count_tokens": counting.count_tokens,
+            "token_counter": utilities.token_counter,
+            "supported_params": utilities.supported_params,
+            "transform_request": utilities.transform_request,
         },
         management=management,
         root_path=server.root_path,

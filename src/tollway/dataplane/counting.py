@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from tollway.core.snapshot import Operation, Settings
-from tollway.dataplane.asgi import JSON, Receive, Scope, Send, read_body, respond
-from tollway.dataplane.controls import read_controls
+from tollway.core.snapshot import Operation
+from tollway.dataplane.asgi import JSON, Receive, Scope, Send, respond
+from tollway.dataplane.caller import Callers
 from tollway.dialects.body import Fields, read_fields
-from tollway.dialects.registry import find_identity
-from tollway.gateway.call import Call
 from tollway.gateway.counting import TokenCounter
-from tollway.policy import access
-from tollway.policy.auth import Authenticator, find_credential
 
 
 class CountingPages:
     """Counting in the formats that have a route for it."""
 
-    def __init__(
-        self, *, counter: TokenCounter, authenticator: Authenticator, settings: Callable[[], Settings]
-    ) -> None:
+    def __init__(self, counter: TokenCounter, callers: Callers) -> None:
         self._counter = counter
-        self._authenticator = authenticator
-        self._settings = settings
+        self._callers = callers
 
     async def count_tokens(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
         """The number of tokens, and who counted them."""
         operation: Operation = "gemini" if scope["path"].endswith(":countTokens") else "messages"
-        headers = dict(scope["headers"])
-        settings = self._settings()
-        principal = await self._authenticator.authenticate(find_credential(headers, key_header=settings.key_header))
-        access.check_route(principal, scope["path"])
-        access.check_inference(principal)
-        call = Call(
-            operation=operation,
-            path=scope["path"],
-            headers=headers,
-            client_ip="",
-            settings=settings,
-            path_model=model,
-        )
-        call.principal = principal
-        call.raw_body = await read_body(receive, headers, settings.max_request_bytes)
-        fields = _completed(read_fields(call.raw_body), operation)
-        call.controls = read_controls(fields, headers, principal, settings)
-        call.request = find_identity(operation).read_request(fields, path_model=model, is_stream=False)
-        tokens, source = await self._counter.count(call)
+        principal = await self._callers.principal(scope)
+        fields = _completed(read_fields(await self._callers.body(scope, receive)), operation)
+        tokens, source = await self._counter.count(self._callers.call(scope, principal, fields, operation, model))
         await respond(send, 200, [JSON], msgspec.json.encode(_answer(operation, tokens, source)))
 
 

@@ -15,7 +15,19 @@ from tollway.core.snapshot import Operation
 Role = Literal["public", "llm"]
 """Who may call: anybody, or a key whose routes include inference."""
 
-Action = Literal["generate", "count_tokens", "list_models", "get_model", "liveliness", "readiness", "health", "metrics"]
+Action = Literal[
+    "generate",
+    "count_tokens",
+    "token_counter",
+    "supported_params",
+    "transform_request",
+    "list_models",
+    "get_model",
+    "liveliness",
+    "readiness",
+    "health",
+    "metrics",
+]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +114,19 @@ ROUTES: tuple[Route, ...] = (
         )
         for root in ("/v1beta", "/v1", "")
     ),
+    Route(
+        method="POST",
+        path="/utils/token_counter",
+        action="token_counter",
+        summary="Count the tokens of a prompt, messages or contents",
+    ),
+    Route(
+        method="POST",
+        path="/utils/transform_request",
+        action="transform_request",
+        summary="Show what a provider would be sent",
+    ),
+    _get("/utils/supported_openai_params", "supported_params", "Which parameters a model can be told", "llm"),
     _get("/v1/models", "list_models", "List the models this key may call", "llm"),
     _get("/models", "list_models", "List the models this key may call", "llm"),
     _get("/v1/models/{model}", "get_model", "One model", "llm"),
