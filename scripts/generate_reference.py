@@ -23,7 +23,9 @@ from tollway.control.api import RESOURCES, role_matrix
 from tollway.control.kit.roles import ANY_KEY, Roles
 from tollway.core.errors import TollwayError
 from tollway.core.principal import GrantKind, Role
+from tollway.core.snapshot import GENERATIVE, OPERATIONS, Operation
 from tollway.dataplane.routes import ROUTES
+from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.openai.errors import _BY_STATUS
 from tollway.observability.counts import LATENCY_BUCKETS, TOKEN_LATENCY_BUCKETS, Reading
 from tollway.observability.exposition import _KEY, COUNTERS, GAUGE_MEANINGS, HISTOGRAMS, _lines
@@ -303,9 +305,7 @@ def providers() -> Iterator[str]:
                 code(name),
                 f"[{row.title}]({row.docs})" if row.docs.startswith("http") else row.title,
                 code(row.base_url) or "`api_base` is needed",
-                ", ".join(
-                    operation for operation in ("chat", "completions", "embeddings") if operation in row.operations
-                ),
+                ", ".join(operation for operation in OPERATIONS if operation in row.operations),
                 "asked for" if row.sends_stream_usage else "not asked for",
                 row.checked,
             )
@@ -321,6 +321,59 @@ def providers() -> Iterator[str]:
     yield "## Known, not callable yet"
     yield ""
     yield from table(("Name", "Why"), ((code(name), why) for name, why in sorted(vendor_table.LATER.items())))
+
+
+# ---- formats --------------------------------------------------------------------------------------------------------
+
+_CALLERS: dict[Operation, str] = {
+    "chat": "OpenAI chat",
+    "responses": "OpenAI Responses",
+    "messages": "Anthropic Messages",
+    "gemini": "Gemini generateContent",
+    "completions": "OpenAI completions",
+}
+_SPOKEN: dict[Operation, str] = _CALLERS | {"converse": "Bedrock Converse", "cohere": "Cohere v2", "ollama": "Ollama"}
+
+
+def formats() -> Iterator[str]:
+    """Who is asked in what, and what may be lost."""
+    providers_ = [row for name in vendors.names() if (row := vendors.find(name))]
+    spoken = [one for one in OPERATIONS if one in GENERATIVE and any(one in row.operations for row in providers_)]
+    yield "# Formats"
+    yield ""
+    yield "Rows: what a caller speaks. Columns: what a vendor is asked in. *Untouched*: byte for byte, apart from the"
+    yield "model's name and the gateway's own fields. *Translated*: once, through the neutral form."
+    yield ""
+    yield from table(
+        ("Caller", *(_SPOKEN[one] for one in spoken)),
+        (
+            (name, *("untouched" if caller == one else "-" if one == "completions" else "translated" for one in spoken))
+            for caller, name in _CALLERS.items()
+        ),
+    )
+    yield "## Vendors"
+    yield ""
+    yield "Formats that each vendor is asked in. A caller's own goes first; of the others, the first that is named."
+    yield "Vendors that are not named speak OpenAI chat."
+    yield ""
+    only_chat = {"chat", "completions", "embeddings"}
+    yield from table(
+        ("Vendor", "Formats"),
+        (
+            (code(row.name), ", ".join(_SPOKEN[one] for one in OPERATIONS if one in row.operations and one in _SPOKEN))
+            for row in providers_
+            if not row.operations <= only_chat
+        ),
+    )
+    yield "## Losses"
+    yield ""
+    yield "What a vendor's format cannot say. *Refused*: with 400, unless `drop_params` is set. *Dropped*: left out."
+    yield "Both are named in the header `x-tollway-dropped`."
+    yield ""
+    yield from table(
+        ("Kind", "What", ""),
+        ((code(kind.name.lower()), kind.meaning, "refused" if kind.is_refused else "dropped") for kind in LossKind),
+    )
 
 
 # ---- metrics --------------------------------------------------------------------------------------------------------
@@ -536,6 +589,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "environment.md": environment,
     "routes.md": routes,
     "providers.md": providers,
+    "formats.md": formats,
     "metrics.md": metrics,
     "errors.md": errors,
     "prices.md": prices,
