@@ -13,7 +13,15 @@ from tollway.dialects.responses.encode import ResponsesEncoder
 from tollway.dialects.responses.errors import error_in
 from tollway.dialects.responses.items import output_parts
 from tollway.dialects.responses.parts import probabilities
-from tollway.dialects.responses.wire import HeadWire, PartWire, read_item, read_response, read_typed, usage_from_wire
+from tollway.dialects.responses.wire import (
+    HeadWire,
+    PartWire,
+    given,
+    read_item,
+    read_response,
+    read_typed,
+    usage_from_wire,
+)
 
 STOP_REASONS: dict[str | None, StopReason] = {
     # incomplete_details.reason
@@ -63,7 +71,7 @@ def _logprobs(output: list[msgspec.Raw]) -> list[TokenProbability] | None:
     for raw in output:
         if read_typed(raw).type != "message":
             continue
-        content = read_item(raw).content
+        content = given(read_item(raw).content)
         for part in _parts(content) if content is not None else ():
             found += probabilities(part.logprobs) or ()
     return found or None

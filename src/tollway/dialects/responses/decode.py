@@ -40,6 +40,7 @@ from tollway.dialects.responses.wire import (
     PartEventWire,
     PartWire,
     TypeWire,
+    given,
     read_final,
     read_item,
     read_typed,
@@ -289,9 +290,10 @@ class ResponsesDecoder:
 
     def _annotation(self, wire: DeltaWire, events: list[Event]) -> None:
         item = self._item
-        if item is not None and item.open is Text and wire.annotation is not None:
+        annotation = given(wire.annotation)
+        if item is not None and item.open is Text and annotation is not None:
             item.citations += 1
-            events.append(Cited(citation(wire.annotation)))
+            events.append(Cited(citation(annotation)))
 
     def _refusal_delta(self, wire: DeltaWire, events: list[Event]) -> None:
         item = self._current(wire.output_index, "message")

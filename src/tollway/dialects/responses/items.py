@@ -7,7 +7,6 @@ the user.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -18,7 +17,7 @@ from tollway.dialects.generation.seals import read_seal
 from tollway.dialects.openai.request import Fields
 from tollway.dialects.responses.parts import content_part, read_content
 from tollway.dialects.responses.tools import flat_name
-from tollway.dialects.responses.wire import ItemWire, ReasoningText, TypedWire, read_item, read_typed
+from tollway.dialects.responses.wire import ItemWire, ReasoningText, TypedWire, given, read_item, read_typed
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _ROLES = ("user", "assistant", "system", "developer")
@@ -78,7 +77,7 @@ class _Turns:
         role = head.role or "user"
         if role not in _ROLES:
             raise InvalidRequest(f"{path}.role: '{role}' is not one of {', '.join(_ROLES)}.", param="input")
-        parts = read_content(wire.content, f"{path}.content")
+        parts = read_content(given(wire.content), f"{path}.content")
         if role == "assistant":
             self._assistant(parts)
             return
@@ -91,7 +90,7 @@ class _Turns:
     def _result(self, wire: ItemWire, kind: str, path: str) -> None:
         if not wire.call_id:
             raise InvalidRequest(f"{path}.call_id: name the call that this result answers.", param="input")
-        parts = read_content(wire.output, f"{path}.output")
+        parts = read_content(given(wire.output), f"{path}.output")
         self._user([ToolResult(call_id=wire.call_id, name=wire.name, parts=parts, is_custom=_RESULTS[kind])])
 
     def _user(self, parts: list[Part]) -> None:
@@ -142,9 +141,10 @@ def output_parts(raw: msgspec.Raw) -> list[Part]:
 
 
 def _message_parts(wire: ItemWire) -> list[Part]:
-    if wire.content is None:
+    content = given(wire.content)
+    if content is None:
         return []
-    value: str | list[msgspec.Raw] = msgspec.json.decode(wire.content, type=str | list[msgspec.Raw])
+    value: str | list[msgspec.Raw] = msgspec.json.decode(content, type=str | list[msgspec.Raw])
     return [Text(text=value)] if isinstance(value, str) else [content_part(part) for part in value]
 
 
@@ -161,9 +161,10 @@ def tool_call(wire: ItemWire, *, is_custom: bool) -> ToolCall:
 def thoughts(wire: ItemWire) -> list[Part]:
     """A reasoning item: a part for each text of it, the seal on the last."""
     found = [Thinking(text=piece.text, id=wire.id, is_summary=True) for piece in wire.summary or ()]
-    if wire.content is not None and wire.content != NULL:
-        pieces: Any = msgspec.json.decode(wire.content, type=list[ReasoningText] | None)
-        found += [Thinking(text=piece.text, id=wire.id) for piece in pieces or ()]
+    content = given(wire.content)
+    if content is not None:
+        pieces: list[ReasoningText] = msgspec.json.decode(content, type=list[ReasoningText])
+        found += [Thinking(text=piece.text, id=wire.id) for piece in pieces]
     if wire.encrypted_content:
         if not found:
             found.append(Thinking(id=wire.id, is_redacted=True))

@@ -15,6 +15,7 @@ from tollway.dialects.generation.request import Message, OutputFormat, Reasoning
 from tollway.dialects.openai.request import Fields
 from tollway.dialects.responses.items import read_input
 from tollway.dialects.responses.tools import read_tool_choice, read_tools
+from tollway.dialects.responses.wire import ABSENT, given
 
 _SCALARS: dict[str, tuple[str, Any, str]] = {
     # field: (attribute of the middle form, type, what is expected)
@@ -88,7 +89,7 @@ class _Format(msgspec.Struct, gc=False):
     type: str = "text"
     name: str | None = None
     description: str | None = None
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = ABSENT
     strict: bool | None = None
 
 
@@ -111,13 +112,13 @@ def _read_text(fields: Fields, request: Request) -> None:
         raise InvalidRequest(
             f"text.format.type: '{form.type}' is not one of text, json_object, json_schema.", param="text.format"
         )
-    if form.type == "json_schema" and form.schema is None:
+    if form.type == "json_schema" and given(form.schema) is None:
         raise InvalidRequest("text.format: 'json_schema' needs a 'schema'.", param="text.format")
     request.format = OutputFormat(
         kind=form.type,  # type: ignore[arg-type]  # checked above
         name=form.name,
         description=form.description,
-        schema=form.schema,
+        schema=given(form.schema),
         is_strict=form.strict,
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
-from tollway.dialects.chat.fields import NULL
 from tollway.dialects.generation.answer import TokenProbability
 from tollway.dialects.generation.request import (
     CacheHint,
@@ -28,7 +27,7 @@ CONTENT = "content."
 
 def read_content(raw: msgspec.Raw | None, path: str) -> list[Part]:
     """`content` of a message or `output` of a tool's result: a text or a list of parts."""
-    if raw is None or raw == NULL:
+    if raw is None:
         return []
     try:
         value: str | list[msgspec.Raw] = msgspec.json.decode(raw, type=str | list[msgspec.Raw])

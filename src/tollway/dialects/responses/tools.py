@@ -12,7 +12,6 @@ from tollway.dialects.chat.fields import NULL, typed
 from tollway.dialects.generation.request import (
     AnyTool,
     CustomTool,
-    Json,
     Namespace,
     OpaqueTool,
     Tool,
@@ -20,7 +19,7 @@ from tollway.dialects.generation.request import (
     WebSearch,
 )
 from tollway.dialects.openai.request import Fields
-from tollway.dialects.responses.wire import read_typed
+from tollway.dialects.responses.wire import ABSENT, given, read_typed
 
 _EMPTY_SCHEMA = {"type": "object", "properties": {}}
 _SEPARATOR = "__"
@@ -43,9 +42,9 @@ def own_name(tool: Tool | CustomTool) -> str:
 class _ToolWire(msgspec.Struct, gc=False):
     name: str = ""
     description: str | None = None
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = ABSENT
     strict: bool | None = None
-    format: msgspec.Raw | None = None
+    format: msgspec.Raw = ABSENT
     tools: list[msgspec.Raw] | None = None
 
 
@@ -56,7 +55,7 @@ class _Filters(msgspec.Struct, gc=False):
 
 class _WebSearchWire(msgspec.Struct, gc=False):
     search_context_size: str | None = None
-    user_location: msgspec.Raw | None = None
+    user_location: msgspec.Raw = ABSENT
     filters: _Filters | None = None
 
 
@@ -92,10 +91,9 @@ def _read_tool(raw: msgspec.Raw, kind: str, namespace: Namespace | None) -> AnyT
     if kind.startswith("web_search"):
         search: _WebSearchWire = typed(raw, "tools", _WebSearchWire, "a list of tools")
         filters = search.filters or _Filters()
-        location = search.user_location
         return WebSearch(
             context_size=search.search_context_size,
-            user_location=location if location != NULL else None,
+            user_location=given(search.user_location),
             allowed_domains=filters.allowed_domains,
             blocked_domains=filters.blocked_domains,
             origin="responses",
@@ -108,18 +106,14 @@ def _read_tool(raw: msgspec.Raw, kind: str, namespace: Namespace | None) -> AnyT
         raise InvalidRequest("tools: a function needs a 'name' beside its 'type'.", param="tools")
     name = flat_name(namespace.name if namespace is not None else None, wire.name)
     if kind == "custom":
-        return CustomTool(name=name, namespace=namespace, description=wire.description, format=_given(wire.format))
+        return CustomTool(name=name, namespace=namespace, description=wire.description, format=given(wire.format))
     return Tool(
         name=name,
         namespace=namespace,
         description=wire.description,
-        parameters=_given(wire.parameters),
+        parameters=given(wire.parameters),
         is_strict=wire.strict,
     )
-
-
-def _given(raw: msgspec.Raw | None) -> Json | None:
-    return raw if raw is not None and raw != NULL else None
 
 
 class _ChoiceWire(msgspec.Struct, gc=False):

@@ -12,6 +12,15 @@ import msgspec
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.openai.wire import Count
 
+ABSENT = msgspec.Raw(b"")
+"""A field that was left out: msgspec cannot say `Raw | None`."""
+_NULL = msgspec.Raw(b"null")
+
+
+def given(raw: msgspec.Raw) -> msgspec.Raw | None:
+    """A value; None where it was left out or null."""
+    return raw if raw != ABSENT and raw != _NULL else None
+
 
 class ItemWire(msgspec.Struct, gc=False):
     """An item of `input` or `output`, whatever its type."""
@@ -19,13 +28,13 @@ class ItemWire(msgspec.Struct, gc=False):
     type: str | None = None
     role: str | None = None
     id: str | None = None
-    content: msgspec.Raw | None = None
+    content: msgspec.Raw = ABSENT
     call_id: str | None = None
     name: str | None = None
     namespace: str | None = None
     arguments: str | None = None
     input: str | None = None
-    output: msgspec.Raw | None = None
+    output: msgspec.Raw = ABSENT
     summary: list[ReasoningText] | None = None
     encrypted_content: str | None = None
 
@@ -171,7 +180,7 @@ class DeltaWire(msgspec.Struct, gc=False):
     arguments: str | None = None
     input: str | None = None
     logprobs: list[LogProbWire] | None = None
-    annotation: msgspec.Raw | None = None
+    annotation: msgspec.Raw = ABSENT
 
 
 class TypeWire(msgspec.Struct, gc=False):

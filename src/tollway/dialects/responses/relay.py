@@ -1,0 +1,236 @@
+"""The Responses API on both sides: bytes in, bytes out, apart from the model's name.
+
+Only the events that carry the whole response are looked into: the first for its id and the name of its model, the last
+for its usage and end. All others pass as they came; bytes may be split anywhere, what is forwarded ends at an event's
+end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from tollway.core.errors import InvalidRequest, TollwayError
+from tollway.core.usage import NO_USAGE, Usage
+from tollway.dialects.chat.fields import NULL, typed
+from tollway.dialects.openai.request import Fields, Request
+from tollway.dialects.openai.response import Reply
+from tollway.dialects.responses.errors import render_error_event, render_failed_event
+from tollway.dialects.responses.wire import HeadWire, LifecycleWire, read_head, read_usage, usage_from_wire
+from tollway.dialects.sse import EventReader
+
+_encode = msgspec.json.Encoder().encode
+_decode_lifecycle = msgspec.json.Decoder(LifecycleWire, strict=False).decode
+
+_MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+_LIFECYCLE = re.compile(
+    rb'"type"\s*:\s*"(?:response\.(?:created|completed|incomplete|failed)|error)"|\{"error"\s*:\s*\{'
+)
+"""Cannot be found within a text: there its quotes are escaped."""
+_SEQUENCE = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
+_LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
+_GOOD_ENDS = frozenset({"response.completed", "response.incomplete"})
+_INPUTS = ("input", "prompt", "previous_response_id", "conversation")
+
+_RAW_KEPT_BYTES = 64 * 1024
+"""Raw events kept for counting; past this they are boiled down to their text."""
+
+
+def read_request(fields: Fields) -> Request:
+    """Checks the fields the gateway depends on. Raises `InvalidRequest` naming the first that is wrong."""
+    model: str | None = typed(fields.get("model", NULL), "model", str | None, "a string")
+    if all(fields.get(name, NULL) == NULL for name in _INPUTS):
+        raise InvalidRequest("/responses: Missing required parameter: 'input'.", param="input")
+    limit: int | None = typed(fields.get("max_output_tokens", NULL), "max_output_tokens", int | None, "an integer")
+    if limit is not None and limit < 0:
+        raise InvalidRequest("'max_output_tokens' must not be negative.", param="max_output_tokens")
+    is_stream: bool | None = typed(fields.get("stream", NULL), "stream", bool | None, "true or false")
+    return Request(fields, model, is_stream=bool(is_stream), wants_usage=True, output_limit=limit or None, choices=1)
+
+
+def render_reply(body: bytes, public_model: str) -> Reply:
+    """Renames the model of a whole response. Raises `msgspec.DecodeError` if it is not a JSON object."""
+    head = read_head(body)
+    renames = _renames(body, head.model, public_model)
+    return Reply(_rename(body, renames), head.id or "", read_usage(body))
+
+
+def _renames(document: bytes, model: str | None, public_model: str) -> dict[bytes, bytes]:
+    """How the model is written in a document, and what to write instead."""
+    if not model or model == public_model:
+        return {}
+    new = _encode(public_model)
+    return {
+        match.group(): match.group()[: match.start(1) - match.start()] + new
+        for match in _MODEL.finditer(document)
+        if _text(match.group(1)) == model
+    }
+
+
+def _text(literal: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(literal, type=str)
+    except msgspec.DecodeError:
+        return None
+
+
+def _rename(block: bytes, renames: dict[bytes, bytes]) -> bytes:
+    for old, new in renames.items():
+        block = block.replace(old, new)
+    return block
+
+
+class ResponsesRelay:
+    """One stream on its way to the client.
+
+    `feed` every chunk and forward what it returns. When `is_done` turns true nothing meaningful follows; when the body
+    ends otherwise, forward `end` and then `close`.
+    """
+
+    __slots__ = (
+        "_end_type",
+        "_kept",
+        "_kept_bytes",
+        "_last",
+        "_public_model",
+        "_renames",
+        "_response",
+        "_tail",
+        "_text",
+        "response_id",
+        "usage",
+    )
+
+    def __init__(self, public_model: str) -> None:
+        """`public_model`: what the client calls it."""
+        self._public_model = public_model
+        self._renames: dict[bytes, bytes] = {}
+        self._response = b""
+        """The response as `response.created` had it, for the client."""
+        self._tail = b""
+        self._last = b""
+        """The last block, for its sequence number."""
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._text: list[str] = []
+        self._end_type = ""
+        self.usage: Usage = NO_USAGE
+        """What the provider reported at the end."""
+        self.response_id = ""
+
+    def feed(self, data: bytes) -> bytes:
+        """What to forward now: every event that is complete."""
+        if self._tail:
+            data = self._tail + data
+        end = _last_event_end(data)
+        self._tail = data[end:]
+        return self._relay(data[:end]) if end else b""
+
+    def end(self) -> bytes:
+        """The body has ended: what a last event without its blank line still has to say."""
+        rest, self._tail = self._tail, b""
+        return self._relay(rest + b"\n\n") if rest.strip() else b""
+
+    def close(self, error: TollwayError | None) -> bytes:
+        """The last bytes for the client: nothing after a proper end, else `error` and what it makes of the response."""
+        if self.is_done or error is None:
+            return b""
+        numbers = _SEQUENCE.findall(self._last)
+        sequence = int(numbers[-1]) + 1 if numbers else 0
+        event = render_error_event(error, sequence)
+        return event + render_failed_event(error, self._response, sequence + 1) if self._response else event
+
+    @property
+    def is_done(self) -> bool:
+        """The stream said itself that it is over: nothing meaningful follows."""
+        return bool(self._end_type)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer came to its own end."""
+        return self._end_type in _GOOD_ENDS
+
+    @property
+    def has_error(self) -> bool:
+        """Whether the provider itself sent an error."""
+        return self.is_done and not self.is_complete
+
+    @property
+    def text(self) -> str:
+        """Everything the model has said so far, for counting where usage is missing."""
+        self._boil_down()
+        return "".join(self._text)
+
+    def _relay(self, block: bytes) -> bytes:
+        self._last = block
+        self._kept.append(block)
+        self._kept_bytes += len(block)
+        if self._kept_bytes > _RAW_KEPT_BYTES:
+            self._boil_down()
+        match = _LIFECYCLE.search(block)
+        if match is not None:
+            self._look_into(block)
+        return _rename(block, self._renames) if self._renames else block
+
+    def _look_into(self, block: bytes) -> None:
+        for document in _documents(block):
+            if _LIFECYCLE.search(document) is None:
+                continue
+            try:
+                event = _decode_lifecycle(document)
+                head = read_head(event.response)
+            except msgspec.DecodeError:
+                continue
+            kind = event.type or "error"  # compatible servers send the bare envelope
+            if kind in _LAST_EVENTS and not self._end_type:
+                self._end_type = kind
+            self._learn(document, event, head)
+
+    def _learn(self, document: bytes, event: LifecycleWire, head: HeadWire) -> None:
+        self.response_id = self.response_id or head.id or ""
+        self._renames |= _renames(document, head.model, self._public_model)
+        if head.usage is not None:
+            self.usage = usage_from_wire(head.usage)
+        if not self._response and event.type == "response.created":
+            self._response = _rename(bytes(event.response), self._renames)
+
+    def _boil_down(self) -> None:
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
+        for document in _documents(b"".join(kept)):
+            text = _said(document)
+            if text:
+                self._text.append(text)
+
+
+class _Said(msgspec.Struct, gc=False):
+    type: str = ""
+    delta: str = ""
+
+
+_decode_said = msgspec.json.Decoder(_Said).decode
+
+
+def _said(document: bytes) -> str:
+    """What an event adds to the answer; every kind of it is counted."""
+    try:
+        return _decode_said(document).delta
+    except msgspec.DecodeError:
+        return ""  # an event whose `delta` is no text
+
+
+def _documents(block: bytes) -> Iterator[bytes]:
+    reader = EventReader()
+    yield from (document for _, document in [*reader.feed(block), *reader.end()])
+
+
+def _last_event_end(data: bytes) -> int:
+    """Just behind the last blank line; 0 if there is none."""
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    end = 0
+    for match in _EVENT_END.finditer(data):
+        end = match.end()
+    return end
