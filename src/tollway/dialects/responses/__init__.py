@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 from tollway.core.errors import Header, TollwayError, UpstreamError
-from tollway.core.usage import Usage
+from tollway.dialects.body import Fields
 from tollway.dialects.generation.answer import Answer
 from tollway.dialects.generation.dialect import Rendered, StreamOptions, Target
 from tollway.dialects.generation.request import DialectName, Request
 from tollway.dialects.openai.errors import render_error, upstream_error
-from tollway.dialects.openai.request import Fields
 from tollway.dialects.responses.answer import parse_answer, render_answer
 from tollway.dialects.responses.decode import ResponsesDecoder
 from tollway.dialects.responses.encode import ResponsesEncoder
 from tollway.dialects.responses.parse import parse_request
 from tollway.dialects.responses.render import render_request
-from tollway.dialects.responses.wire import read_usage
 
 
 class ResponsesDialect:
@@ -56,10 +54,6 @@ class ResponsesDialect:
     def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...] = ()) -> UpstreamError:
         """What to tell the client about an error answer."""
         return upstream_error(status, body, vendor, headers)
-
-    def read_usage(self, body: bytes) -> Usage | None:
-        """The usage of a whole answer; None if it reports none."""
-        return read_usage(body)
 
 
 DIALECT = ResponsesDialect()

@@ -45,53 +45,13 @@ from tollway.dialects.generation.request import (
 from tollway.dialects.generation.seals import write_seal
 from tollway.dialects.responses.custom import InputReader
 from tollway.dialects.responses.errors import failure, render_error_event
+from tollway.dialects.responses.opened import CONTENT_EVENTS, INCOMPLETE, THOUGHT_EVENTS, OpenItem, OpenPart
 from tollway.dialects.responses.parts import render_citation, render_probabilities
 from tollway.dialects.responses.response import ResponseWriter, item_id, response_id
 from tollway.dialects.responses.tools import name_fields
 
 _encode = msgspec.json.Encoder().encode
 _PING = b": ping\n\n"
-
-INCOMPLETE: dict[StopReason, str] = {
-    "length": "max_output_tokens",
-    "context": "max_output_tokens",
-    "content_filter": "content_filter",
-    "refusal": "content_filter",
-}
-"""Why an answer is incomplete; the other reasons make it complete."""
-
-
-class _Item:
-    """The item that is open."""
-
-    __slots__ = ("content", "id", "index", "kind", "wire")
-
-    def __init__(self, kind: str, id: str, index: int, wire: dict[str, Any]) -> None:
-        self.kind = kind
-        self.id = id
-        self.index = index
-        self.wire = wire
-        self.content: list[Any] = []
-        """Parts that are complete."""
-
-
-class _Open:
-    """The part that is open, and how its pieces are written."""
-
-    __slots__ = ("annotations", "head", "is_summary", "logprobs", "part", "pieces", "reader", "tail")
-
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        self.head = b""
-        """Before the text of a piece."""
-        self.tail = b""
-        """After it, up to the sequence number."""
-        self.pieces: list[str] = []
-        self.annotations: list[Any] = []
-        self.logprobs: list[TokenProbability] = []
-        self.reader: InputReader | None = None
-        """A call of a custom tool that comes as a function's."""
-        self.is_summary = False
 
 
 class ResponsesEncoder:
@@ -106,8 +66,8 @@ class ResponsesEncoder:
         self._out: list[bytes] = []
         self._sequence = 0
         self._items: list[bytes] = []
-        self._item: _Item | None = None
-        self._part: _Open | None = None
+        self._item: OpenItem | None = None
+        self._part: OpenPart | None = None
         self._usage: Usage = NO_USAGE
         self._stop: StopReason = "end"
         self._is_open = False
@@ -186,11 +146,11 @@ class ResponsesEncoder:
         if not self._is_open:
             self._start(Started(id="", model=""))
 
-    def _begin_item(self, kind: str, prefix: str, wire: dict[str, Any], id: str | None = None) -> _Item:
+    def _begin_item(self, kind: str, prefix: str, wire: dict[str, Any], id: str | None = None) -> OpenItem:
         self._end_item("completed")
         index = len(self._items)
         identity = id or item_id(prefix, self._writer.id, index)
-        item = self._item = _Item(kind, identity, index, {"id": identity, "type": kind, **wire})
+        item = self._item = OpenItem(kind, identity, index, {"id": identity, "type": kind, **wire})
         self._event(b"response.output_item.added", b'"output_index":%d,"item":%s' % (index, _encode(item.wire)))
         return item
 
@@ -227,7 +187,7 @@ class ResponsesEncoder:
         if item is None or item.kind != "message":
             item = self._begin_item("message", "msg", {"status": "in_progress", "role": "assistant", "content": []})
         place = b'%s,"content_index":%d' % (self._at(), len(item.content))
-        name, empty, tail = _CONTENT[part.__class__]
+        name, empty, tail = CONTENT_EVENTS[part.__class__]
         self._event(b"response.content_part.added", b'%s,"part":%s' % (place, empty))
         self._open(part, name, place, part.text, tail)
 
@@ -238,7 +198,7 @@ class ResponsesEncoder:
         if item is None or item.kind != "reasoning" or part.id is None or item.id != part.id:
             item = self._begin_item("reasoning", "rs", {"summary": []}, part.id)
         if part.is_redacted and not part.text:
-            self._part = _Open(part)
+            self._part = OpenPart(part)
             return
         field = "summary" if is_summary else "content"
         place = b'%s,"%s_index":%d' % (self._at(), field.encode(), len(item.wire.get(field, ())))
@@ -247,7 +207,7 @@ class ResponsesEncoder:
             self._event(b"response.reasoning_summary_part.added", b"%s,%s" % (place, empty))
         else:
             self._event(b"response.content_part.added", b'%s,"part":{"type":"reasoning_text","text":""}' % place)
-        self._open(part, _THOUGHT[is_summary], place, part.text).is_summary = is_summary
+        self._open(part, THOUGHT_EVENTS[is_summary], place, part.text).is_summary = is_summary
 
     def _open_call(self, part: ToolCall) -> None:
         tool = self._tools.get(part.name)
@@ -288,8 +248,8 @@ class ResponsesEncoder:
         tail: bytes = b"",
         *,
         reader: InputReader | None = None,
-    ) -> _Open:
-        opened = self._part = _Open(part)
+    ) -> OpenPart:
+        opened = self._part = OpenPart(part)
         opened.reader = reader
         opened.head = b'event: %s.delta\ndata: {"type":"%s.delta",%s,"delta":' % (name, name, place)
         opened.tail = tail + b',"sequence_number":'
@@ -311,7 +271,7 @@ class ResponsesEncoder:
             self._out.append(b"%s%s%s%d}\n\n" % (part.head, _encode(text), part.tail, self._sequence))
             self._sequence += 1
 
-    def _with_logprobs(self, part: _Open, text: str, logprobs: list[TokenProbability]) -> None:
+    def _with_logprobs(self, part: OpenPart, text: str, logprobs: list[TokenProbability]) -> None:
         part.pieces.append(text)
         part.logprobs += logprobs
         self._out.append(
@@ -352,6 +312,8 @@ class ResponsesEncoder:
             opened.reader = None
             if rest:
                 self._delta(Delta(rest))
+        elif not opened.pieces and self._item.kind == "function_call":
+            self._delta(Delta("{}"))
         self._part = None
         text = "".join(opened.pieces)
         seal: Seal | None = None
@@ -369,7 +331,7 @@ class ResponsesEncoder:
         if seal is not None:
             self._seal_behind(seal)
 
-    def _end_text(self, item: _Item, opened: _Open, text: str) -> None:
+    def _end_text(self, item: OpenItem, opened: OpenPart, text: str) -> None:
         place = b'%s,"content_index":%d' % (self._at(), len(item.content))
         logprobs = render_probabilities(opened.logprobs)
         part = {"type": "output_text", "text": text, "annotations": opened.annotations, "logprobs": logprobs}
@@ -378,14 +340,14 @@ class ResponsesEncoder:
         self._event(b"response.output_text.done", done)
         self._event(b"response.content_part.done", b'%s,"part":%s' % (place, _encode(part)))
 
-    def _end_refusal(self, item: _Item, text: str) -> None:
+    def _end_refusal(self, item: OpenItem, text: str) -> None:
         place = b'%s,"content_index":%d' % (self._at(), len(item.content))
         part = {"type": "refusal", "refusal": text}
         item.content.append(part)
         self._event(b"response.refusal.done", b'%s,"refusal":%s' % (place, _encode(text)))
         self._event(b"response.content_part.done", b'%s,"part":%s' % (place, _encode(part)))
 
-    def _end_thinking(self, item: _Item, opened: _Open, part: Thinking, text: str) -> None:
+    def _end_thinking(self, item: OpenItem, opened: OpenPart, part: Thinking, text: str) -> None:
         if part.seal is not None:
             item.wire["encrypted_content"] = write_seal(part.seal, "openai")
         if not opened.head:
@@ -395,16 +357,15 @@ class ResponsesEncoder:
         place = b'%s,"%s_index":%d' % (self._at(), field.encode(), len(texts))
         shown = {"type": kind, "text": text}
         texts.append(shown)
-        self._event(_THOUGHT[opened.is_summary] + b".done", b'%s,"text":%s' % (place, _encode(text)))
+        self._event(THOUGHT_EVENTS[opened.is_summary] + b".done", b'%s,"text":%s' % (place, _encode(text)))
         name = b"response.reasoning_summary_part.done" if opened.is_summary else b"response.content_part.done"
         self._event(name, b'%s,"part":%s' % (place, _encode(shown)))
 
-    def _end_call(self, item: _Item, text: str) -> None:
+    def _end_call(self, item: OpenItem, text: str) -> None:
         if item.kind == "custom_tool_call":
             name, field = b"response.custom_tool_call_input.done", "input"
         else:
             name, field = b"response.function_call_arguments.done", "arguments"
-            text = text or "{}"
         item.wire[field] = text
         self._event(name, b'%s,"%s":%s' % (self._at(), field.encode(), _encode(text)))
 
@@ -433,13 +394,3 @@ _OPENERS: dict[type, Callable[[ResponsesEncoder, Any], None]] = {
     Opaque: ResponsesEncoder._open_opaque,
     Media: ResponsesEncoder._open_media,
 }
-_CONTENT: dict[type, tuple[bytes, bytes, bytes]] = {
-    # part: (events, the part while it is empty, the end of a piece)
-    Text: (
-        b"response.output_text",
-        b'{"type":"output_text","text":"","annotations":[],"logprobs":[]}',
-        b',"logprobs":[]',
-    ),
-    Refusal: (b"response.refusal", b'{"type":"refusal","refusal":""}', b""),
-}
-_THOUGHT = {True: b"response.reasoning_summary_text", False: b"response.reasoning_text"}

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import TollwayError, UpstreamError
+from tollway.dialects.body import read_fields
 from tollway.dialects.openai.errors import error_object, upstream_error
-from tollway.dialects.openai.request import read_fields
 
 _encode = msgspec.json.Encoder().encode
 

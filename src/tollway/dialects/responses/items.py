@@ -11,10 +11,10 @@ from collections.abc import Callable
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL
 from tollway.dialects.generation.request import Message, Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from tollway.dialects.generation.seals import read_seal
-from tollway.dialects.openai.request import Fields
 from tollway.dialects.responses.parts import content_part, read_content
 from tollway.dialects.responses.tools import flat_name
 from tollway.dialects.responses.wire import ItemWire, ReasoningText, TypedWire, given, read_item, read_typed

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL, typed
 from tollway.dialects.generation.request import Message, OutputFormat, Reasoning, Request, Text
-from tollway.dialects.openai.request import Fields
 from tollway.dialects.responses.items import read_input
 from tollway.dialects.responses.tools import read_tool_choice, read_tools
 from tollway.dialects.responses.wire import ABSENT, given
@@ -64,7 +64,7 @@ def parse_request(fields: Fields, *, model: str, is_stream: bool) -> Request:
     request.extra = {
         name: raw
         for name, raw in fields.items()
-        if name not in _SCALARS and name not in _READ_APART and raw != NULL and raw not in _SAYS_NOTHING.get(name, ())
+        if name not in _SCALARS and name not in _READ_APART and raw != NULL and not _says_nothing(name, raw)
     }
     if request.tool_choice is None and fields.get("tool_choice", NULL) != NULL:
         request.extra["tool_choice"] = fields["tool_choice"]
@@ -74,6 +74,10 @@ def parse_request(fields: Fields, *, model: str, is_stream: bool) -> Request:
     _read_reasoning(fields, request)
     _read_include(fields, request)
     return request
+
+
+def _says_nothing(name: str, raw: msgspec.Raw) -> bool:
+    return name in _SAYS_NOTHING and bytes(raw) in _SAYS_NOTHING[name]
 
 
 def _messages(fields: Fields) -> list[Message]:

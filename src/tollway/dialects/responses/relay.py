@@ -12,13 +12,17 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tollway.core.errors import InvalidRequest, TollwayError
+from tollway.core.errors import Header, InvalidRequest, TollwayError, UpstreamError
+from tollway.core.snapshot import Deployment
 from tollway.core.usage import NO_USAGE, Usage
+from tollway.dialects.body import Fields, Request
 from tollway.dialects.chat.fields import NULL, typed
-from tollway.dialects.openai.request import Fields, Request
-from tollway.dialects.openai.response import Reply
-from tollway.dialects.responses.errors import render_error_event, render_failed_event
-from tollway.dialects.responses.wire import HeadWire, LifecycleWire, read_head, read_usage, usage_from_wire
+from tollway.dialects.generation.answer import said
+from tollway.dialects.identity import Reply
+from tollway.dialects.openai.errors import render_error, upstream_error
+from tollway.dialects.responses.errors import error_event, error_in, render_error_event, render_failed_event
+from tollway.dialects.responses.items import output_parts
+from tollway.dialects.responses.wire import HeadWire, LifecycleWire, read_final, read_head, usage_from_wire
 from tollway.dialects.sse import EventReader
 
 _encode = msgspec.json.Encoder().encode
@@ -51,11 +55,35 @@ def read_request(fields: Fields) -> Request:
     return Request(fields, model, is_stream=bool(is_stream), wants_usage=True, output_limit=limit or None, choices=1)
 
 
-def render_reply(body: bytes, public_model: str) -> Reply:
+def render_request(request: Request, deployment: Deployment) -> bytes:
+    """The body for a deployment: its model, its defaults and overrides, without what it refuses."""
+    fields = request.fields.copy()
+    fields["model"] = msgspec.Raw(_encode(deployment.model))
+    for name in deployment.dropped:
+        fields.pop(name, None)
+    for name, value in deployment.defaults.items():
+        fields.setdefault(_FROM_CHAT.get(name, name), value)
+    fields.update(deployment.overrides)
+    return _encode(fields)
+
+
+_FROM_CHAT = {"max_tokens": "max_output_tokens", "max_completion_tokens": "max_output_tokens"}
+"""Operators set defaults in chat's words."""
+
+
+def read_reply(body: bytes, public_model: str) -> Reply:
     """Renames the model of a whole response. Raises `msgspec.DecodeError` if it is not a JSON object."""
-    head = read_head(body)
-    renames = _renames(body, head.model, public_model)
-    return Reply(_rename(body, renames), head.id or "", read_usage(body))
+    response = read_final(body)
+    usage = usage_from_wire(response.usage) if response.usage is not None else NO_USAGE
+    text = ""
+    if not usage.total_tokens:
+        text = "".join(_text_of(raw) for raw in response.output or ())
+    body = _rename(body, _renames(body, response.model, public_model))
+    return Reply(body, response.id or "", usage if usage.total_tokens else None, text)
+
+
+def _text_of(item: msgspec.Raw) -> str:
+    return "".join(said(part) for part in output_parts(item))
 
 
 def _renames(document: bytes, model: str | None, public_model: str) -> dict[bytes, bytes]:
@@ -92,6 +120,7 @@ class ResponsesRelay:
 
     __slots__ = (
         "_end_type",
+        "_error",
         "_kept",
         "_kept_bytes",
         "_last",
@@ -100,6 +129,8 @@ class ResponsesRelay:
         "_response",
         "_tail",
         "_text",
+        "is_done",
+        "known",
         "response_id",
         "usage",
     )
@@ -117,9 +148,21 @@ class ResponsesRelay:
         self._kept_bytes = 0
         self._text: list[str] = []
         self._end_type = ""
+        self._error = b""
+        """The event that the provider ended the stream with."""
+        self.is_done = False
+        """The stream said itself that it is over: nothing meaningful follows."""
         self.usage: Usage = NO_USAGE
         """What the provider reported at the end."""
+        self.known: Usage = NO_USAGE
+        """Nothing is said of the prompt before."""
         self.response_id = ""
+
+    def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
+        """The error that the stream begins with; None if it begins well. `data` has not been fed yet."""
+        if _LIFECYCLE.search(data) is None:
+            return None
+        return next((error for document in _documents(data) if (error := _error_of(document, vendor))), None)
 
     def feed(self, data: bytes) -> bytes:
         """What to forward now: every event that is complete."""
@@ -144,19 +187,14 @@ class ResponsesRelay:
         return event + render_failed_event(error, self._response, sequence + 1) if self._response else event
 
     @property
-    def is_done(self) -> bool:
-        """The stream said itself that it is over: nothing meaningful follows."""
-        return bool(self._end_type)
-
-    @property
     def is_complete(self) -> bool:
         """Whether the answer came to its own end."""
         return self._end_type in _GOOD_ENDS
 
     @property
-    def has_error(self) -> bool:
-        """Whether the provider itself sent an error."""
-        return self.is_done and not self.is_complete
+    def failure(self) -> UpstreamError | None:
+        """The error that the provider ended the stream with, if it did."""
+        return _error_of(self._error, "") if self._error else None
 
     @property
     def text(self) -> str:
@@ -185,8 +223,10 @@ class ResponsesRelay:
             except msgspec.DecodeError:
                 continue
             kind = event.type or "error"  # compatible servers send the bare envelope
-            if kind in _LAST_EVENTS and not self._end_type:
+            if kind in _LAST_EVENTS and not self.is_done:
+                self.is_done = True
                 self._end_type = kind
+                self._error = b"" if kind in _GOOD_ENDS else document
             self._learn(document, event, head)
 
     def _learn(self, document: bytes, event: LifecycleWire, head: HeadWire) -> None:
@@ -205,6 +245,17 @@ class ResponsesRelay:
                 self._text.append(text)
 
 
+def _error_of(document: bytes, vendor: str) -> UpstreamError | None:
+    """The error that an event reports, if it does."""
+    try:
+        event = _decode_lifecycle(document)
+        if event.type == "response.failed":
+            return error_in(read_head(event.response).error, vendor)
+        return error_event(document, vendor) if event.type in ("", "error") and b'"error"' in document else None
+    except msgspec.DecodeError:
+        return None
+
+
 class _Said(msgspec.Struct, gc=False):
     type: str = ""
     delta: str = ""
@@ -219,6 +270,34 @@ def _said(document: bytes) -> str:
         return _decode_said(document).delta
     except msgspec.DecodeError:
         return ""  # an event whose `delta` is no text
+
+
+class ResponsesIdentity:
+    """The format, for callers and providers that both speak it."""
+
+    def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
+        """Checks the fields the gateway depends on."""
+        return read_request(fields)
+
+    def render_request(self, request: Request, deployment: Deployment) -> bytes:
+        """The body for a deployment."""
+        return render_request(request, deployment)
+
+    def read_reply(self, body: bytes, public_model: str) -> Reply:
+        """Renames the model of an answer, and leaves the rest byte for byte."""
+        return read_reply(body, public_model)
+
+    def relay(self, public_model: str, *, forwards_usage: bool) -> ResponsesRelay:
+        """For one stream. Usage is part of its last event."""
+        return ResponsesRelay(public_model)
+
+    def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...]) -> UpstreamError:
+        """What to tell the client about an error answer."""
+        return upstream_error(status, body, vendor, headers)
+
+    def render_error(self, error: TollwayError) -> bytes:
+        """The JSON body of an error."""
+        return render_error(error)
 
 
 def _documents(block: bytes) -> Iterator[bytes]:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import msgspec
 
 from tollway.core.errors import InvalidRequest, NotFound
+from tollway.dialects.body import Fields, read_fields
 from tollway.dialects.chat.fields import NULL, typed
-from tollway.dialects.openai.request import Fields, read_fields
 from tollway.dialects.responses.items import item_type
 from tollway.dialects.responses.response import item_id
 from tollway.dialects.responses.wire import read_typed

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL, typed
 from tollway.dialects.generation.request import (
     AnyTool,
@@ -18,7 +19,6 @@ from tollway.dialects.generation.request import (
     ToolChoice,
     WebSearch,
 )
-from tollway.dialects.openai.request import Fields
 from tollway.dialects.responses.wire import ABSENT, given, read_typed
 
 _EMPTY_SCHEMA = {"type": "object", "properties": {}}

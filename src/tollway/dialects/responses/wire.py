@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.usage import Usage
 from tollway.dialects.openai.wire import Count
 
 ABSENT = msgspec.Raw(b"")
@@ -218,13 +218,6 @@ def usage_to_wire(usage: Usage) -> dict[str, Any]:
     }
 
 
-def read_usage(body: bytes) -> Usage | None:
-    """The usage of a whole response; None if it reports none. Raises `msgspec.DecodeError` if it is no response."""
-    wire = read_head(body).usage
-    usage = usage_from_wire(wire) if wire is not None else NO_USAGE
-    return usage if usage != NO_USAGE else None
-
-
 def _count(value: Count) -> int:
     return max(0, int(value)) if value else 0
 
@@ -235,4 +228,3 @@ read_typed = msgspec.json.Decoder(TypedWire, strict=False).decode
 read_item = msgspec.json.Decoder(ItemWire, strict=False).decode
 read_part = msgspec.json.Decoder(PartWire, strict=False).decode
 read_final = msgspec.json.Decoder(FinalWire, strict=False).decode
-read_lifecycle = msgspec.json.Decoder(LifecycleWire, strict=False).decode
