@@ -161,7 +161,7 @@ class ResponsesEncoder:
         self._item = None
         if item.kind == "message":
             item.wire["content"] = item.content
-        if "status" in item.wire:
+        if item.kind in ("message", "function_call"):
             item.wire["status"] = status
         self._item_done(item.index, _encode(item.wire))
 

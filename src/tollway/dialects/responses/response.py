@@ -108,9 +108,12 @@ def _echo(request: Request) -> dict[str, Any]:
         "user": request.user,
     }
     fields |= {name: extra.get(name, otherwise) for name, otherwise in _ECHOED}
-    for name in ("reasoning", "text", "tool_choice", "conversation"):
+    for name in ("reasoning", "text", "tool_choice"):
         if name in extra:
             fields[name] = extra[name]
+    if "conversation" in extra:  # its id in the request, an object in the response
+        conversation = msgspec.json.decode(extra["conversation"])
+        fields["conversation"] = {"id": conversation} if isinstance(conversation, str) else conversation
     return fields
 
 
