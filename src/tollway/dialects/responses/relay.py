@@ -94,15 +94,8 @@ def _renames(document: bytes, model: str | None, public_model: str) -> dict[byte
     return {
         match.group(): match.group()[: match.start(1) - match.start()] + new
         for match in _MODEL.finditer(document)
-        if _text(match.group(1)) == model
+        if msgspec.json.decode(match.group(1)) == model
     }
-
-
-def _text(literal: bytes) -> str | None:
-    try:
-        return msgspec.json.decode(literal, type=str)
-    except msgspec.DecodeError:
-        return None
 
 
 def _rename(block: bytes, renames: dict[bytes, bytes]) -> bytes:
@@ -143,7 +136,7 @@ class ResponsesRelay:
         """The response as `response.created` had it, for the client."""
         self._tail = b""
         self._last = b""
-        """The last block, for its sequence number."""
+        """The last block with a sequence number."""
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._text: list[str] = []
@@ -175,7 +168,8 @@ class ResponsesRelay:
     def end(self) -> bytes:
         """The body has ended: what a last event without its blank line still has to say."""
         rest, self._tail = self._tail, b""
-        return self._relay(rest + b"\n\n") if rest.strip() else b""
+        whole = [document for document in _documents(rest) if _is_json(document)]
+        return self._relay(rest + b"\n\n") if whole else b""  # half an event would break the client's parser
 
     def close(self, error: TollwayError | None) -> bytes:
         """The last bytes for the client: nothing after a proper end, else `error` and what it makes of the response."""
@@ -203,7 +197,8 @@ class ResponsesRelay:
         return "".join(self._text)
 
     def _relay(self, block: bytes) -> bytes:
-        self._last = block
+        if b'"sequence_number"' in block:
+            self._last = block
         self._kept.append(block)
         self._kept_bytes += len(block)
         if self._kept_bytes > _RAW_KEPT_BYTES:
@@ -298,6 +293,14 @@ class ResponsesIdentity:
     def render_error(self, error: TollwayError) -> bytes:
         """The JSON body of an error."""
         return render_error(error)
+
+
+def _is_json(document: bytes) -> bool:
+    try:
+        msgspec.json.decode(document, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _documents(block: bytes) -> Iterator[bytes]:

@@ -187,13 +187,18 @@ def _complete(item: dict[str, Any], number: int, state: ResponseState) -> dict[s
     named = {"id": item.get("id") or item_id(_PREFIXES.get(kind, "item"), f"{state.id}_in", number)}
     complete = {**item, "type": kind, **named}
     if kind == "message":
-        content = item.get("content")
-        if isinstance(content, str):
-            is_output = item.get("role") == "assistant"
-            part = {"type": "output_text", "annotations": []} if is_output else {"type": "input_text"}
-            complete["content"] = [{**part, "text": content}]
+        complete["content"] = _complete_content(item.get("content"), is_output=item.get("role") == "assistant")
+    if kind in _PREFIXES and kind != "reasoning":
         complete.setdefault("status", "completed")
     return complete
+
+
+def _complete_content(content: Any, *, is_output: bool) -> Any:
+    if isinstance(content, str):
+        content = [{"type": "output_text" if is_output else "input_text", "text": content}]
+    if not is_output or not isinstance(content, list):
+        return content
+    return [{"annotations": [], **part} if part.get("type") == "output_text" else part for part in content]
 
 
 _PREFIXES = {
