@@ -29,10 +29,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_lifecycle = msgspec.json.Decoder(LifecycleWire, strict=False).decode
 
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
-_LIFECYCLE = re.compile(
-    rb'"type"\s*:\s*"(?:response\.(?:created|completed|incomplete|failed)|error)"|\{"error"\s*:\s*\{'
-)
-"""Cannot be found within a text: there its quotes are escaped."""
+_DELTA = re.compile(rb'"delta"\s*:\s*("(?:[^"\\]|\\.)*")')
 _SEQUENCE = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
@@ -153,7 +150,7 @@ class ResponsesRelay:
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
         """The error that the stream begins with; None if it begins well. `data` has not been fed yet."""
-        if _LIFECYCLE.search(data) is None:
+        if not _says_more(data):
             return None
         return next((error for document in _documents(data) if (error := _error_of(document, vendor))), None)
 
@@ -203,21 +200,20 @@ class ResponsesRelay:
         self._kept_bytes += len(block)
         if self._kept_bytes > _RAW_KEPT_BYTES:
             self._boil_down()
-        match = _LIFECYCLE.search(block)
-        if match is not None:
+        if _says_more(block):
             self._look_into(block)
         return _rename(block, self._renames) if self._renames else block
 
     def _look_into(self, block: bytes) -> None:
         for document in _documents(block):
-            if _LIFECYCLE.search(document) is None:
+            if not _says_more(document):
                 continue
             try:
                 event = _decode_lifecycle(document)
                 head = read_head(event.response)
             except msgspec.DecodeError:
                 continue
-            kind = event.type or "error"  # compatible servers send the bare envelope
+            kind = event.type or ("error" if b'"error"' in document else "")  # or the bare envelope
             if kind in _LAST_EVENTS and not self.is_done:
                 self.is_done = True
                 self._end_type = kind
@@ -234,10 +230,9 @@ class ResponsesRelay:
 
     def _boil_down(self) -> None:
         kept, self._kept, self._kept_bytes = self._kept, [], 0
-        for document in _documents(b"".join(kept)):
-            text = _said(document)
-            if text:
-                self._text.append(text)
+        text = _said(b"".join(kept))
+        if text:
+            self._text.append(text)
 
 
 def _error_of(document: bytes, vendor: str) -> UpstreamError | None:
@@ -251,20 +246,13 @@ def _error_of(document: bytes, vendor: str) -> UpstreamError | None:
         return None
 
 
-class _Said(msgspec.Struct, gc=False):
-    type: str = ""
-    delta: str = ""
-
-
-_decode_said = msgspec.json.Decoder(_Said).decode
-
-
-def _said(document: bytes) -> str:
-    """What an event adds to the answer; every kind of it is counted."""
+def _said(block: bytes) -> str:
+    """What the events of a block add to the answer; every kind of it is counted."""
+    pieces = _DELTA.findall(block)
     try:
-        return _decode_said(document).delta
+        return "".join(msgspec.json.decode(b"[%s]" % b",".join(pieces), type=list[str]))
     except msgspec.DecodeError:
-        return ""  # an event whose `delta` is no text
+        return b"".join(pieces).decode("utf-8", "replace")  # a broken escape; it is only counted
 
 
 class ResponsesIdentity:
@@ -293,6 +281,11 @@ class ResponsesIdentity:
     def render_error(self, error: TollwayError) -> bytes:
         """The JSON body of an error."""
         return render_error(error)
+
+
+def _says_more(data: bytes) -> bool:
+    """Whether an event of the response or an error may be in it. Within a text the quotes of these are escaped."""
+    return b'"response"' in data or b'"error"' in data
 
 
 def _is_json(document: bytes) -> bool:

@@ -138,6 +138,8 @@ def test_long_streams_are_boiled_down_and_lose_no_text() -> None:
         relay.feed(b"data: " + json.dumps(piece).encode() + b"\n\n")
     relay.feed(b'data: {"delta":{"a":1}}\n\n')
     assert relay.text == "x" * 900 * 200
+    relay.feed(b'data: {"delta":"bad \\x escape"}\n\n')
+    assert "bad" in relay.text
 
 
 def test_a_cut_is_told_in_the_stream_and_the_sdk_raises() -> None:
