@@ -259,7 +259,7 @@ class ResponsesEncoder:
 
     def _delta(self, event: Delta) -> None:
         part = self._part
-        if part is None or event.choice:
+        if part is None or not part.head or event.choice:
             return
         text = event.text
         if part.reader is not None:

@@ -72,7 +72,7 @@ class HistoryWriter:
         for number, message in enumerate(messages):
             if message.role != "system" or (self._is_own and message.is_developer):
                 return number
-        return len(messages)
+        return len(messages) if self._is_own else 0  # the API wants some input
 
     def _plain(self, message: Message) -> str:
         texts: list[str] = []

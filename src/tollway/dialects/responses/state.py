@@ -184,7 +184,7 @@ def _listed(state: ResponseState) -> list[dict[str, Any]]:
 
 def _complete(item: dict[str, Any], number: int, state: ResponseState) -> dict[str, Any]:
     kind = item.get("type") or "message"
-    named = {"id": item.get("id") or item_id(_PREFIXES.get(kind, "item"), f"{state.id}_in", number)}
+    named = {"id": item.get("id") or item_id(f"{_PREFIXES.get(kind, 'item')}_in", state.id, number)}
     complete = {**item, "type": kind, **named}
     if kind == "message":
         complete["content"] = _complete_content(item.get("content"), is_output=item.get("role") == "assistant")

@@ -239,3 +239,14 @@ def test_whatever_is_answered_the_official_types_take_it(found: Answer) -> None:
     tools = [CustomTool(name="apply_patch")]
     request = Request(origin="responses", model="m", messages=[], tools=[*tools])
     rendered(found, StreamOptions(model="public", call_id="01J", request=request))
+
+
+def test_compatible_servers_may_give_plain_content_or_none() -> None:
+    output = [
+        {"type": "message", "role": "assistant", "content": "Hi"},
+        {"type": "message", "role": "assistant"},
+        {"type": "reasoning", "summary": [{"text": "s"}], "content": None},
+    ]
+    found = DIALECT.parse_answer(json.dumps({"output": output}).encode())
+    assert found.choices[0].parts == [Text(text="Hi"), Thinking(text="s", is_summary=True)]
+    assert (found.id, found.created) == ("", 0)

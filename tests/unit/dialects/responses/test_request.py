@@ -671,3 +671,38 @@ def test_own_content_parts_and_unsealed_thoughts_come_back() -> None:
     ]
     fields, _ = render(parse({"instructions": "i", "input": [{"role": "user", "content": "u"}, *items]}))
     assert fields["input"][1:] == items
+
+
+def test_a_request_of_instructions_alone_still_has_input() -> None:
+    system = Message(role="system", parts=[Text(text="s")])
+    fields, _ = render(request(system))
+    assert "instructions" not in fields
+    assert [item["role"] for item in fields["input"]] == ["developer"]
+    assert render(parse({"instructions": "s", "prompt": {"id": "pmpt_1"}}))[0]["instructions"] == "s"
+
+
+def test_formats_of_every_kind() -> None:
+    plain = parse({"input": "x", "text": {"format": {"type": "json_object"}}})
+    assert render(plain)[0]["text"] == {"format": {"type": "json_object"}}
+    assert render(parse({"input": "x", "text": {"verbosity": "high"}}))[0]["text"] == {"verbosity": "high"}
+    loose = OutputFormat(kind="json_schema", name="n")
+    wire = render(request(user("x"), format=loose))[0]["text"]["format"]
+    assert wire == {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
+
+
+def test_a_bare_web_search() -> None:
+    fields, losses = render(request(user("x"), tools=[WebSearch()]))
+    assert (fields["tools"], losses) == ([{"type": "web_search"}], [])
+
+
+def test_a_result_may_hold_what_only_this_api_knows() -> None:
+    result = ToolResult(
+        call_id="c",
+        parts=[
+            Opaque(origin="messages", kind="search_result", raw=msgspec.Raw(b"{}")),
+            Opaque(origin="responses", kind="content.new", raw=msgspec.Raw(b'{"type":"new"}')),
+        ],
+    )
+    fields, losses = render(request(user(result)))
+    assert fields["input"][0]["output"] == [{"type": "new"}]
+    assert losses == [Loss(LossKind.PART, "messages.content.search_result")]

@@ -50,6 +50,7 @@ from tollway.dialects.generation.request import (
     Text,
     Thinking,
     ToolCall,
+    ToolResult,
 )
 from tollway.dialects.responses import DIALECT
 
@@ -403,6 +404,49 @@ def test_a_part_may_come_with_its_text() -> None:
     assert [item["type"] for item in output] == ["message", "function_call", "reasoning", "reasoning"]
     assert output[3]["content"] == [{"type": "reasoning_text", "text": "raw"}]
     assert output[3]["summary"] == [{"type": "summary_text", "text": "sum"}]
+
+
+def test_events_that_have_no_place_are_passed_over() -> None:
+    begun: list[Event] = [Started(id="a", model="m")]
+    lost: list[Event] = [
+        Delta("lost"),
+        Sealed(Seal("gemini", "S")),
+        Cited(Citation(url="https://e.example")),
+        PartEnded(),
+        PartStarted(ToolResult(call_id="c", parts=[]), 0),
+        PartEnded(),
+        PartStarted(Thinking(is_redacted=True), 1),
+        Delta("lost"),
+        PartEnded(),
+    ]
+    output = check_stream(encode([*begun, *lost, Stopped("end")]))[-1]["response"]["output"]
+    assert [(item["type"], item["summary"]) for item in output] == [("reasoning", [])]
+
+
+def test_ends_and_pieces_of_items_that_are_not_open_are_skipped() -> None:
+    note = {"type": "url_citation", "url": "https://e.example"}
+    assert (
+        decode(
+            sse(
+                {"type": "response.content_part.done", "output_index": 0, "part": {"type": "output_text"}},
+                {"type": "response.content_part.added", "output_index": 0},
+                {"type": "response.output_text.done", "output_index": 0, "text": "x"},
+                {"type": "response.refusal.done", "output_index": 0, "refusal": "x"},
+                {"type": "response.output_text.annotation.added", "output_index": 0, "annotation": note},
+                {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "x"},
+                {"type": "response.function_call_arguments.done", "output_index": 0, "arguments": "x"},
+                {"type": "response.output_item.added", "output_index": 0, "item": {"type": "function_call"}},
+                {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "x"},
+                {"type": "response.output_text.delta", "output_index": 1, "delta": "waits"},
+            )
+        )
+        == []
+    )
+
+
+def test_ends_before_anything_began_are_skipped() -> None:
+    for kind in ("output_text", "refusal", "function_call_arguments"):
+        assert decode(sse({"type": f"response.{kind}.done", "output_index": 0, "text": "x"})) == []
 
 
 @given(event_sequences())
