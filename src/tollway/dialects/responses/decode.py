@@ -28,11 +28,11 @@ from tollway.dialects.generation.answer import (
     events_of,
 )
 from tollway.dialects.generation.request import Part, Refusal, Text, Thinking, ToolCall
-from tollway.dialects.generation.seals import read_seal
 from tollway.dialects.responses.answer import failed, stop_reason
 from tollway.dialects.responses.errors import error_event
 from tollway.dialects.responses.items import item_type, output_parts, tool_call
 from tollway.dialects.responses.parts import citation, probabilities
+from tollway.dialects.responses.thoughts import read_thoughts
 from tollway.dialects.responses.wire import (
     DeltaWire,
     ItemEventWire,
@@ -210,9 +210,9 @@ class ResponsesDecoder:
             arguments = tool_call(read_item(raw), is_custom=_CALLS[item.kind]).arguments
             self._text(item, arguments, events)
         elif item.kind == "reasoning":
-            seal = read_item(raw).encrypted_content
-            if seal:
-                events.append(Sealed(read_seal(seal, "openai")))
+            seal = read_thoughts(read_item(raw).encrypted_content)
+            if seal is not None:
+                events.append(Sealed(seal))
 
     def _end_item(self, events: list[Event]) -> None:
         if self._item is not None:

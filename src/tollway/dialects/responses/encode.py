@@ -42,12 +42,12 @@ from tollway.dialects.generation.request import (
     Tool,
     ToolCall,
 )
-from tollway.dialects.generation.seals import write_seal
 from tollway.dialects.responses.custom import InputReader
 from tollway.dialects.responses.errors import failure, render_error_event
 from tollway.dialects.responses.opened import CONTENT_EVENTS, INCOMPLETE, THOUGHT_EVENTS, OpenItem, OpenPart
 from tollway.dialects.responses.parts import render_citation, render_probabilities
 from tollway.dialects.responses.response import ResponseWriter, item_id, response_id
+from tollway.dialects.responses.thoughts import write_thoughts
 from tollway.dialects.responses.tools import name_fields
 
 _encode = msgspec.json.Encoder().encode
@@ -348,8 +348,8 @@ class ResponsesEncoder:
         self._event(b"response.content_part.done", b'%s,"part":%s' % (place, _encode(part)))
 
     def _end_thinking(self, item: OpenItem, opened: OpenPart, part: Thinking, text: str) -> None:
-        if part.seal is not None:
-            item.wire["encrypted_content"] = write_seal(part.seal, "openai")
+        if part.seal is not None or part.id is None:
+            item.wire["encrypted_content"] = write_thoughts(part.seal)
         if not opened.head:
             return  # nothing is shown
         field, kind = ("summary", "summary_text") if opened.is_summary else ("content", "reasoning_text")
@@ -371,7 +371,7 @@ class ResponsesEncoder:
 
     def _seal_behind(self, seal: Seal) -> None:
         """A call or text has no place for a seal: it goes as a reasoning item behind it, and comes back with it."""
-        self._begin_item("reasoning", "rs", {"summary": [], "encrypted_content": write_seal(seal, "openai")})
+        self._begin_item("reasoning", "rs", {"summary": [], "encrypted_content": write_thoughts(seal)})
 
     def _stopped(self, event: Stopped) -> None:
         self._stop = event.reason

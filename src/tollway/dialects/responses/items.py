@@ -14,8 +14,8 @@ from tollway.core.errors import InvalidRequest
 from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL
 from tollway.dialects.generation.request import Message, Opaque, Part, Text, Thinking, ToolCall, ToolResult
-from tollway.dialects.generation.seals import read_seal
 from tollway.dialects.responses.parts import content_part, read_content
+from tollway.dialects.responses.thoughts import read_thoughts
 from tollway.dialects.responses.tools import flat_name
 from tollway.dialects.responses.wire import ItemWire, ReasoningText, TypedWire, given, read_item, read_typed
 
@@ -165,10 +165,11 @@ def thoughts(wire: ItemWire) -> list[Part]:
     if content is not None:
         pieces: list[ReasoningText] = msgspec.json.decode(content, type=list[ReasoningText])
         found += [Thinking(text=piece.text, id=wire.id) for piece in pieces]
-    if wire.encrypted_content:
+    seal = read_thoughts(wire.encrypted_content)
+    if seal is not None:
         if not found:
             found.append(Thinking(id=wire.id, is_redacted=True))
-        found[-1].seal = read_seal(wire.encrypted_content, "openai")
+        found[-1].seal = seal
     return [*found]
 
 

@@ -22,6 +22,7 @@ from tollway.dialects.identity import Reply
 from tollway.dialects.openai.errors import render_error, upstream_error
 from tollway.dialects.responses.errors import error_event, error_in, render_error_event, render_failed_event
 from tollway.dialects.responses.items import output_parts
+from tollway.dialects.responses.thoughts import own_thoughts
 from tollway.dialects.responses.wire import HeadWire, LifecycleWire, read_final, read_head, usage_from_wire
 from tollway.dialects.sse import EventReader
 
@@ -56,6 +57,8 @@ def render_request(request: Request, deployment: Deployment) -> bytes:
     """The body for a deployment: its model, its defaults and overrides, without what it refuses."""
     fields = request.fields.copy()
     fields["model"] = msgspec.Raw(_encode(deployment.model))
+    if "input" in fields:
+        fields["input"] = own_thoughts(fields["input"])
     for name in deployment.dropped:
         fields.pop(name, None)
     for name, value in deployment.defaults.items():
@@ -119,6 +122,7 @@ class ResponsesRelay:
         "_response",
         "_tail",
         "_text",
+        "_vendor",
         "is_done",
         "known",
         "response_id",
@@ -138,6 +142,7 @@ class ResponsesRelay:
         self._kept_bytes = 0
         self._text: list[str] = []
         self._end_type = ""
+        self._vendor = ""
         self._error = b""
         """The event that the provider ended the stream with."""
         self.is_done = False
@@ -150,6 +155,7 @@ class ResponsesRelay:
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
         """The error that the stream begins with; None if it begins well. `data` has not been fed yet."""
+        self._vendor = vendor
         if not _says_more(data):
             return None
         return next((error for document in _documents(data) if (error := _error_of(document, vendor))), None)
@@ -185,7 +191,7 @@ class ResponsesRelay:
     @property
     def failure(self) -> UpstreamError | None:
         """The error that the provider ended the stream with, if it did."""
-        return _error_of(self._error, "") if self._error else None
+        return _error_of(self._error, self._vendor) if self._error else None
 
     @property
     def text(self) -> str:

@@ -181,6 +181,7 @@ def test_thoughts_come_back_on_the_next_turn_with_their_seals() -> None:
     parts = [
         Thinking(text="I think", seal=Seal("anthropic", "SIG")),
         Thinking(is_redacted=True, seal=Seal("anthropic", "RED")),
+        Thinking(text="nobody sealed this", is_summary=True),
         Text(text="Hello", seal=Seal("gemini", "T")),
         ToolCall(id="c1", name="f", arguments="{}", seal=Seal("gemini", "TS")),
         ToolCall(id="c2", name="f", arguments="{}"),

@@ -84,6 +84,33 @@ def test_a_request_is_patched_at_the_top_and_nowhere_else() -> None:
     assert bytes(sent["input"]) == bytes(before["input"])
 
 
+def test_thoughts_of_other_vendors_do_not_reach_openai() -> None:
+    def thought(sealed: str) -> dict[str, Any]:
+        return {"type": "reasoning", "summary": [], "encrypted_content": sealed}
+
+    deployment = Deployment(
+        id="d", group="g", provider="openai", model="m", model_name="openai/m", api_base="https://api.openai.com/v1"
+    )
+    said = {"role": "user", "content": 'what is "tollway.x"?'}
+    items = [
+        thought("gAA"),
+        thought("tollway.anthropic.SIG"),
+        said,
+        thought("tollway.unsealed."),
+        {"type": "reasoning"},
+    ]
+    for sent_in, sent in (
+        (items, [items[0], items[2], items[4]]),
+        ("tollway.", "tollway."),
+        ('"tollway.', '"tollway.'),
+    ):
+        request = read({"input": sent_in})
+        fields = read_fields(IDENTITY.render_request(request, deployment))
+        assert json.loads(bytes(fields["input"])) == sent
+    stored = read({"prompt": {"id": "pmpt_1"}})
+    assert set(read_fields(IDENTITY.render_request(stored, deployment))) == {"prompt", "model"}
+
+
 def test_a_whole_answer_is_renamed_in_place() -> None:
     body = (CORPUS / "answer_agent.json").read_bytes()
     reply = IDENTITY.read_reply(body, "public/name")
