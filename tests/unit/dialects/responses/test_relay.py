@@ -229,3 +229,15 @@ def test_broken_events_pass_as_they_came() -> None:
 def test_errors_are_openais() -> None:
     assert json.loads(IDENTITY.render_error(InvalidRequest("no")))["error"]["message"] == "no"
     assert IDENTITY.parse_error(429, b'{"error":{"message":"slow"}}', "v", ()).status == 429
+
+
+def test_a_last_event_without_its_blank_line_counts() -> None:
+    relay = ResponsesRelay("public")
+    out = relay.feed(STREAM[:-2])
+    assert not relay.is_done
+    assert out + relay.end() == STREAM.replace(MODEL, b"public")
+    assert relay.is_complete
+
+
+def test_a_stream_without_text_has_none() -> None:
+    assert ResponsesRelay("public").text == ""

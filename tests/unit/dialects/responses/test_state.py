@@ -138,3 +138,13 @@ def test_wrong_pages_are_refused(options: dict[str, Any]) -> None:
 def test_an_unknown_place_is_not_found() -> None:
     with pytest.raises(NotFound, match="no input item 'msg_9'"):
         input_items(state(1, "a", "b"), after="msg_9")
+
+
+def test_items_of_every_kind_can_be_listed_and_found() -> None:
+    body = {
+        "input": [{"type": "reasoning", "summary": []}, {"type": "local_shell_call_output", "id": "x", "output": ""}]
+    }
+    answer = {"id": "resp_1", "output": [{"type": "reasoning", "summary": []}, {"type": "compaction", "id": "cmp_1"}]}
+    kept = remember(json.dumps(body).encode(), json.dumps(answer).encode())
+    assert set(known_items([kept])) == {"cmp_1", "rs_in_1_0", "x"}
+    assert [item.get("status") for item in input_items(kept)["data"]] == [None, None]

@@ -189,6 +189,7 @@ def test_deltas_need_no_beginning() -> None:
             {"type": "response.reasoning_summary_text.delta", "output_index": 0, "delta": "a"},
             {"type": "response.reasoning_text.delta", "output_index": 0, "delta": "b"},
             {"type": "response.refusal.delta", "output_index": 0, "delta": "c"},
+            {"type": "response.refusal.delta", "output_index": 0, "delta": ""},
             {"type": "response.output_text.delta", "output_index": 0, "delta": "d"},
             {"type": "response.output_text.delta", "output_index": 0, "delta": ""},
             {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "{}"},
