@@ -45,7 +45,7 @@ from tollway.dialects.generation.request import (
 from tollway.dialects.responses.custom import InputReader
 from tollway.dialects.responses.errors import failure, render_error_event
 from tollway.dialects.responses.opened import CONTENT_EVENTS, INCOMPLETE, THOUGHT_EVENTS, OpenItem, OpenPart
-from tollway.dialects.responses.parts import render_citation, render_probabilities
+from tollway.dialects.responses.parts import CONTENT, render_citation, render_probabilities
 from tollway.dialects.responses.response import ResponseWriter, item_id, response_id
 from tollway.dialects.responses.thoughts import write_thoughts
 from tollway.dialects.responses.tools import name_fields
@@ -225,7 +225,7 @@ class ResponsesEncoder:
             self._seal(Sealed(part.seal))
 
     def _open_opaque(self, part: Opaque) -> None:
-        if part.origin != "responses" or part.kind.startswith("content."):
+        if part.origin != "responses" or part.kind.startswith(CONTENT):
             return
         self._end_item("completed")
         index = len(self._items)

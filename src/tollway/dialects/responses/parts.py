@@ -21,7 +21,7 @@ from tollway.dialects.generation.request import (
 )
 from tollway.dialects.responses.wire import AudioWire, LogProbWire, PartWire, read_part, read_typed
 
-CONTENT = "content."
+CONTENT = "part."
 """Begins the kind of an opaque content part, to tell it from an opaque item."""
 
 

@@ -234,7 +234,7 @@ def test_parts_of_every_kind() -> None:
     ]
     last = turn.parts[-1]
     assert isinstance(last, Opaque)
-    assert last.kind == "content.new"
+    assert last.kind == "part.new"
 
 
 def test_tools_of_a_namespace_have_flat_names_and_remember_it() -> None:
@@ -700,7 +700,7 @@ def test_a_result_may_hold_what_only_this_api_knows() -> None:
         call_id="c",
         parts=[
             Opaque(origin="messages", kind="search_result", raw=msgspec.Raw(b"{}")),
-            Opaque(origin="responses", kind="content.new", raw=msgspec.Raw(b'{"type":"new"}')),
+            Opaque(origin="responses", kind="part.new", raw=msgspec.Raw(b'{"type":"new"}')),
         ],
     )
     fields, losses = render(request(user(result)))
