@@ -134,10 +134,11 @@ Event = Started | PartStarted | Delta | Sealed | Cited | PartEnded | Stopped | M
 
 def text_of(answer: Answer) -> str:
     """Everything the model said, thoughts and arguments included: for counting where usage is missing."""
-    return "".join(_said(part) for choice in answer.choices for part in choice.parts)
+    return "".join(said(part) for choice in answer.choices for part in choice.parts)
 
 
-def _said(part: Part) -> str:
+def said(part: Part) -> str:
+    """What a part counts for: its text, or a call's name and arguments."""
     match part:
         case Text() | Thinking() | Refusal():
             return part.text

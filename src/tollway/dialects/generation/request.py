@@ -151,10 +151,19 @@ class Message(msgspec.Struct, kw_only=True, gc=False):
     """Responses API: the item's id."""
 
 
+class Namespace(msgspec.Struct, frozen=True, gc=False):
+    """A group of tools (OpenAI). Their names begin with its name wherever groups are not known."""
+
+    name: str
+    description: str = ""
+
+
 class Tool(msgspec.Struct, kw_only=True, gc=False):
     """A function of the caller's."""
 
     name: str
+    namespace: Namespace | None = None
+    """Where it is part of a group; `name` is unique without it."""
     description: str | None = None
     parameters: Json | None = None
     """JSON Schema; None: it takes none."""
@@ -166,6 +175,7 @@ class CustomTool(msgspec.Struct, kw_only=True, gc=False):
     """A tool that takes free text, possibly bound by a grammar (OpenAI)."""
 
     name: str
+    namespace: Namespace | None = None
     description: str | None = None
     format: Json | None = None
     """As in the Responses API: `{"type": "grammar", "syntax": …, "definition": …}`."""
