@@ -264,6 +264,8 @@ def _said(block: bytes) -> str:
 class ResponsesIdentity:
     """The format, for callers and providers that both speak it."""
 
+    passed_headers: tuple[bytes, ...] = ()
+
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on."""
         return read_request(fields)
