@@ -44,6 +44,6 @@ class Callers:
             operation=operation, path=scope["path"], headers=headers, client_ip="", settings=settings, path_model=model
         )
         call.principal = principal
-        call.controls = read_controls(fields, headers, principal, settings)
+        call.controls = read_controls(fields, headers, principal, settings, operation)
         call.request = find_identity(operation).read_request(fields, path_model=model, is_stream=False)
         return call

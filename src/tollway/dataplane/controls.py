@@ -12,7 +12,7 @@ import msgspec
 from tollway.core.errors import InvalidRequest, Unauthenticated
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import NO_SESSION_LIMITS, Principal, SessionLimits
-from tollway.core.snapshot import Settings
+from tollway.core.snapshot import Operation, Settings
 from tollway.dialects.body import Fields
 from tollway.gateway.call import Controls, Headers
 
@@ -74,6 +74,9 @@ NOT_YET = frozenset(
 
 _OWNED = HONOURED | NOT_YET
 
+_SHARE_METADATA: frozenset[Operation] = frozenset({"messages", "responses"})
+"""Formats whose `metadata` is the provider's. Callers put the gateway's there too, or into `litellm_metadata`."""
+
 _FORBIDDEN = frozenset(
     {"api_key", "api_base", "base_url", "api_version", "model_list", "organization", "custom_llm_provider"}
 )
@@ -115,8 +118,10 @@ _HEADERS = _CONTRACT_HEADERS | _SESSION_LIMITS
 _TRUE = msgspec.Raw(b"true")
 
 
-def read_controls(fields: Fields, headers: Headers, principal: Principal, settings: Settings) -> Controls:
-    """Takes the gateway's own fields out of `fields`.
+def read_controls(
+    fields: Fields, headers: Headers, principal: Principal, settings: Settings, operation: Operation = "chat"
+) -> Controls:
+    """Takes the gateway's own fields out of `fields`. In some formats `metadata` is the provider's too, and stays.
 
     Raises `Unauthenticated` for fields that would redirect the call or its credentials (the contract's 401), and
     `InvalidRequest` for a known field of the wrong type.
@@ -135,9 +140,12 @@ def read_controls(fields: Fields, headers: Headers, principal: Principal, settin
         end_user = _short(named_user or _text(fields, "safety_identifier"), "user")
         return Controls(tags=tags, end_user=end_user) if end_user or tags else _NO_CONTROLS
     values = {name: fields.pop(name) for name in owned}
-    if fields.get("store") == _TRUE and "metadata" in values:
-        fields["metadata"] = values["metadata"]  # OpenAI keeps it with the stored completion
-    metadata_raw = values.get("metadata") or values.get("litellm_metadata")
+    shares = operation in _SHARE_METADATA
+    if "metadata" in values and (shares or fields.get("store") == _TRUE):
+        # OpenAI keeps it with a stored completion, Anthropic reads the user in it.
+        fields |= _of_provider(values["metadata"]) if shares else {"metadata": values["metadata"]}
+    ours, theirs = values.get("litellm_metadata"), values.get("metadata")
+    metadata_raw = (ours or theirs) if shares else (theirs or ours)
     metadata = _object(metadata_raw, "metadata")
     if "extra_body" in values:
         extra: Fields = _decode(values["extra_body"], "extra_body", dict[str, msgspec.Raw], "an object")
@@ -268,6 +276,15 @@ def _mock(values: dict[str, msgspec.Raw]) -> str | None:
         return None
     text: str | None = _decode(raw, "mock_response", str | None, "a string")
     return text
+
+
+def _of_provider(raw: msgspec.Raw) -> Fields:
+    """What of shared metadata is the provider's: texts. It would refuse tags and the like, lists and objects."""
+    metadata = _object(raw, "metadata")
+    texts = {name: value for name, value in metadata.items() if isinstance(value, str)}
+    if len(texts) == len(metadata):
+        return {"metadata": raw}
+    return {"metadata": msgspec.Raw(msgspec.json.encode(texts))} if texts else {}
 
 
 def _flag(values: dict[str, msgspec.Raw], name: str) -> bool | None:

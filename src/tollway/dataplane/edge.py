@@ -159,7 +159,9 @@ class Edge:
             raise too_large(len(body), settings.max_request_bytes)
         call.raw_body = body
         fields = read_fields(call.raw_body)
-        call.controls = read_controls(fields, call.headers, principal, settings)
+        if call.operation == "chat" and "messages" not in fields and "input" in fields:
+            call.operation = "responses"  # Cursor sends the Responses API's bodies to the chat route
+        call.controls = read_controls(fields, call.headers, principal, settings, call.operation)
         if call.controls.session_id:
             self._sessions.enter(call, exchange.task.cancel)
         identity = find_identity(call.operation)

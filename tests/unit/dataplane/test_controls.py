@@ -11,7 +11,7 @@ import pytest
 
 from tollway.core.errors import InvalidRequest, Unauthenticated
 from tollway.core.principal import Principal, SessionLimits
-from tollway.core.snapshot import Settings
+from tollway.core.snapshot import Operation, Settings
 from tollway.dataplane.controls import HONOURED, NOT_YET, read_controls
 from tollway.dialects.body import Fields, read_fields
 from tollway.gateway.call import Controls
@@ -158,3 +158,19 @@ def test_nobody_redirects_a_call_or_its_credentials(name: str, is_hidden: bool) 
     with pytest.raises(Unauthenticated) as caught:
         read(body)
     assert caught.value.param == name
+
+
+@pytest.mark.parametrize("operation", ["messages", "responses"])
+def test_metadata_that_is_the_providers_too_stays_in_the_body(operation: Operation) -> None:
+    body = {"model": "m", "metadata": {"user_id": "u", "tags": ["a"]}, "litellm_metadata": {"tags": ["b"]}}
+    fields = read_fields(json.dumps(body).encode())
+    controls = read_controls(fields, {}, Principal(key_hash="k"), Settings(), operation)
+    assert json.loads(bytes(fields["metadata"])) == {"user_id": "u"}
+    assert "litellm_metadata" not in fields
+    assert controls.tags == ("b",)
+
+
+def test_metadata_of_texts_alone_stays_as_it_was() -> None:
+    fields = read_fields(b'{"model":"m","metadata":{"user_id" : "u"}}')
+    read_controls(fields, {}, Principal(key_hash="k"), Settings(), "messages")
+    assert bytes(fields["metadata"]) == b'{"user_id" : "u"}'

@@ -47,11 +47,6 @@ ENCRYPTED = "reasoning.encrypted_content"
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-def looks_like_responses(fields: Fields) -> bool:
-    """Whether a body on the chat route is one of the Responses API: Cursor sends those there."""
-    return "input" in fields and "messages" not in fields
-
-
 def parse_request(fields: Fields, *, model: str, is_stream: bool) -> Request:
     """Reads a request's top level. Raises `InvalidRequest` naming the field that is wrong."""
     request = Request(origin="responses", model=model, messages=_messages(fields), is_stream=is_stream)

@@ -36,7 +36,6 @@ from tollway.dialects.generation.request import (
     WebSearch,
 )
 from tollway.dialects.responses import DIALECT
-from tollway.dialects.responses.parse import looks_like_responses
 
 CORPUS = Path(__file__).parents[3] / "contract/dialects/responses"
 OPENAI = Target(model="gpt-5.2", provider="openai", seals=frozenset({"openai"}))
@@ -385,12 +384,6 @@ def test_what_is_wrong_is_named(body: dict[str, Any], param: str, message: str) 
         parse(body)
     assert caught.value.param == param
     assert message in caught.value.message
-
-
-def test_bodies_on_the_chat_route_are_told_apart() -> None:
-    assert looks_like_responses(read_fields(b'{"model":"m","input":"x"}'))
-    assert not looks_like_responses(read_fields(b'{"model":"m","messages":[]}'))
-    assert not looks_like_responses(read_fields(b'{"input":"x","messages":[]}'))
 
 
 def test_instructions_that_begin_are_a_field_and_later_ones_items() -> None:
