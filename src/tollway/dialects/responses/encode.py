@@ -325,7 +325,8 @@ class ResponsesEncoder:
                 self._end_refusal(self._item, text)
             case Thinking():
                 self._end_thinking(self._item, opened, opened.part, text)
-            case ToolCall():
+            case _:
+                assert isinstance(opened.part, ToolCall)
                 self._end_call(self._item, text)
                 seal = opened.part.seal
         if seal is not None:

@@ -149,7 +149,7 @@ class HistoryWriter:
                 return part.raw
             case Opaque():
                 self._lose(LossKind.PART, f"messages.content.{part.kind}")
-            case ToolCall() | ToolResult() | Thinking():
+            case _:  # calls, results and thoughts are no content
                 self._lose(LossKind.PART, "messages.content")
         return None
 
@@ -176,7 +176,7 @@ class HistoryWriter:
                     self._opaque(part)
                 case Media():
                     self._lose(LossKind.MEDIA, f"messages.content.{part.kind}")
-                case ToolResult():
+                case _:  # a result, which no assistant says
                     self._lose(LossKind.PART, "messages.content")
         self._unsealed(thoughts)
         self._flush(content)

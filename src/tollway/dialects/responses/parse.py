@@ -12,9 +12,9 @@ import msgspec
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL, typed
-from tollway.dialects.generation.request import Message, OutputFormat, Reasoning, Request, Text
+from tollway.dialects.generation.request import Message, OutputFormat, Reasoning, Request, Text, WebSearch
 from tollway.dialects.responses.items import read_input
-from tollway.dialects.responses.tools import read_tool_choice, read_tools
+from tollway.dialects.responses.tools import is_offline, read_tool_choice, read_tools
 from tollway.dialects.responses.wire import ABSENT, given
 
 _SCALARS: dict[str, tuple[str, Any, str]] = {
@@ -44,6 +44,8 @@ _SAYS_NOTHING: dict[str, tuple[bytes, ...]] = {
 }
 LOGPROBS = "message.output_text.logprobs"
 ENCRYPTED = "reasoning.encrypted_content"
+OFFLINE_SEARCH = "tools.web_search"
+"""Where `extra` keeps a web search without access to the web."""
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -54,7 +56,8 @@ def parse_request(fields: Fields, *, model: str, is_stream: bool) -> Request:
         raw = fields.get(name)
         if raw is not None and raw != NULL:
             setattr(request, attribute, raw if type_ is msgspec.Raw else typed(raw, name, type_, expected))
-    request.tools = read_tools(fields)
+    tools = read_tools(fields)
+    request.tools = [tool for tool in tools if not is_offline(tool)]
     request.tool_choice = read_tool_choice(fields)
     request.extra = {
         name: raw
@@ -63,6 +66,11 @@ def parse_request(fields: Fields, *, model: str, is_stream: bool) -> Request:
     }
     if request.tool_choice is None and fields.get("tool_choice", NULL) != NULL:
         request.extra["tool_choice"] = fields["tool_choice"]
+    for tool in tools:
+        # Others search the web itself, which the caller did not allow. Nothing is asked of the model with it, so it is
+        # left out there rather than refused.
+        if isinstance(tool, WebSearch) and is_offline(tool):
+            request.extra[OFFLINE_SEARCH] = tool.raw
     if fields.get("user", NULL) != NULL and fields.get("safety_identifier", NULL) != NULL:
         request.extra["safety_identifier"] = fields["safety_identifier"]  # `user` has the attribute
     _read_text(fields, request)

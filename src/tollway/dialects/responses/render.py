@@ -11,7 +11,7 @@ from tollway.dialects.generation.dialect import Rendered, Target
 from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import OpaqueTool, OutputFormat, Reasoning, Request, WebSearch, effort_for
 from tollway.dialects.responses.history import HistoryWriter
-from tollway.dialects.responses.parse import ENCRYPTED, LOGPROBS
+from tollway.dialects.responses.parse import ENCRYPTED, LOGPROBS, OFFLINE_SEARCH
 from tollway.dialects.responses.tools import render_tool_choice, render_tools
 
 _LEAST_OUTPUT_TOKENS = 16
@@ -201,7 +201,9 @@ def _extra(writer: _Writer, fields: dict[str, Any]) -> None:
     for name, raw in request.extra.items():
         if writer.is_own and name == "include":
             continue
-        if writer.is_own:
+        if writer.is_own and name == OFFLINE_SEARCH:
+            fields["tools"] = [*fields.get("tools", ()), raw]
+        elif writer.is_own:
             fields[name] = raw
         elif request.origin == "chat":
             fields.setdefault(name, raw)

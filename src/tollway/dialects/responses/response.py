@@ -10,6 +10,7 @@ import msgspec
 from tollway.core.usage import Usage
 from tollway.dialects.generation.dialect import StreamOptions
 from tollway.dialects.generation.request import Message, Request, Text
+from tollway.dialects.responses.parse import OFFLINE_SEARCH
 from tollway.dialects.responses.render import reasoning_settings, text_settings
 from tollway.dialects.responses.tools import render_tool_choice, render_tools
 from tollway.dialects.responses.wire import usage_to_wire
@@ -91,6 +92,7 @@ def _echo(request: Request) -> dict[str, Any]:
     choice = request.tool_choice
     text = text_settings(request)
     reasoning = reasoning_settings(request.reasoning) if request.reasoning is not None else {}
+    offline = [extra[OFFLINE_SEARCH]] if OFFLINE_SEARCH in extra else []
     fields: dict[str, Any] = {
         "instructions": _instructions(request.messages),
         "max_output_tokens": request.max_output_tokens,
@@ -102,7 +104,7 @@ def _echo(request: Request) -> dict[str, Any]:
         "temperature": request.temperature,
         "text": {"format": {"type": "text"}, **text},
         "tool_choice": render_tool_choice(choice, request.tools) if choice is not None else "auto",
-        "tools": render_tools(request.tools, is_own=True),
+        "tools": render_tools(request.tools, is_own=True) + offline,
         "top_logprobs": request.logprobs or 0,
         "top_p": request.top_p,
         "user": request.user,

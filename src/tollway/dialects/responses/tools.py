@@ -59,6 +59,17 @@ class _WebSearchWire(msgspec.Struct, gc=False):
     filters: _Filters | None = None
 
 
+class _Reach(msgspec.Struct, gc=False):
+    external_web_access: bool | None = None
+
+
+def is_offline(tool: AnyTool) -> bool:
+    """Whether a web search may only look into what OpenAI has indexed: Codex offers that in every call."""
+    if not isinstance(tool, WebSearch) or tool.origin != "responses":
+        return False
+    return msgspec.json.decode(tool.raw, type=_Reach).external_web_access is False
+
+
 def read_tools(fields: Fields) -> list[AnyTool]:
     """`tools`. Those of a namespace come one by one, under their flat names."""
     raw = fields.get("tools")

@@ -207,6 +207,12 @@ def test_the_request_is_echoed() -> None:
     assert (body["max_tool_calls"], body["previous_response_id"], body["model"]) == (3, "resp_0", "public")
 
 
+def test_a_search_without_the_web_is_echoed() -> None:
+    body = (CORPUS / "request_codex_first.json").read_bytes()
+    request = DIALECT.parse_request(read_fields(body), model="public", is_stream=True)
+    assert rendered(answer(), StreamOptions(model="public", request=request))["tools"] == json.loads(body)["tools"]
+
+
 def test_choices_and_formats_are_echoed() -> None:
     body = (CORPUS / "request_media.json").read_bytes()
     request = DIALECT.parse_request(read_fields(body), model="public", is_stream=False)

@@ -699,3 +699,14 @@ def test_a_result_may_hold_what_only_this_api_knows() -> None:
     fields, losses = render(request(user(result)))
     assert fields["input"][0]["output"] == [{"type": "new"}]
     assert losses == [Loss(LossKind.PART, "messages.content.search_result")]
+
+
+def test_a_search_without_the_web_is_offered_to_nobody_else() -> None:
+    body = json.loads((CORPUS / "request_codex_first.json").read_text())
+    found = parse(body)
+    assert not any(isinstance(tool, WebSearch) for tool in found.tools)
+    sent = CHAT.render_request(found, Target(model="m", provider="deepseek"))
+    assert "web_search_options" not in sent.fields
+    assert Loss(LossKind.UNKNOWN, "tools.web_search") in sent.losses
+    assert not [loss for loss in sent.losses if loss.kind.is_refused]
+    assert render(parse({"input": "x", "tools": [body["tools"][-1]]}))[0]["tools"] == [body["tools"][-1]]
