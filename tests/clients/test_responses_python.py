@@ -82,3 +82,10 @@ def test_an_upstream_with_the_api_is_asked_in_it(client: openai.OpenAI, vendor: 
     client.responses.create(model="gpt-4o", input="Hello!", extra_body={"a_field_of_tomorrow": [1]})
     request = vendor.requests()[-1]
     assert request["path"] == "/v1/responses"
+
+
+def test_a_conversation_that_only_openai_has_is_refused_elsewhere(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="claude", input="Hello!", previous_response_id="resp_1")
+    assert caught.value.param == "previous_response_id"
+    assert "'input'" in caught.value.message

@@ -111,6 +111,7 @@ class _Translated:
 
     def render_request(self) -> bytes:
         call, deployment = self._call, self._deployment
+        _refuse_references(call, deployment)
         defaults = deployment.defaults
         fields = {**defaults, **call.request.fields} if call.operation == "chat" else call.request.fields
         request = self._client.parse_request(fields, model=call.requested_model, is_stream=call.request.is_stream)
@@ -257,6 +258,24 @@ def vendor_name(deployment: Deployment) -> str:
     return f"{deployment.provider.capitalize()}Exception"
 
 
+_REFERENCES = ("previous_response_id", "conversation", "prompt")
+"""Fields of the Responses API that stand for something only its own provider has."""
+
+
+def _refuse_references(call: Call, deployment: Deployment) -> None:
+    """Half a conversation would be answered as if it were all of it."""
+    if call.operation != "responses":
+        return
+    for name in _REFERENCES:
+        if call.request.fields.get(name, _NULL) != _NULL:
+            raise InvalidRequest(
+                f"'{name}' is known only to a provider that speaks the Responses API, and {deployment.provider} does "
+                "not. Send the whole conversation in 'input'.",
+                param=name,
+            )
+
+
+_NULL = msgspec.Raw(b"null")
 _NO_MESSAGES = {"messages": msgspec.Raw(b"[]")}
 
 
