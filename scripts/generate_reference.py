@@ -4,6 +4,7 @@ has them. `--check` writes nothing and exits with 1 if a page is not what the co
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ from tollway.providers import table as vendor_table
 CLONE = Path(__file__).resolve().parent.parent
 TARGET = CLONE / "docs" / "reference"
 SOURCE = CLONE / "src" / "tollway"
+AGENTS = CLONE / "tests" / "clients" / "agents"
 
 _NOTE = "<!-- Written by `make docs` (scripts/generate_reference.py) from the code. Change the code, not this page. -->"
 
@@ -363,6 +365,23 @@ def formats() -> Iterator[str]:
             (code(row.name), ", ".join(_SPOKEN[one] for one in OPERATIONS if one in row.operations and one in _SPOKEN))
             for row in providers_
             if not row.operations <= only_chat
+        ),
+    )
+    yield "## Agents and frameworks"
+    yield ""
+    yield "Requests in the shape that each of these sends are replayed in the tests (`tests/clients/agents`) against vendors"
+    yield "of every format; each gets a stream that is legal in its own."
+    yield ""
+    yield from table(
+        ("Client", "Route", *(_SPOKEN[one] for one in spoken if one != "completions")),
+        (
+            (
+                agent["client"],
+                code(agent["path"].partition("?")[0]),
+                *("untouched" if agent["operation"] == one else "translated" for one in spoken if one != "completions"),
+            )
+            for file in sorted(AGENTS.glob("*.json"))
+            if (agent := json.loads(file.read_text("utf-8")))
         ),
     )
     yield "## Losses"
