@@ -369,8 +369,8 @@ def formats() -> Iterator[str]:
     )
     yield "## Agents and frameworks"
     yield ""
-    yield "Requests in the shape that each of these sends are replayed in the tests (`tests/clients/agents`) against vendors"
-    yield "of every format; each gets a stream that is legal in its own."
+    yield "Requests in the shape that each of these sends are replayed in the tests (`tests/clients/agents`) against"
+    yield "vendors of every format; each gets a stream that is legal in its own."
     yield ""
     yield from table(
         ("Client", "Route", *(_SPOKEN[one] for one in spoken if one != "completions")),
