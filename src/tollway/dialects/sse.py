@@ -40,6 +40,11 @@ class EventReader:
         self._rest = data[start:]
         return events
 
+    @property
+    def rest(self) -> bytes:
+        """What has come since the last event's end."""
+        return self._rest
+
     def end(self) -> list[Event]:
         """The body has ended: the last event, if its blank line is missing."""
         rest, self._rest = self._rest, b""
