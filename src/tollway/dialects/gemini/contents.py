@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.gemini.fields import fields_of, list_of, text_in
-from tollway.dialects.gemini.parts import made_up_id, read_part
+from tollway.dialects.gemini.parts import is_made_up, made_up_id, read_part
 from tollway.dialects.generation.request import Json, Message, Part, Role, Text, ToolCall, ToolResult
 
 _ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "tool": "user", "": "user"}
@@ -44,7 +46,7 @@ def _read_parts(raw: Json | None, path: str, turn: str) -> list[Part]:
     parts: list[Part] = []
     for number, each in enumerate(list_of(raw, path)):
         calls = sum(isinstance(part, ToolCall) for part in parts)
-        parts += read_part(each, f"{path}[{number}]", lambda made=made_up_id(turn, calls): made)  # type: ignore[misc]
+        parts += read_part(each, f"{path}[{number}]", partial(made_up_id, turn, calls))
     return parts
 
 
@@ -74,7 +76,12 @@ class _Links:
                     orphans += 1
 
     def _answered(self, result: ToolResult) -> ToolCall | None:
-        """By id where there is one, else the first with its name; a result without a name answers the first call."""
-        if result.call_id:
-            return next((call for call in self._waiting if call.id == result.call_id), None)
-        return next((call for call in self._waiting if not result.name or call.name == result.name), None)
+        """By id, else the first that has none and has the result's name; without a name simply the first.
+
+        Gemini CLI gives results ids of its own, while their calls have none.
+        """
+        named = next((call for call in self._waiting if call.id == result.call_id), None)
+        if named is not None:
+            return named
+        unnamed = [call for call in self._waiting if is_made_up(call.id)] if result.call_id else self._waiting
+        return next((call for call in unnamed if not result.name or call.name == result.name), None)

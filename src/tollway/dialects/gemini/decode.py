@@ -125,10 +125,7 @@ class GeminiDecoder:
             self.is_done = True
             events.append(Failed(parse_error(status_in(chunk.error), document, self._vendor)))
             return
-        if chunk.usage_metadata is not None:
-            usage = usage_from_wire(chunk.usage_metadata)
-        else:
-            usage = self._usage
+        usage = usage_from_wire(chunk.usage_metadata) if chunk.usage_metadata is not None else self._usage
         if not self._is_started:
             self._start(chunk, document, usage, events)
         for candidate in chunk.candidates or ():

@@ -66,7 +66,7 @@ def render_request(request: Request, deployment: Deployment) -> bytes:
 
 
 def _fill(fields: Fields, defaults: Fields) -> None:
-    """What the operator set where the caller said nothing; what Gemini knows by no name of its own is as it is named."""
+    """What the operator set where the caller said nothing; what Gemini has no other name for keeps its own."""
     key = "generation_config" if "generation_config" in fields else _CONFIG
     config = fields_of(fields[key], _CONFIG) if key in fields else {}
     is_changed = False

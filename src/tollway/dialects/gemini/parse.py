@@ -1,8 +1,8 @@
 """A generateContent request, read into the middle form.
 
 Source: https://ai.google.dev/api/generate-content, checked 2026-11-26. The model and whether the answer is streamed are
-said by the path. What the middle form has no field for is kept in `extra` under its path (`generationConfig.speechConfig`),
-so that a loss of it is told by name.
+said by the path. What the middle form has no field for is kept in `extra` under its path
+(`generationConfig.speechConfig`), so that a loss of it is told by name.
 """
 
 from __future__ import annotations

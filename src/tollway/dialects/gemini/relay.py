@@ -2,7 +2,7 @@
 
 Chunks pass through as they came, apart from `modelVersion`, which is the name the caller knows the model by, as `model`
 is in the other formats. A stream has no last word: it is complete if a chunk had a finish reason and the body ended
-properly. Google is always asked for server-sent events; a caller that did not want them gets the chunks as a JSON array.
+properly. Google is always asked for server-sent events; a caller that did not want them gets the chunks as an array.
 """
 
 from __future__ import annotations
@@ -117,10 +117,7 @@ class GeminiRelay:
 
     def close(self, error: TollwayError | None) -> bytes:
         """The last bytes: nothing after a proper end, else the error if that is news."""
-        if error is None or self.failure is not None:
-            document = b""
-        else:
-            document = render_error(error)
+        document = b"" if error is None or self.failure is not None else render_error(error)
         if self._is_sse:
             return b"data: %s\r\n\r\n" % document if document else b""
         return self._in_array([document] if document else []) + (b"]" if self._lead != b"[" else b"[]")
@@ -225,8 +222,7 @@ def _failure(document: bytes, vendor: str) -> UpstreamError:
 def _last_end(data: bytes) -> int:
     end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\r\r") + 2)
     carriage = data.rfind(b"\r\n\r\n")
-    end = max(end if end > 1 else 0, carriage + 4 if carriage >= 0 else 0)
-    return end
+    return max(end if end > 1 else 0, carriage + 4 if carriage >= 0 else 0)
 
 
 def _first_document(data: bytes) -> bytes:
