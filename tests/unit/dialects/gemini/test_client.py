@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx2
+import pytest
+from google import genai
+from google.genai import errors, types
+from hypothesis import given, settings
+from tests.unit.dialects.gemini.samples import OPTIONS, answers
+
+from tollway.core.errors import BudgetExceeded, UpstreamError
 from tollway.core.usage import Usage
-from tollway.dialects.generation.answer import Answer, Choice
-from tollway.dialects.generation.request import Citation, Seal, Text, Thinking, ToolCall
+from tollway.dialects.body import read_fields
+from tollway.dialects.gemini import DIALECT
+from tollway.dialects.gemini.count import parse_count_request, render_count
+from tollway.dialects.generation.answer import Answer, Choice, events_of
+from tollway.dialects.generation.request import Citation, Seal, Text, Thinking, ToolCall, ToolResult
 
 ANSWER = Answer(
     origin="messages",
@@ -25,9 +38,37 @@ ANSWER = Answer(
 )
 
 
-def client(answer: Callable[[httpx2.Request], httpx2.Response]) -> genai.Client:
-    transport = httpx2.MockTransport(answer)
-    return genai.Client(api_key="k", http_options=types.HttpOptions(client_args={"transport": transport}))
+class _Server:
+    """Answers one client with what it is told to."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.body = b""
+        self.asked: list[bytes] = []
+        transport = httpx2.MockTransport(self._answer)
+        self.client = genai.Client(api_key="k", http_options=types.HttpOptions(client_args={"transport": transport}))
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request.content)
+        return httpx2.Response(self.status, content=self.body)
+
+    def whole(self, body: bytes, status: int = 200, **settings: Any) -> types.GenerateContentResponse:
+        self.body, self.status = body, status
+        return self.client.models.generate_content(model="public", **{"contents": "Hi", **settings})
+
+    def stream(self, body: bytes) -> list[types.GenerateContentResponse]:
+        self.body, self.status = body, 200
+        return list(self.client.models.generate_content_stream(model="public", contents="Hi"))
+
+
+_CLIENT = _Server()
+"""One for all tests: making a client takes a second."""
+
+
+@pytest.fixture
+def server() -> _Server:
+    _CLIENT.asked.clear()
+    return _CLIENT
 
 
 def stream_of(answer: Answer, error: UpstreamError | None = None) -> bytes:
@@ -35,13 +76,8 @@ def stream_of(answer: Answer, error: UpstreamError | None = None) -> bytes:
     return encoder.push(events_of(answer)) + encoder.close(error)
 
 
-def events(data: bytes) -> Callable[[httpx2.Request], httpx2.Response]:
-    return lambda request: httpx2.Response(200, content=data, headers={"content-type": "text/event-stream"})
-
-
-def test_a_whole_answer() -> None:
-    found = client(lambda request: httpx2.Response(200, content=DIALECT.render_answer(ANSWER, OPTIONS)))
-    answer = found.models.generate_content(model="public", contents="Hi")
+def test_a_whole_answer(server: _Server) -> None:
+    answer = server.whole(DIALECT.render_answer(ANSWER, OPTIONS))
     assert answer.text == "Grüße"
     assert [(call.id, call.name, call.args) for call in answer.function_calls or ()] == [
         ("toolu_1", "look", {"at": 1}),
@@ -54,8 +90,8 @@ def test_a_whole_answer() -> None:
     assert (usage.candidates_token_count, usage.thoughts_token_count, usage.total_token_count) == (6, 3, 19)
 
 
-def test_a_stream() -> None:
-    chunks = list(client(events(stream_of(ANSWER))).models.generate_content_stream(model="public", contents="Hi"))
+def test_a_stream(server: _Server) -> None:
+    chunks = server.stream(stream_of(ANSWER))
     parts = [part for chunk in chunks for part in chunk.parts or ()]
     assert "".join(part.text or "" for part in parts if part.thought) == "Hm."
     assert "".join(part.text or "" for part in parts if not part.thought) == "Grüße"
@@ -68,72 +104,56 @@ def test_a_stream() -> None:
     assert last.usage_metadata.total_token_count == 19
 
 
-def test_the_next_turn_brings_back_seals_and_links_results() -> None:
+def test_the_next_turn_brings_back_seals_and_links_results(server: _Server) -> None:
     """A chat session of the SDK sends the history it read."""
-    bodies: list[bytes] = []
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        bodies.append(request.content)
-        return httpx2.Response(200, content=stream_of(ANSWER))
-
-    session = client(answer).chats.create(model="public")
+    server.body, server.status = stream_of(ANSWER), 200
+    session = server.client.chats.create(model="public")
     list(session.send_message_stream("Hi"))
     results = [
         types.Part(function_response=types.FunctionResponse(id=one, name="look", response={"result": one}))
         for one in ("toolu_2", "toolu_1")
     ]
     list(session.send_message_stream(results))
-    request = DIALECT.parse_request(read_fields(bodies[1]), model="public", is_stream=True)
+    request = DIALECT.parse_request(read_fields(server.asked[1]), model="public", is_stream=True)
     said = [part for message in request.messages for part in message.parts]
     assert Seal("anthropic", "sig/+=") in [part.seal for part in said if isinstance(part, Thinking)]
     assert [part.id for part in said if isinstance(part, ToolCall)] == ["toolu_1", "toolu_2"]
     assert [part.call_id for part in said if isinstance(part, ToolResult)] == ["toolu_2", "toolu_1"]
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(answers)
 def test_every_stream_is_read(answer: Answer) -> None:
-    chunks = list(client(events(stream_of(answer))).models.generate_content_stream(model="public", contents="Hi"))
-    assert chunks[-1].usage_metadata is not None
+    assert _CLIENT.stream(stream_of(answer))[-1].usage_metadata is not None
 
 
-def test_errors() -> None:
-    spent = client(lambda request: httpx2.Response(422, content=DIALECT.render_error(BudgetExceeded("spent"))))
+def test_errors(server: _Server) -> None:
+    body = DIALECT.render_error(BudgetExceeded("spent"))
     with pytest.raises(errors.ClientError) as caught:
-        spent.models.generate_content(model="public", contents="Hi")
+        server.whole(body, 422)
     assert (caught.value.code, caught.value.status, caught.value.message) == (422, "FAILED_PRECONDITION", "spent")
     assert caught.value.details["error"]["type"] == "budget_exceeded"
 
 
-def test_errors_in_the_middle_of_a_stream() -> None:
-    broken = stream_of(ANSWER, UpstreamError("gone", status=503))
+def test_errors_in_the_middle_of_a_stream(server: _Server) -> None:
+    server.body, server.status = stream_of(ANSWER, UpstreamError("gone", status=503)), 200
+    chunks = server.client.models.generate_content_stream(model="public", contents="Hi")
     seen: list[str] = []
+    while "Grüße" not in seen:
+        seen += [part.text or "" for part in next(chunks).parts or ()]
     with pytest.raises(errors.ServerError) as caught:
-        for chunk in client(events(broken)).models.generate_content_stream(model="public", contents="Hi"):
-            seen += [part.text or "" for part in chunk.parts or ()]
-    assert "Grüße" in seen
+        list(chunks)
     assert (caught.value.code, caught.value.message) == (503, "gone")
 
 
-def test_counting() -> None:
-    bodies: list[bytes] = []
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        bodies.append(request.content)
-        return httpx2.Response(200, content=render_count(7))
-
-    assert client(answer).models.count_tokens(model="public", contents="Hi").total_tokens == 7
-    request = parse_count_request(read_fields(bodies[0]), model="public")
+def test_counting(server: _Server) -> None:
+    server.body, server.status = render_count(7), 200
+    assert server.client.models.count_tokens(model="public", contents="Hi").total_tokens == 7
+    request = parse_count_request(read_fields(server.asked[0]), model="public")
     assert request.messages[0].parts == [Text(text="Hi")]
 
 
-def test_what_the_sdk_sends_is_read() -> None:
-    bodies: list[bytes] = []
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        bodies.append(request.content)
-        return httpx2.Response(200, content=DIALECT.render_answer(ANSWER, OPTIONS))
-
+def test_what_the_sdk_sends_is_read(server: _Server) -> None:
     def look(at: int, where: str | None = None) -> str:
         """Looks."""
         return f"{at} {where}"
@@ -154,8 +174,8 @@ def test_what_the_sdk_sends_is_read() -> None:
         response_schema={"type": "OBJECT", "properties": {"a": {"type": "STRING"}}},
     )
     image = types.Part.from_bytes(data=b"\x00\xff", mime_type="image/png")
-    client(answer).models.generate_content(model="public", contents=["What?", image], config=config)
-    request = DIALECT.parse_request(read_fields(bodies[0]), model="public", is_stream=False)
+    server.whole(DIALECT.render_answer(ANSWER, OPTIONS), contents=["What?", image], config=config)
+    request = DIALECT.parse_request(read_fields(server.asked[0]), model="public", is_stream=False)
     assert [message.role for message in request.messages] == ["system", "user"]
     assert len(request.tools) == 2
     assert request.tool_choice is not None
@@ -164,4 +184,4 @@ def test_what_the_sdk_sends_is_read() -> None:
     assert request.reasoning is not None
     assert (request.reasoning.effort, request.reasoning.summary) == ("low", "auto")
     assert request.format is not None
-    assert request.extra == {}
+    assert set(request.extra) == {"tools.functionDeclarations.look.responseJsonSchema"}

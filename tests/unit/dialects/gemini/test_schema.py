@@ -101,7 +101,7 @@ def test_functions_without_parameters(schema: Any, expected: bool) -> None:
 
 
 def _schemas() -> st.SearchStrategy[dict[str, Any]]:
-    plain = st.sampled_from(
+    plain: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         [
             {"type": "STRING"},
             {"type": "NUMBER", "format": "double", "maximum": 3},
