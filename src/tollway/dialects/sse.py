@@ -32,7 +32,13 @@ class EventReader:
                     events.append(event)
                 start = end + 2
         else:
-            for match in _END.finditer(data):
+            while data.startswith(b"data: ", start):  # one line, as nearly all are
+                end = data.find(b"\r\n\r\n", start)
+                if end < 0 or data.find(b"\n", start, end) >= 0:
+                    break
+                events.append((b"", data[start + 6 : end]))
+                start = end + 4
+            for match in _END.finditer(data, start) if start < len(data) else ():
                 event = _read(_LINE.split(data[start : match.start()]))
                 if event is not None:
                     events.append(event)
