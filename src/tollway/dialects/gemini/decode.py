@@ -6,6 +6,7 @@ comes whole. A stream has no last word: it is over when its body ends, and compl
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
@@ -57,6 +58,8 @@ _ABOUT: tuple[tuple[str, str], ...] = (
     ("avgLogprobs", "avg_logprobs"),
     ("tokenCount", "token_count"),
 )
+_get_about = attrgetter(*(attribute for _, attribute in _ABOUT))
+_NOTHING_SAID = (NOTHING,) * len(_ABOUT)
 _WHY = ("finishMessage", "safetyRatings")
 """What belongs to a finish reason that is not a plain end."""
 _encode = msgspec.json.Encoder().encode
@@ -157,10 +160,11 @@ class GeminiDecoder:
         choice = self._choices.get(wire.index)
         if choice is None:
             choice = self._choices[wire.index] = _Choice(wire.index)
-        for name, attribute in _ABOUT:
-            value = getattr(wire, attribute)
-            if value is not NOTHING:
-                choice.about[name] = value
+        about = _get_about(wire)
+        if about != _NOTHING_SAID:
+            choice.about |= {
+                name: value for (name, _), value in zip(_ABOUT, about, strict=True) if value is not NOTHING
+            }
         logprobs = probabilities(wire.logprobs_result) if wire.logprobs_result is not None else None
         if wire.content is not None:
             for raw in wire.content.parts:

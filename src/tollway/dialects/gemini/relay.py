@@ -14,13 +14,12 @@ import msgspec
 from tollway.core.errors import TollwayError, UpstreamError
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.gemini.errors import is_error, parse_error, render_error, status_in
-from tollway.dialects.gemini.wire import NOTHING, decode_chunk, decode_meter, read_usage
+from tollway.dialects.gemini.wire import NOTHING, MeterWire, decode_chunk, decode_meter, read_usage, usage_from_wire
 from tollway.dialects.identity import Reply
 from tollway.dialects.sse import EventReader
 
 _encode = msgspec.json.Encoder().encode
 _MODEL = re.compile(rb'("modelVersion"\s*:\s*)("(?:[^"\\]|\\.)*")')
-_FINISH = re.compile(rb'"(?:finishReason|blockReason)"\s*:\s*"')
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _RAW_KEPT_BYTES = 64 * 1024
 """Raw chunks kept for counting; past this they are boiled down to their text."""
@@ -62,6 +61,8 @@ class GeminiRelay:
         "_kept",
         "_kept_bytes",
         "_lead",
+        "_new_name",
+        "_old_name",
         "_public_name",
         "_tail",
         "_text",
@@ -74,6 +75,8 @@ class GeminiRelay:
     def __init__(self, public_model: str, *, is_sse: bool = True) -> None:
         """`is_sse`: the caller wants server-sent events rather than one JSON array."""
         self._public_name = _encode(public_model)
+        self._old_name = b""
+        self._new_name = b""
         self._is_sse = is_sse
         self._lead = b"["
         self._tail = b""
@@ -134,23 +137,35 @@ class GeminiRelay:
 
     @property
     def text(self) -> str:
-        """Everything the model has said so far, for counting where usage is missing."""
+        """What the model has said so far, for counting where usage is missing; empty where it is not."""
         self._boil_down()
         return "".join(self._text)
 
     def _relay(self, block: bytes) -> bytes:
         self._kept.append(block)
         self._kept_bytes += len(block)
+        at = block.rfind(b'"usageMetadata"')
+        if at >= 0 or not self.response_id:
+            self._read_meter(block, at)
         if self._kept_bytes > _RAW_KEPT_BYTES:
             self._boil_down()
-        if b'"usageMetadata"' in block or not self.response_id:
-            self._read_meter(block)
-        if _FINISH.search(block) is not None:
-            self._boil_down()
+        if b'"finishReason"' in block or b'"blockReason"' in block:
+            self._is_finished = self._is_finished or any(read_text(document)[1] for document in _documents(block))
         if b'"error"' in block:
             self._read_error(block)
-        block = _MODEL.sub(rb"\g<1>" + self._public_name.replace(b"\\", rb"\\"), block)
+        block = self._rename(block)
         return block if self._is_sse else self._in_array(_documents(block))
+
+    def _rename(self, block: bytes) -> bytes:
+        if not self._old_name:
+            match = _MODEL.search(block)
+            if match is None:
+                return block
+            new = match.group(1) + self._public_name
+            self._old_name, self._new_name = match.group(), new
+        if self._new_name == self._old_name:
+            return block
+        return block.replace(self._old_name, self._new_name)
 
     def _in_array(self, documents: list[bytes]) -> bytes:
         out: list[bytes] = []
@@ -159,17 +174,17 @@ class GeminiRelay:
             self._lead = b",\r\n"
         return b"".join(out)
 
-    def _read_meter(self, block: bytes) -> None:
-        for document in reversed(_documents(block)):
-            try:
-                meter = decode_meter(document)
-                usage = read_usage(document)
-            except msgspec.DecodeError:
-                continue
-            self.response_id = self.response_id or meter.response_id or ""
-            if usage is not None:
-                self.usage = usage
-                return
+    def _read_meter(self, block: bytes, at: int) -> None:
+        """Reads the chunk around `at`: a JSON document has no line end in it, if not for its looks."""
+        line = block[block.rfind(b"\n", 0, max(at, 0)) + 1 : block.find(b"\n", max(at, 0))]
+        try:
+            meter = decode_meter(line[5:])
+        except msgspec.DecodeError:
+            meter = _meter(_documents(block))
+        self.response_id = self.response_id or meter.response_id or ""
+        usage = usage_from_wire(meter.usage_metadata) if meter.usage_metadata is not None else NO_USAGE
+        if usage.total_tokens:
+            self.usage = usage
 
     def _read_error(self, block: bytes) -> None:
         for document in _documents(block):
@@ -178,10 +193,10 @@ class GeminiRelay:
 
     def _boil_down(self) -> None:
         kept, self._kept, self._kept_bytes = self._kept, [], 0
+        if self.usage.output_tokens:
+            return  # Google counts as it goes
         for document in _documents(b"".join(kept)):
-            text, is_finished = read_text(document)
-            self._text.append(text)
-            self._is_finished = self._is_finished or is_finished
+            self._text.append(read_text(document)[0])
 
 
 def read_text(document: bytes) -> tuple[str, bool]:
@@ -209,6 +224,16 @@ def render_reply(body: bytes, public_model: str) -> Reply:
         body = _MODEL.sub(lambda match: match.group(1) + (name if match.group(2) == old else match.group(2)), body)
     usage = read_usage(body)
     return Reply(body, meter.response_id or "", usage, "" if usage is not None else read_text(body)[0])
+
+
+def _meter(documents: list[bytes]) -> MeterWire:
+    """What the last of these documents says that can be read."""
+    for document in reversed(documents):
+        try:
+            return decode_meter(document)
+        except msgspec.DecodeError:
+            continue
+    return MeterWire()
 
 
 def _failure(document: bytes, vendor: str) -> UpstreamError:

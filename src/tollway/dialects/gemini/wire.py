@@ -14,7 +14,7 @@ from tollway.core.usage import NO_USAGE, Usage
 NOTHING = msgspec.Raw(b"")
 """What a field is that is not there."""
 
-Count = int | float | None
+Count = int | None
 
 
 class TextPartWire(msgspec.Struct, gc=False, rename="camel", forbid_unknown_fields=True):
@@ -83,10 +83,11 @@ class UsageWire(msgspec.Struct, gc=False, rename="camel"):
     thoughts_token_count: Count = None
     tool_use_prompt_token_count: Count = None
     total_token_count: Count = None
-    prompt_tokens_details: list[ModalityWire] | None = None
-    cache_tokens_details: list[ModalityWire] | None = None
-    candidates_tokens_details: list[ModalityWire] | None = None
-    tool_use_prompt_tokens_details: list[ModalityWire] | None = None
+    prompt_tokens_details: msgspec.Raw = NOTHING
+    """By kind: looked into only where there is sound, which has a price of its own."""
+    cache_tokens_details: msgspec.Raw = NOTHING
+    candidates_tokens_details: msgspec.Raw = NOTHING
+    tool_use_prompt_tokens_details: msgspec.Raw = NOTHING
 
 
 class FeedbackWire(msgspec.Struct, gc=False, rename="camel"):
@@ -117,6 +118,7 @@ class MeterWire(msgspec.Struct, gc=False, rename="camel"):
 decode_chunk = msgspec.json.Decoder(ChunkWire, strict=False).decode
 decode_text_part = msgspec.json.Decoder(TextPartWire).decode
 decode_feedback = msgspec.json.Decoder(FeedbackWire).decode
+_decode_modalities = msgspec.json.Decoder(list[ModalityWire], strict=False).decode
 decode_meter = msgspec.json.Decoder(MeterWire, strict=False).decode
 
 
@@ -126,27 +128,22 @@ def usage_from_wire(wire: UsageWire) -> Usage:
     `promptTokenCount` includes what was cached; what tools put into the prompt is counted beside it, and thoughts are
     counted beside `candidatesTokenCount`. Where the total says otherwise it is right: it is what Google bills.
     """
-    cached = _count(wire.cached_content_token_count)
-    thoughts = _count(wire.thoughts_token_count)
-    candidates = _count(wire.candidates_token_count)
-    input_tokens = _count(wire.prompt_token_count) + _count(wire.tool_use_prompt_token_count)
+    cached = wire.cached_content_token_count or 0
+    thoughts = wire.thoughts_token_count or 0
+    candidates = wire.candidates_token_count or 0
+    input_tokens = (wire.prompt_token_count or 0) + (wire.tool_use_prompt_token_count or 0)
     output_tokens = candidates + thoughts
-    rest = _count(wire.total_token_count) - input_tokens
+    rest = (wire.total_token_count or 0) - input_tokens
     if rest > output_tokens or (rest == candidates and rest >= thoughts):
         output_tokens = rest
-    if wire.prompt_tokens_details is None and wire.candidates_tokens_details is None:
-        return Usage(
-            input_tokens=input_tokens,
-            cache_read_tokens=cached,
-            output_tokens=output_tokens,
-            reasoning_tokens=thoughts,
-        )
-    spoken = _audio(wire.prompt_tokens_details) + _audio(wire.tool_use_prompt_tokens_details)
+    spoken = _audio(wire.prompt_tokens_details)
+    if spoken or wire.tool_use_prompt_tokens_details is not NOTHING:
+        # Cached sound is counted as cached: a token is in one class only.
+        spoken += _audio(wire.tool_use_prompt_tokens_details) - _audio(wire.cache_tokens_details)
     return Usage(
         input_tokens=input_tokens,
         cache_read_tokens=cached,
-        # Cached sound is counted as cached: a token is in one class only.
-        input_audio_tokens=max(0, spoken - _audio(wire.cache_tokens_details)),
+        input_audio_tokens=max(0, spoken),
         output_tokens=output_tokens,
         reasoning_tokens=thoughts,
         output_audio_tokens=_audio(wire.candidates_tokens_details),
@@ -185,9 +182,7 @@ def _modalities(total: int, audio: int) -> list[dict[str, Any]]:
     return [*found, {"modality": "AUDIO", "tokenCount": audio}]
 
 
-def _audio(details: list[ModalityWire] | None) -> int:
-    return sum(_count(one.token_count) for one in details or () if one.modality == "AUDIO")
-
-
-def _count(value: Count) -> int:
-    return max(0, int(value)) if value else 0
+def _audio(details: msgspec.Raw) -> int:
+    if details is NOTHING or b"AUDIO" not in bytes(details):
+        return 0
+    return sum(one.token_count or 0 for one in _decode_modalities(details) if one.modality == "AUDIO")

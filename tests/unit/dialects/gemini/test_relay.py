@@ -39,6 +39,12 @@ def test_bytes_pass_untouched() -> None:
     assert relay.usage == Usage(input_tokens=3, output_tokens=4)
     assert relay.response_id == "r"
     assert relay.failure is None
+    assert relay.text == ""
+
+
+def test_what_was_said_is_kept_where_usage_is_missing() -> None:
+    _, relay = relayed(STREAM.replace(b"usageMetadata", b"other"))
+    assert relay.usage == NO_USAGE
     assert relay.text == 'Grüße{"name":"f","args":{"finishReason":"x"}}.'
 
 
