@@ -6,7 +6,6 @@ Source: https://ai.google.dev/api/generate-content. Where both sides speak it no
 from __future__ import annotations
 
 from tollway.core.errors import Header, TollwayError, UpstreamError
-from tollway.core.usage import Usage
 from tollway.dialects.body import Fields
 from tollway.dialects.gemini.answer import parse_answer, render_answer
 from tollway.dialects.gemini.decode import GeminiDecoder
@@ -14,7 +13,6 @@ from tollway.dialects.gemini.encode import GeminiEncoder
 from tollway.dialects.gemini.errors import parse_error, render_error
 from tollway.dialects.gemini.parse import parse_request
 from tollway.dialects.gemini.render import render_request
-from tollway.dialects.gemini.wire import read_usage
 from tollway.dialects.generation.answer import Answer
 from tollway.dialects.generation.dialect import Rendered, StreamOptions, Target
 from tollway.dialects.generation.request import DialectName, Request
@@ -56,10 +54,6 @@ class GeminiDialect:
     def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...] = ()) -> UpstreamError:
         """What to tell the client about an error answer."""
         return parse_error(status, body, vendor, headers)
-
-    def read_usage(self, body: bytes) -> Usage | None:
-        """The usage of a whole answer; None if it reports none."""
-        return read_usage(body)
 
 
 DIALECT = GeminiDialect()

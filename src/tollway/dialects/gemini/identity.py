@@ -93,6 +93,8 @@ def _count(config: Fields, name: str) -> int:
 class GeminiIdentity:
     """generateContent and streamGenerateContent."""
 
+    passed_headers: tuple[bytes, ...] = ()
+
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on."""
         return read_request(fields, path_model, is_stream)

@@ -68,6 +68,7 @@ class GeminiRelay:
         "_text",
         "failure",
         "is_done",
+        "known",
         "response_id",
         "usage",
     )
@@ -90,6 +91,9 @@ class GeminiRelay:
         self.failure: UpstreamError | None = None
         """The error that the provider ended the stream with."""
         self.usage: Usage = NO_USAGE
+        """Last usage the provider reported: nearly every chunk has it, of all so far."""
+        self.known: Usage = NO_USAGE
+        """Never more than `usage`."""
         self.response_id = ""
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:

@@ -21,6 +21,7 @@ from tests.unit.dialects.gemini.samples import (
 
 from tollway.core.usage import Usage
 from tollway.dialects.gemini import DIALECT
+from tollway.dialects.gemini.wire import read_usage
 from tollway.dialects.generation.answer import Answer, Choice, TokenProbability
 from tollway.dialects.generation.request import Citation, Media, Opaque, Seal, Text, Thinking, ToolCall
 
@@ -187,12 +188,12 @@ def test_classes_add_up_to_googles_total(wire: dict[str, Any], usage: Usage) -> 
     body = {**CALLS, "usageMetadata": wire}
     assert parse(body).usage == usage
     assert usage.total_tokens == wire["totalTokenCount"]
-    assert DIALECT.read_usage(msgspec.json.encode(body)) == usage
+    assert read_usage(msgspec.json.encode(body)) == usage
     assert usage.cache_read_tokens + usage.input_audio_tokens <= usage.input_tokens
 
 
 def test_no_usage_is_none() -> None:
-    assert DIALECT.read_usage(b'{"candidates":[]}') is None
+    assert read_usage(b'{"candidates":[]}') is None
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"id":"x"}', b'{"error":{"code":400,"message":"no"}}'])
