@@ -32,13 +32,24 @@ class EventReader:
                     events.append(event)
                 start = end + 2
         else:
-            for match in _END.finditer(data):
+            while data.startswith(b"data: ", start):  # one line, as nearly all are
+                end = data.find(b"\r\n\r\n", start)
+                if end < 0 or data.find(b"\n", start, end) >= 0:
+                    break
+                events.append((b"", data[start + 6 : end]))
+                start = end + 4
+            for match in _END.finditer(data, start) if start < len(data) else ():
                 event = _read(_LINE.split(data[start : match.start()]))
                 if event is not None:
                     events.append(event)
                 start = match.end()
         self._rest = data[start:]
         return events
+
+    @property
+    def rest(self) -> bytes:
+        """What has come since the last event's end."""
+        return self._rest
 
     def end(self) -> list[Event]:
         """The body has ended: the last event, if its blank line is missing."""

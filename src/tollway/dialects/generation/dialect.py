@@ -80,6 +80,8 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: the client asked for the usage event."""
     request: Request | None = None
     """Responses API: echoed in the answer."""
+    is_sse: bool = True
+    """Gemini: False for a stream that is one JSON array."""
 
 
 class ClientSide(Protocol):
