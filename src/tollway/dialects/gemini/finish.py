@@ -42,9 +42,9 @@ PLAIN = frozenset({"STOP", "MAX_TOKENS"})
 
 
 def stop_reason(finish_reason: str, *, has_calls: bool) -> StopReason:
-    """Google says `STOP` after calls of functions too."""
+    """Google says `STOP` after calls of functions too, others a word of their own."""
     reason = STOP_REASONS.get(finish_reason, "end")
-    return "tool_use" if has_calls and finish_reason == "STOP" else reason
+    return "tool_use" if has_calls and reason == "end" else reason
 
 
 def finish_fields(reason: StopReason, details: Json | None) -> dict[str, Any]:
