@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -19,7 +20,7 @@ from tollway.dialects.generation.answer import (
     Started,
     Stopped,
 )
-from tollway.dialects.generation.request import Media, Opaque, Part, Text, Thinking, ToolCall
+from tollway.dialects.generation.request import Json, Media, Opaque, Part, Text, Thinking, ToolCall
 from tollway.dialects.generation.seals import read_seal
 from tollway.dialects.messages.answer import STOP_REASONS
 from tollway.dialects.messages.blocks import OWN, read_block, read_citation
@@ -121,7 +122,10 @@ class MessagesDecoder:
         if delta is None:
             return
         if self._held is not None:
-            self._input.append(delta.partial_json or "")
+            if delta.partial_json:
+                self._input.append(delta.partial_json)
+            elif delta.content is not None:
+                self._held["content"] = msgspec.Raw(_encode(delta.content))
             return
         if self._open is None:
             return
@@ -131,7 +135,8 @@ class MessagesDecoder:
         elif delta.signature:
             events.append(Sealed(read_seal(delta.signature, OWN)))
         elif delta.citation != NULL:
-            events.append(Cited(read_citation(delta.citation)))
+            with suppress(msgspec.DecodeError):
+                events.append(Cited(read_citation(delta.citation)))
 
     def _end_block(self, wire: EventWire, events: list[Event]) -> None:
         self._close(events)
@@ -139,9 +144,9 @@ class MessagesDecoder:
     def _close(self, events: list[Event]) -> None:
         held, self._held = self._held, None
         if held is not None:
-            text = "".join(self._input)
-            if text:
-                held["input"] = msgspec.Raw(text.encode())
+            whole = _value("".join(self._input))
+            if whole is not None:
+                held["input"] = whole
             events += [PartStarted(read_block(held), self._parts), PartEnded()]
             self._parts += 1
         elif self._open is not None:
@@ -168,6 +173,17 @@ class MessagesDecoder:
 
     def _ping(self, wire: EventWire, events: list[Event]) -> None:
         events.append(Pinged())
+
+
+def _value(text: str) -> Json | None:
+    """JSON text as a value; None if it is none, as when the answer was cut within a server's tool."""
+    if not text:
+        return None
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+    return msgspec.Raw(text.encode())
 
 
 _READERS: dict[str, Callable[[MessagesDecoder, EventWire, list[Event]], None]] = {

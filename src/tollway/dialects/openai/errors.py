@@ -32,8 +32,19 @@ _BY_STATUS: dict[int, tuple[int, str, str]] = {
 _RETRYABLE = frozenset({408, 409, 429})
 _LONGEST_MESSAGE = 2_000
 
-_CONTEXT_MARKS = ("context_length_exceeded", "maximum context length", "context window", "prompt is too long")
-_POLICY_MARKS = ("content_policy_violation", "content_filter", "content management policy")
+_CONTEXT_MARKS = (
+    "context_length_exceeded",
+    "maximum context length",
+    "context window",
+    "prompt is too long",
+    "exceed context limit",
+)
+_POLICY_MARKS = (
+    "content_policy_violation",
+    "content_filter",
+    "content management policy",
+    "content filtering policy",
+)
 
 
 def render_error(error: TollwayError) -> bytes:
