@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -109,8 +109,8 @@ def wire_reason(reason: StopReason, *, has_refused: bool) -> str:
     return "refusal" if has_refused and reason == "end" else WIRE_REASONS[reason]
 
 
-class _Details(msgspec.Struct, gc=False, tag_field="type", tag="refusal"):
-    pass
+class _Details(msgspec.Struct, gc=False):
+    type: Literal["refusal"]
 
 
 def is_own_details(details: Json | None) -> bool:
@@ -151,6 +151,9 @@ def write_part(part: Part) -> dict[str, Any] | Json | None:
                 "input": write_input(part),
                 **part.extra,
             }
+        case Media(kind="image", data=str()):
+            source = {"type": "base64", "media_type": part.media_type or "image/png", "data": part.data}
+            return {"type": "image", "source": source}
         case Opaque(origin="messages"):
             return part.raw
         case Media() | Opaque() | ToolResult():

@@ -42,13 +42,13 @@ def write_turns(writer: Writer) -> tuple[list[Block], list[Turn]]:
     """
     messages = writer.request.messages
     first = next((at for at, message in enumerate(messages) if message.role != "system"), len(messages))
-    system = [_blocks(message.parts, writer) for message in messages[:first]]
+    system = [blocks for message in messages[:first] if (blocks := _blocks(message.parts, writer))]
     turns: list[Turn] = []
     for message in messages[first:]:
         _add(turns, _role(message, writer), message, writer)
     if not turns and system:
         turns.append(("user", system.pop()))
-    if not turns or not turns[0][1]:
+    if not turns:
         raise InvalidRequest("messages: at least one message with content is required", param="messages")
     if turns[0][0] == "assistant":
         turns.insert(0, ("user", [{"type": "text", "text": _BEFORE_ASSISTANT}]))
