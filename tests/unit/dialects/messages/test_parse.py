@@ -332,6 +332,11 @@ def test_tools() -> None:
     assert parse(tools=[{"type": "custom", "name": "f"}]).tools == [Tool(name="f")]
 
 
+def test_a_title_that_is_no_text_is_none() -> None:
+    source = {"type": "file", "file_id": "f"}
+    assert parts({"type": "document", "source": source, "title": 5}) == [Media(kind="file", file_id="f")]
+
+
 @pytest.mark.parametrize(
     ("fields", "reasoning"),
     [

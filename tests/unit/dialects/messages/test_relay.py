@@ -13,7 +13,9 @@ from tollway.core.errors import InvalidRequest, TollwayError
 from tollway.core.snapshot import Deployment
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.body import read_fields
+from tollway.dialects.messages import DIALECT
 from tollway.dialects.messages.relay import MessagesIdentity, MessagesRelay
+from tollway.dialects.registry import find_dialect, find_identity
 
 IDENTITY = MessagesIdentity()
 RECORDED = (Path(__file__).parents[3] / "contract/dialects/messages/tools.sse").read_bytes()
@@ -257,6 +259,11 @@ def test_an_answer_without_usage_is_counted() -> None:
 def test_what_is_no_answer_cannot_be_read() -> None:
     with pytest.raises(msgspec.DecodeError):
         IDENTITY.read_reply(b'{"type":"error"}', "public")
+
+
+def test_the_registry_finds_it() -> None:
+    assert isinstance(find_identity("messages"), MessagesIdentity)
+    assert find_dialect("messages") is DIALECT
 
 
 def test_errors_are_the_formats() -> None:

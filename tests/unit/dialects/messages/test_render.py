@@ -357,6 +357,11 @@ def test_tools() -> None:
     assert "tool_choice" not in body
 
 
+def test_parameters_that_are_no_object_are_the_vendors_to_refuse() -> None:
+    sent = DIALECT.render_request(request(tools=[Tool(name="a", parameters=raw(5))]), OLDER)
+    assert json.loads(msgspec.json.encode(sent.fields))["tools"] == [{"name": "a", "input_schema": 5}]
+
+
 @pytest.mark.parametrize(
     ("choice", "parallel", "sent"),
     [

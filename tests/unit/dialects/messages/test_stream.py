@@ -570,3 +570,51 @@ def test_the_checker_knows_what_is_illegal() -> None:
     ):
         with pytest.raises(Illegal):
             check_stream(stream)
+
+
+def test_parts_that_begin_with_what_is_known_of_them() -> None:
+    call = ToolCall(id="t", name="f", arguments='{"a":1}', seal=Seal("gemini", "s"))
+    parts_: list[Part] = [Text(text="Hi"), Thinking(text="hm", seal=Seal("anthropic", "s")), call]
+    encoder = DIALECT.encoder(OPTIONS)
+    events: list[Event] = [Started(id="msg_1", model="m")]
+    for number, part in enumerate(parts_):
+        events += [PartStarted(part, number), PartEnded()]
+    data = encoder.push([*events, Stopped("tool_use")]) + encoder.close(None)
+    check_stream(data)
+    whole = Answer(origin="chat", id="msg_1", model="m", choices=[Choice(parts=parts_, stop="tool_use")])
+    assert data == written(whole)
+
+
+def test_a_seal_of_thoughts_that_have_one_already_or_of_a_picture_is_passed_over() -> None:
+    encoder = DIALECT.encoder(OPTIONS)
+    again = Sealed(Seal("openai", "y"))
+    events: list[Event] = [
+        Started(id="1", model="m"),
+        again,
+        PartStarted(Thinking(is_redacted=True), 0),
+        Sealed(Seal("openai", "x")),
+        again,
+        Delta("of a block that takes none"),
+        PartEnded(),
+        PartStarted(Media(kind="audio", data="aGk="), 1),
+        again,
+        Delta("of no block"),
+        PartEnded(),
+    ]
+    starts = [one for one in check_stream(encoder.push(events) + encoder.close(None)) if "content_block" in one]
+    assert [one["content_block"] for one in starts] == [{"type": "redacted_thinking", "data": "tollway.openai.x"}]
+
+
+def test_deltas_that_say_nothing_are_passed_over() -> None:
+    tool = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}}
+    data = START + block(0, tool, {"type": "something_new"})
+    data += block(1, {"type": "text", "text": ""}, {"type": "something_new"}, {"type": "text_delta", "text": "a"})
+    data += event("message_delta", delta={}) + event("message_delta") + ended()
+    call, text = assembled(decode(data)).choices[0].parts
+    assert isinstance(call, Opaque)
+    assert msgspec.json.decode(call.raw) == tool
+    assert text == Text(text="a")
+
+
+def test_the_stream_may_end_without_a_start() -> None:
+    assert decode(event("message_stop")) == []
