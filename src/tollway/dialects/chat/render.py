@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import Loss, LossKind
+from tollway.dialects.generation.losses import Loss, LossKind, unknown_fields
 from tollway.dialects.generation.request import (
     CacheHint,
     CustomTool,
@@ -105,6 +105,8 @@ def render_request(request: Request, target: Target) -> Rendered:
             fields.setdefault(name, raw)
         else:
             writer.lose(LossKind.UNKNOWN, name)
+    for loss in unknown_fields(request):
+        writer.lose(loss.kind, loss.field)
     return Rendered(fields=fields, losses=list(writer.losses))
 
 

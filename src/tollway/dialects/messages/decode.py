@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
+from tollway.core.usage import NO_USAGE
 from tollway.dialects.generation.answer import (
     Cited,
     Delta,
@@ -84,11 +85,8 @@ class MessagesDecoder:
             return
         self._is_started = True
         self._usage = message.usage
-        usage = usage_from_wire(message.usage) if message.usage is not None else None
-        started = Started(id=message.id or "", model=message.model or "")
-        if usage is not None:
-            started.usage = usage
-        events.append(started)
+        usage = usage_from_wire(message.usage) if message.usage is not None else NO_USAGE
+        events.append(Started(id=message.id or "", model=message.model or "", usage=usage))
 
     def _start_block(self, wire: EventWire, events: list[Event]) -> None:
         block = wire.content_block

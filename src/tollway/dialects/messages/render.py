@@ -9,7 +9,7 @@ import msgspec
 
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import LossKind
+from tollway.dialects.generation.losses import LossKind, unknown_fields
 from tollway.dialects.generation.request import (
     AnyTool,
     CustomTool,
@@ -124,6 +124,9 @@ def _format(writer: Writer, fields: dict[str, Any]) -> None:
 
 def _extra(writer: Writer, fields: dict[str, Any]) -> None:
     """Fields of Anthropic's own; in chat, existing clients send them too."""
+    if not writer.is_own:
+        for loss in unknown_fields(writer.request):
+            writer.lose(loss.kind, loss.field)
     for name, raw in writer.request.extra.items():
         if writer.request.origin not in ("messages", "chat"):
             writer.lose(LossKind.UNKNOWN, name)

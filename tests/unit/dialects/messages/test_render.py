@@ -321,7 +321,7 @@ def test_tools() -> None:
     body, lost = written(
         request(
             tools=[
-                Tool(name="a", description="d", parameters=raw(schema), is_strict=True, extra={"x": raw(1)}),
+                Tool(name="a", description="d", parameters=raw(schema), is_strict=True),
                 Tool(name="b", parameters=raw({"properties": {}}), is_strict=False),
                 Tool(name="c"),
                 CustomTool(name="patch", description="Edits.", format=raw({"type": "grammar", "syntax": "lark",
@@ -577,6 +577,7 @@ def test_fields_of_another_formats_tools_calls_and_media_are_not_written() -> No
         )
     )
     assert '"x"' not in json.dumps(body)
+    assert losses(request(tools=[Tool(name="f", extra=extra)])) == [(LossKind.UNKNOWN, "tools.x")]
 
 
 def test_a_chat_request_of_an_agent_becomes_one_that_the_api_takes() -> None:
