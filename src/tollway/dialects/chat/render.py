@@ -337,9 +337,10 @@ def _add_thoughts(wire: dict[str, Any], thoughts: list[Thinking], writer: _Write
 
 
 def thinking_block(thought: Thinking) -> dict[str, Any]:
-    """A thought as existing gateways write it in chat: Anthropic's block."""
-    signature = write_seal(thought.seal, "anthropic") if thought.seal is not None else None
-    if thought.is_redacted or (not thought.text and signature is not None):
+    """A thought as existing gateways write it in chat: Anthropic's block, which may have a signature and no text."""
+    seal = thought.seal
+    signature = write_seal(seal, "anthropic") if seal is not None else None
+    if thought.is_redacted or (not thought.text and seal is not None and seal.origin != "anthropic"):
         return {"type": "redacted_thinking", "data": signature or ""}
     block = {"type": "thinking", "thinking": thought.text}
     return block if signature is None else {**block, "signature": signature}
