@@ -27,9 +27,12 @@ class Illegal(AssertionError):
     """A sequence that no client should see."""
 
 
-def check_stream(stream: bytes) -> list[dict[str, Any]]:
-    """The events of a stream. Raises `Illegal` at the first that may not stand where it does."""
-    checker = _Checker()
+def check_stream(stream: bytes, *, reads_inputs: bool = True) -> list[dict[str, Any]]:
+    """The events of a stream. Raises `Illegal` at the first that may not stand where it does.
+
+    `reads_inputs`: the inputs of tools must be JSON when they are whole; not so if the vendor's own were not.
+    """
+    checker = _Checker(reads_inputs)
     documents: list[dict[str, Any]] = []
     for name, data in EventReader().feed(stream):
         document: dict[str, Any] = json.loads(data)
@@ -43,7 +46,8 @@ def check_stream(stream: bytes) -> list[dict[str, Any]]:
 
 
 class _Checker:
-    def __init__(self) -> None:
+    def __init__(self, reads_inputs: bool) -> None:
+        self._reads_inputs = reads_inputs
         self.is_over = False
         self._is_started = False
         self._is_stopped = False
@@ -95,7 +99,7 @@ class _Checker:
     def _content_block_stop(self, event: dict[str, Any]) -> None:
         if self._open is None or event["index"] != self._blocks:
             raise Illegal("a block ends that is not open")
-        if self._open == "tool_use" and self._input:
+        if self._reads_inputs and self._input:
             json.loads(self._input)
         self._open = None
         self._blocks += 1

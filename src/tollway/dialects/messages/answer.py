@@ -20,7 +20,7 @@ from tollway.dialects.messages.blocks import (
     write_seal_of,
     write_thinking,
 )
-from tollway.dialects.messages.wire import NULL, MessageWire, usage_from_wire, usage_to_wire
+from tollway.dialects.messages.wire import NULL, UNREADABLE, MessageWire, usage_from_wire, usage_to_wire
 
 _decode = msgspec.json.Decoder(MessageWire, strict=False).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -51,7 +51,10 @@ _USAGE_READ = frozenset(
 
 def parse_answer(body: bytes) -> Answer:
     """Raises `msgspec.DecodeError` if it is not one."""
-    wire = _decode(body)
+    try:
+        wire = _decode(body)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from None
     choice = Choice(
         parts=return_seals([read_block(block) for block in wire.content]),
         stop=STOP_REASONS.get(wire.stop_reason or "end_turn", "end"),
@@ -119,7 +122,7 @@ def is_own_details(details: Json | None) -> bool:
         return False
     try:
         msgspec.json.decode(details, type=_Details)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
     return True
 

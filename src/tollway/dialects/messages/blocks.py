@@ -25,7 +25,7 @@ from tollway.dialects.generation.request import (
     split_data_url,
 )
 from tollway.dialects.generation.seals import read_seal, write_seal
-from tollway.dialects.messages.wire import NULL, Block
+from tollway.dialects.messages.wire import NULL, UNREADABLE, Block
 
 OWN = "anthropic"
 """Whose seals these are."""
@@ -37,14 +37,13 @@ _encode = msgspec.json.Encoder().encode
 
 def read_blocks(raw: msgspec.Raw, path: str) -> list[Part]:
     """Content: a text, or blocks. Raises `InvalidRequest` naming the block that is wrong."""
-    if memoryview(raw)[0] == 0x22:
-        text = msgspec.json.decode(raw, type=str)
-        return [Text(text=text)] if text else []
     try:
-        blocks = msgspec.json.decode(raw, type=list[Block])
-    except msgspec.DecodeError:
+        content: str | list[Block] = msgspec.json.decode(raw, type=str | list[Block])
+    except UNREADABLE:
         raise InvalidRequest(f"{path}: must be a string or a list of content blocks.", param="messages") from None
-    return return_seals([_read_valid(block, f"{path}.{number}") for number, block in enumerate(blocks)])
+    if isinstance(content, str):
+        return [Text(text=content)] if content else []
+    return return_seals([_read_valid(block, f"{path}.{number}") for number, block in enumerate(content)])
 
 
 def _read_valid(block: Block, path: str) -> Part:
@@ -52,7 +51,7 @@ def _read_valid(block: Block, path: str) -> Part:
         return _READERS.get(msgspec.json.decode(block["type"], type=str), _opaque)(block, path)
     except KeyError as missing:
         raise InvalidRequest(f"{path}.{missing.args[0]}: Field required", param="messages") from None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidRequest(f"{path}: {error}", param="messages") from None
 
 
@@ -60,7 +59,7 @@ def read_block(block: Block) -> Part:
     """One block of an answer. What the middle form has no part for, or cannot be read, stays as it is."""
     try:
         return _READERS.get(text_of(block.get("type")), _opaque)(block, "content")
-    except (KeyError, msgspec.DecodeError, InvalidRequest):
+    except (KeyError, InvalidRequest, msgspec.DecodeError, UnicodeDecodeError):
         return _opaque(block, "content")
 
 
@@ -114,7 +113,7 @@ def write_input(call: ToolCall) -> Any:
         return {}
     try:
         value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return {"arguments": call.arguments}
     return msgspec.Raw(text.encode()) if isinstance(value, dict) else {"arguments": value}
 
@@ -296,7 +295,7 @@ def text_of(raw: msgspec.Raw | None) -> str:
         return ""
     try:
         return msgspec.json.decode(raw, type=str)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
 
 

@@ -21,12 +21,12 @@ from tollway.dialects.generation.answer import (
     Started,
     Stopped,
 )
-from tollway.dialects.generation.request import Json, Media, Opaque, Part, Text, Thinking, ToolCall
+from tollway.dialects.generation.request import Json, Media, Part, Text, Thinking, ToolCall
 from tollway.dialects.generation.seals import read_seal
 from tollway.dialects.messages.answer import STOP_REASONS
 from tollway.dialects.messages.blocks import OWN, read_block, read_citation
 from tollway.dialects.messages.errors import parse_error, status_in
-from tollway.dialects.messages.wire import NULL, Block, EventWire, UsageWire, usage_from_wire
+from tollway.dialects.messages.wire import NULL, UNREADABLE, Block, EventWire, UsageWire, usage_from_wire
 from tollway.dialects.sse import EventReader
 
 _decode = msgspec.json.Decoder(EventWire, strict=False).decode
@@ -70,7 +70,7 @@ class MessagesDecoder:
             return
         try:
             wire = _decode(document)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         reader = _READERS.get(wire.type)
         if wire.type == "error":
@@ -90,11 +90,11 @@ class MessagesDecoder:
 
     def _start_block(self, wire: EventWire, events: list[Event]) -> None:
         block = wire.content_block
-        if block is None or not self._is_started:
+        if block is None or not self._is_started or self._is_stopped:
             return
         self._close(events)
         part = read_block(block)
-        if isinstance(part, Opaque):
+        if not isinstance(part, Text | Thinking | ToolCall | Media):
             self._held, self._input = block, []
             return
         seal = part.seal if isinstance(part, Thinking) else None
@@ -127,13 +127,14 @@ class MessagesDecoder:
             return
         if self._open is None:
             return
-        text = delta.text or delta.thinking or delta.partial_json
+        kind = self._open.__class__
+        text = getattr(delta, _PIECES[kind])
         if text:
             events.append(Delta(text))
-        elif delta.signature:
+        elif delta.signature and kind is Thinking:
             events.append(Sealed(read_seal(delta.signature, OWN)))
-        elif delta.citation != NULL:
-            with suppress(msgspec.DecodeError):
+        elif delta.citation != NULL and kind is Text:
+            with suppress(*UNREADABLE):
                 events.append(Cited(read_citation(delta.citation)))
 
     def _end_block(self, wire: EventWire, events: list[Event]) -> None:
@@ -173,13 +174,17 @@ class MessagesDecoder:
         events.append(Pinged())
 
 
+_PIECES: dict[type, str] = {Text: "text", Thinking: "thinking", ToolCall: "partial_json"}
+"""Where a delta has the text for a part. One for another kind of part is passed over."""
+
+
 def _value(text: str) -> Json | None:
     """JSON text as a value; None if it is none, as when the answer was cut within a server's tool."""
     if not text:
         return None
     try:
         msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return msgspec.Raw(text.encode())
 

@@ -10,7 +10,7 @@ import msgspec
 
 from tollway.dialects.generation.seals import read_seal
 from tollway.dialects.messages.blocks import OWN, text_of
-from tollway.dialects.messages.wire import Block
+from tollway.dialects.messages.wire import UNREADABLE, Block
 
 _MARK = b"tollway."
 _SLOTS = {"thinking": "signature", "redacted_thinking": "data"}
@@ -26,7 +26,7 @@ def drop_foreign_seals(messages: msgspec.Raw) -> msgspec.Raw:
         return messages
     try:
         kept = [message for each in _decode_messages(messages) if (message := _without(each)) is not None]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return messages  # the vendor says better what is wrong with it
     return msgspec.Raw(_encode(kept))
 

@@ -27,7 +27,7 @@ from tollway.dialects.generation.request import (
     WebSearch,
 )
 from tollway.dialects.messages.blocks import cache_hint, read_blocks, rest_of
-from tollway.dialects.messages.wire import NULL
+from tollway.dialects.messages.wire import NULL, UNREADABLE
 
 _SCALARS: dict[str, tuple[str, Any, str]] = {
     # field: (attribute of the middle form, type, what is expected)
@@ -85,7 +85,7 @@ def _keep_rest(fields: Fields, name: str, read: frozenset[str], extra: dict[str,
 def _cache(raw: msgspec.Raw | None, name: str) -> CacheHint | None:
     try:
         return cache_hint(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise InvalidRequest(f"{name}: must be an object with a type.", param=name) from None
 
 
@@ -143,7 +143,7 @@ def _tool(raw: msgspec.Raw) -> AnyTool:
             parameters=None if wire.input_schema == NULL else wire.input_schema,
             is_strict=wire.strict,
             cache=cache,
-            extra=rest_of(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]), _IN_TOOLS),
+            extra=rest_of(_typed(raw, "tools", dict[str, msgspec.Raw], "a list of objects"), _IN_TOOLS),
         )
     assert wire.type is not None
     if not wire.type.startswith("web_search"):
@@ -259,6 +259,6 @@ def _user(fields: Fields) -> str | None:
 def _typed(raw: msgspec.Raw, name: str, type_: Any, expected: str) -> Any:
     try:
         return msgspec.json.decode(raw, type=type_)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         where = str(error).partition(" - at `$")[2].rstrip("`")
         raise InvalidRequest(f"{name}{where}: must be {expected}.", param=name) from None

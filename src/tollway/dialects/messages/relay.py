@@ -17,7 +17,7 @@ from tollway.dialects.messages.answer import parse_answer
 from tollway.dialects.messages.blocks import text_of
 from tollway.dialects.messages.errors import parse_error, render_error, render_error_event, status_in
 from tollway.dialects.messages.history import drop_foreign_seals
-from tollway.dialects.messages.wire import NULL, EventWire, MessageWire, UsageWire, usage_from_wire
+from tollway.dialects.messages.wire import NULL, UNREADABLE, EventWire, MessageWire, UsageWire, usage_from_wire
 from tollway.dialects.sse import EventReader
 
 _encode = msgspec.json.Encoder().encode
@@ -179,7 +179,7 @@ _UNREADABLE = EventWire(type="")
 def _read(document: bytes) -> EventWire:
     try:
         return _decode_event(document)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return _UNREADABLE
 
 
@@ -202,7 +202,7 @@ def read_request(fields: Fields) -> Request:
 def _typed(fields: Fields, name: str, type_: Any, expected: str) -> Any:
     try:
         return msgspec.json.decode(fields.get(name, NULL), type=type_)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise InvalidRequest(f"{name}: must be {expected}", param=name) from None
 
 
@@ -229,7 +229,10 @@ class MessagesIdentity:
 
     def read_reply(self, body: bytes, public_model: str) -> Reply:
         """Renames the model of an answer, and leaves the rest byte for byte."""
-        message = _decode_message(body)
+        try:
+            message = _decode_message(body)
+        except UnicodeDecodeError as error:
+            raise msgspec.DecodeError(str(error)) from None
         if message.model is not None and message.model != public_model:
             body = _rename(body, _encode(message.model), _encode(public_model))
         usage = usage_from_wire(message.usage) if message.usage is not None else None

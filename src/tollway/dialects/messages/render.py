@@ -23,7 +23,7 @@ from tollway.dialects.generation.request import (
 from tollway.dialects.messages.blocks import write_cache
 from tollway.dialects.messages.reasoning import write_reasoning
 from tollway.dialects.messages.turns import plain, write_turns
-from tollway.dialects.messages.wire import NULL
+from tollway.dialects.messages.wire import NULL, UNREADABLE
 from tollway.dialects.messages.writer import Writer
 
 DEFAULT_MAX_TOKENS = 4096
@@ -139,7 +139,7 @@ def _extra(writer: Writer, fields: dict[str, Any]) -> None:
 def _object(raw: Json, name: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise InvalidRequest(f"{name}: must be an object.", param=name) from None
 
 
@@ -207,7 +207,7 @@ def _schema(parameters: Json | None) -> Any:
         return {"type": "object"}
     try:
         fields = msgspec.json.decode(parameters, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return parameters
     return parameters if fields.get("type", NULL) != NULL else {**fields, "type": "object"}
 

@@ -13,6 +13,9 @@ Block = dict[str, msgspec.Raw]
 
 NULL = msgspec.Raw(b"null")
 
+UNREADABLE: tuple[type[Exception], ...] = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding raises: texts that are no UTF-8 are found only when somebody looks into them."""
+
 
 class CacheCreation(msgspec.Struct, gc=False):
     """`usage.cache_creation`: cached tokens by lifetime."""

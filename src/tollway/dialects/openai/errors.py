@@ -88,7 +88,7 @@ def is_error_document(document: bytes) -> bool:
     """Whether a JSON document is an error envelope rather than an answer."""
     try:
         return bool(_decode_envelope(document).error)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 
@@ -129,7 +129,7 @@ def _vendor_message(body: bytes) -> tuple[str, str | None, str]:
     """Message, param and code or type of a vendor's error body, whatever its shape."""
     try:
         envelope = _decode_envelope(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return body[:_LONGEST_MESSAGE].decode("utf-8", "replace").strip(), None, ""
     error = envelope.error if envelope.error is not None else envelope.message or envelope.detail
     if isinstance(error, dict):

@@ -114,7 +114,9 @@ def test_an_answer_that_says_little_is_one() -> None:
     assert rendered(Answer(origin="chat", id="", model="", choices=[]))["content"] == []
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"not json", b'{"type":"error","error":{"type":"api_error"}}'])
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"not json", b'{"content":[],"id":"\xff"}', b'{"type":"error","error":{"type":"api_error"}}']
+)
 def test_what_is_no_answer_cannot_be_read(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         DIALECT.parse_answer(body)

@@ -87,6 +87,9 @@ def test_the_vendors_errors(status: int, kind: str, message: str, name: str, is_
     )
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":"x"}', anthropic_error("new_error", "x")])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b'{"error":{"type":"\xff"}}', b"[]", b'{"error":"x"}', anthropic_error("new_error", "x")]
+)
 def test_an_error_event_of_an_unknown_kind_is_a_server_error(body: bytes) -> None:
     assert status_in(body) == 500
+    assert DIALECT.parse_error(500, body, "AnthropicException").error_class == "InternalServerError"

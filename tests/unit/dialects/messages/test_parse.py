@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.body import read_fields
@@ -408,3 +411,49 @@ def test_what_is_wrong_is_named(body: dict[str, Any], message: str) -> None:
         parse(**body)
     assert caught.value.message == message
     assert caught.value.param is not None
+
+
+def test_texts_that_are_no_utf_8_are_the_callers_error() -> None:
+    for text in (b'{"role":"user","content":"\xff"}', b'{"role":"user","content":[{"type":"text","text":"\xff"}]}'):
+        fields = read_fields(b'{"max_tokens":1,"messages":[%s]}' % text)
+        with pytest.raises(InvalidRequest):
+            DIALECT.parse_request(fields, model="m", is_stream=False)
+
+
+def paths(document: Any) -> list[tuple[str | int, ...]]:
+    """Every place of a document."""
+    items = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    return [(key, *rest) for key, inner in items for rest in ((), *paths(inner))]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(paths(WHOLE)),
+            st.sampled_from([None, 5, -1, "x", "", [], {}, [5], [None], {"type": "x"}, {"type": "text"}, True, 1e300]),
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+    st.sampled_from([OWN, Target(model="claude-opus-4-8"), Target(model="claude-3")]),
+)
+@settings(max_examples=400, deadline=None)
+def test_whatever_is_wrong_is_the_callers_error_and_never_ours(
+    changes: list[tuple[tuple[str | int, ...], Any]], target: Target
+) -> None:
+    body = json.loads(json.dumps(WHOLE))
+    for (*way, last), junk in changes:
+        place = body
+        try:
+            for key in way:
+                place = place[key]
+            place[last] = json.loads(json.dumps(junk))
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier change has taken the place away
+    with suppress(InvalidRequest):
+        request = DIALECT.parse_request(read_fields(json.dumps(body).encode()), model="m", is_stream=False)
+        for origin in ("messages", "chat", "gemini"):
+            request.origin = origin
+            assert json.loads(msgspec.json.encode(DIALECT.render_request(request, target).fields))["messages"]

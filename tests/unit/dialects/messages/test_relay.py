@@ -126,6 +126,7 @@ def test_an_error_that_opens_the_stream_is_told_apart() -> None:
 
 def test_odd_events_pass_untouched() -> None:
     odd = b": comment\n\ndata: message_start\n\ndata: message_stop not json\n\n" + event("message_start")
+    odd += event("something_new", error=None)
     sent, relay = relayed(odd + START.rstrip(b"\n"))
     assert sent.startswith(odd)
     assert (relay.response_id, relay.is_done) == ("msg_1", False)
@@ -256,9 +257,10 @@ def test_an_answer_without_usage_is_counted() -> None:
     assert (reply.usage, reply.text) == (None, "Hi")
 
 
-def test_what_is_no_answer_cannot_be_read() -> None:
+@pytest.mark.parametrize("body", [b'{"type":"error"}', b'{"content":[],"id":"\xff"}'])
+def test_what_is_no_answer_cannot_be_read(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        IDENTITY.read_reply(b'{"type":"error"}', "public")
+        IDENTITY.read_reply(body, "public")
 
 
 def test_the_registry_finds_it() -> None:

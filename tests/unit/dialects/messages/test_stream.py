@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anthropic
@@ -46,6 +47,7 @@ from tollway.dialects.generation.request import (
     Text,
     Thinking,
     ToolCall,
+    ToolResult,
 )
 from tollway.dialects.messages import DIALECT
 
@@ -378,6 +380,59 @@ def test_nothing_is_read_after_the_end() -> None:
 def test_what_cannot_be_read_or_does_not_belong_is_passed_over(junk: bytes) -> None:
     text = block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "Hi"})
     assert assembled(decode(START + junk + text + junk + ended())).choices[0].parts == [Text(text="Hi")]
+
+
+@given(
+    st.sampled_from(["tools.sse", "search.sse"]),
+    st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=4)), min_size=1, max_size=4),
+    st.integers(1, 500),
+)
+@settings(max_examples=300, deadline=None)
+def test_damaged_bytes_never_raise_nor_make_an_illegal_sequence(
+    name: str, damages: list[tuple[int, bytes]], size: int
+) -> None:
+    data = bytearray((RECORDED / name).read_bytes())
+    for at, junk in damages:
+        data[at % len(data) : at % len(data) + len(junk)] = junk
+    check_events(decode(bytes(data), size), is_whole=False)
+
+
+@given(st.sampled_from(["tools.sse", "search.sse"]), st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None)
+def test_events_missing_or_out_of_order_never_make_an_illegal_sequence(name: str, random: Random) -> None:
+    found = (RECORDED / name).read_bytes().split(b"\n\n")
+    random.shuffle(found)
+    data = b"".join(each + b"\n\n" for each in found[: random.randrange(len(found) + 1)])
+    events = decode(START + data)
+    check_events(events, is_whole=False)
+    encoder = DIALECT.encoder(OPTIONS)
+    sent = encoder.push(events)
+    assert check_stream(sent + encoder.close(TollwayError("cut")), reads_inputs=False)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"type": "thinking_delta", "thinking": "x"},
+        {"type": "signature_delta", "signature": "x"},
+        {"type": "input_json_delta", "partial_json": "x"},
+    ],
+)
+def test_a_delta_of_another_kind_than_its_block_is_passed_over(delta: dict[str, Any]) -> None:
+    data = START + block(0, {"type": "text", "text": "Hi"}, delta)
+    assert assembled(decode(data + ended())).choices[0].parts == [Text(text="Hi")]
+
+
+def test_a_result_of_a_tool_within_an_answer_takes_no_deltas() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "12"}
+    data = START + block(0, result, {"type": "text_delta", "text": "x"}) + ended()
+    assert assembled(decode(data)).choices[0].parts == [ToolResult(call_id="t", parts=[Text(text="12")])]
+
+
+def test_a_block_after_the_stop_is_passed_over() -> None:
+    stop = event("message_delta", delta={"stop_reason": "end_turn"})
+    data = START + stop + block(0, {"type": "text", "text": "Hi"}) + event("message_stop")
+    assert assembled(decode(data)).choices == [Choice(parts=[])]
 
 
 def test_nothing_comes_of_a_stream_without_a_start() -> None:
