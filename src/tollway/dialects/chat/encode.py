@@ -35,7 +35,7 @@ _DONE = b"data: [DONE]\n\n"
 class _Choice:
     """What is open in one choice, and how its pieces are written."""
 
-    __slots__ = ("calls", "has_role", "head", "images", "kind", "tail", "text")
+    __slots__ = ("calls", "has_role", "head", "images", "is_redacted", "kind", "tail", "text")
 
     def __init__(self) -> None:
         self.kind: type | None = None
@@ -46,6 +46,8 @@ class _Choice:
         self.calls = 0
         self.images = 0
         self.has_role = False
+        self.is_redacted = False
+        """The open thoughts are a seal and nothing else."""
         self.text: list[str] = []
         """Thoughts so far: their signature is sent with all of them."""
 
@@ -145,6 +147,7 @@ class ChatEncoder:
             choice.head = head + _FIELDS[part.__class__]
             choice.tail = end
             choice.text = []
+            choice.is_redacted = isinstance(part, Thinking) and part.is_redacted
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         choice = self._choices[event.choice]
@@ -163,7 +166,7 @@ class ChatEncoder:
     def _seal(self, event: Sealed, out: list[bytes]) -> None:
         choice = self._choices[event.choice]
         if choice.kind is Thinking:
-            thought = Thinking(text="".join(choice.text), seal=event.seal)
+            thought = Thinking(text="".join(choice.text), seal=event.seal, is_redacted=choice.is_redacted)
             self._chunk(event.choice, {"thinking_blocks": [thinking_block(thought)]}, out)
         elif choice.kind is ToolCall:
             signature = write_seal(event.seal, "gemini")

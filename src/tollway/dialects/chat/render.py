@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import Loss, LossKind
+from tollway.dialects.generation.losses import Loss, LossKind, unknown_fields
 from tollway.dialects.generation.request import (
     CacheHint,
     CustomTool,
@@ -105,6 +105,8 @@ def render_request(request: Request, target: Target) -> Rendered:
             fields.setdefault(name, raw)
         else:
             writer.lose(LossKind.UNKNOWN, name)
+    for loss in unknown_fields(request):
+        writer.lose(loss.kind, loss.field)
     return Rendered(fields=fields, losses=list(writer.losses))
 
 
@@ -335,9 +337,10 @@ def _add_thoughts(wire: dict[str, Any], thoughts: list[Thinking], writer: _Write
 
 
 def thinking_block(thought: Thinking) -> dict[str, Any]:
-    """A thought as existing gateways write it in chat: Anthropic's block."""
-    signature = write_seal(thought.seal, "anthropic") if thought.seal is not None else None
-    if thought.is_redacted or (not thought.text and signature is not None):
+    """A thought as existing gateways write it in chat: Anthropic's block, which may have a signature and no text."""
+    seal = thought.seal
+    signature = write_seal(seal, "anthropic") if seal is not None else None
+    if thought.is_redacted or (not thought.text and seal is not None and seal.origin != "anthropic"):
         return {"type": "redacted_thinking", "data": signature or ""}
     block = {"type": "thinking", "thinking": thought.text}
     return block if signature is None else {**block, "signature": signature}

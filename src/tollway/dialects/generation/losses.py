@@ -10,6 +10,8 @@ from enum import Enum
 
 import msgspec
 
+from tollway.dialects.generation.request import Media, Request, Tool, ToolCall, ToolResult
+
 
 class LossKind(Enum):
     """Each kind with its meaning, and whether it is refused unless dropping is allowed."""
@@ -37,3 +39,14 @@ class Loss(msgspec.Struct, frozen=True, gc=False):
     kind: LossKind
     field: str
     """Where it stood in the caller's request: `logprobs`, `messages.content.image`, …"""
+
+
+def unknown_fields(request: Request) -> list[Loss]:
+    """The fields of tools, calls and media that only the request's own dialect knows: lost in any other."""
+    fields = [f"tools.{name}" for tool in request.tools if isinstance(tool, Tool) for name in tool.extra]
+    for message in request.messages:
+        for part in message.parts:
+            for each in (part, *(part.parts if isinstance(part, ToolResult) else ())):
+                if isinstance(each, ToolCall | Media):
+                    fields += [f"messages.content.{name}" for name in each.extra]
+    return [Loss(LossKind.UNKNOWN, field) for field in dict.fromkeys(fields)]

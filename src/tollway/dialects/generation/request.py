@@ -81,6 +81,8 @@ class Media(msgspec.Struct, kw_only=True, gc=False):
     cache: CacheHint | None = None
     seal: Seal | None = None
     """Gemini signs the images it makes."""
+    extra: dict[str, Json] = {}
+    """Fields that have no counterpart here, in the dialect of the request: written back into that, lost in others."""
 
 
 class ToolCall(msgspec.Struct, kw_only=True, gc=False):
@@ -93,6 +95,8 @@ class ToolCall(msgspec.Struct, kw_only=True, gc=False):
     is_custom: bool = False
     seal: Seal | None = None
     cache: CacheHint | None = None
+    extra: dict[str, Json] = {}
+    """Fields that have no counterpart here, in the dialect of the request: written back into that, lost in others."""
 
 
 class ToolResult(msgspec.Struct, kw_only=True, gc=False):
@@ -169,6 +173,8 @@ class Tool(msgspec.Struct, kw_only=True, gc=False):
     """JSON Schema; None: it takes none."""
     is_strict: bool | None = None
     cache: CacheHint | None = None
+    extra: dict[str, Json] = {}
+    """Fields that have no counterpart here, in the dialect of the request: written back into that, lost in others."""
 
 
 class CustomTool(msgspec.Struct, kw_only=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,44 +17,105 @@ from tollway.dialects.generation.request import (
     MediaKind,
     Opaque,
     Part,
+    Seal,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
+    split_data_url,
 )
 from tollway.dialects.generation.seals import read_seal, write_seal
-from tollway.dialects.messages.wire import NULL, Block
+from tollway.dialects.messages.wire import NULL, UNREADABLE, Block
 
 OWN = "anthropic"
 """Whose seals these are."""
+
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 
 _encode = msgspec.json.Encoder().encode
 
 
 def read_blocks(raw: msgspec.Raw, path: str) -> list[Part]:
     """Content: a text, or blocks. Raises `InvalidRequest` naming the block that is wrong."""
-    if memoryview(raw)[0] == 0x22:
-        text = msgspec.json.decode(raw, type=str)
-        return [Text(text=text)] if text else []
     try:
-        blocks = msgspec.json.decode(raw, type=list[Block])
-    except msgspec.DecodeError:
+        content: str | list[Block] = msgspec.json.decode(raw, type=str | list[Block])
+    except UNREADABLE:
         raise InvalidRequest(f"{path}: must be a string or a list of content blocks.", param="messages") from None
-    return [read_block(block, f"{path}.{number}") for number, block in enumerate(blocks)]
+    if isinstance(content, str):
+        return [Text(text=content)] if content else []
+    return return_seals([_read_valid(block, f"{path}.{number}") for number, block in enumerate(content)])
 
 
-def read_block(block: Block, path: str = "content") -> Part:
-    """One block; one of a type that the middle form has no part for stays as it is."""
-    kind = text_of(block.get("type"))
-    reader = _READERS.get(kind)
-    if reader is None:
-        return Opaque(origin="messages", kind=kind or "unknown", raw=msgspec.Raw(_encode(block)))
+def _read_valid(block: Block, path: str) -> Part:
     try:
-        return reader(block, path)
+        return _READERS.get(msgspec.json.decode(block["type"], type=str), _opaque)(block, path)
     except KeyError as missing:
         raise InvalidRequest(f"{path}.{missing.args[0]}: Field required", param="messages") from None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidRequest(f"{path}: {error}", param="messages") from None
+
+
+def read_block(block: Block) -> Part:
+    """One block of an answer. What the middle form has no part for, or cannot be read, stays as it is."""
+    try:
+        return _READERS.get(text_of(block.get("type")), _opaque)(block, "content")
+    except (KeyError, InvalidRequest, msgspec.DecodeError, UnicodeDecodeError):
+        return _opaque(block, "content")
+
+
+def _opaque(block: Block, path: str) -> Part:
+    return Opaque(origin="messages", kind=text_of(block.get("type")) or "unknown", raw=msgspec.Raw(_encode(block)))
+
+
+def return_seals(parts: list[Part]) -> list[Part]:
+    """Gives the seals that another vendor put on calls and texts back to them: see `write_seal_of`."""
+    if not any(isinstance(part, Thinking) and part.seal is not None and "@" in part.seal.origin for part in parts):
+        return parts
+    calls = {clean_id(part.id): part for part in parts if isinstance(part, ToolCall)}
+    kept: list[Part] = []
+    for part in parts:
+        if not isinstance(part, Thinking) or part.seal is None or "@" not in part.seal.origin:
+            kept.append(part)
+            continue
+        origin, _, call_id = part.seal.origin.partition("@")
+        seal = Seal(origin, part.seal.data)
+        last = kept[-1] if kept else None
+        if call_id in calls:
+            calls[call_id].seal = seal
+        elif isinstance(last, Text) and last.seal is None:
+            last.seal = seal
+        elif not call_id:
+            kept.append(Text(text="", seal=seal))
+    return kept
+
+
+def write_seal_of(part: Text | ToolCall, seal: Seal) -> dict[str, Any]:
+    """The seal of a call or a text as a block that follows it: Gemini signs those, and there is no slot for it here.
+
+    Its origin is extended by the call's id (`gemini@call_1`), so that it finds back whatever a client does between.
+    """
+    owner = clean_id(part.id) if isinstance(part, ToolCall) else ""
+    return {"type": "redacted_thinking", "data": write_seal(Seal(f"{seal.origin}@{owner}", seal.data), OWN)}
+
+
+def clean_id(id_: str) -> str:
+    """An id in the characters that Anthropic takes; the same for a call and its result."""
+    return _NOT_IN_IDS.sub("_", id_) or "_"
+
+
+def write_input(call: ToolCall) -> Any:
+    """Arguments as an object. Text that is no object is put into one, so that a model that wrote broken JSON gets to
+    see its own text."""
+    if call.is_custom:
+        return {"input": call.arguments}
+    text = call.arguments.strip()
+    if not text:
+        return {}
+    try:
+        value = msgspec.json.decode(text)
+    except UNREADABLE:
+        return {"arguments": call.arguments}
+    return msgspec.Raw(text.encode()) if isinstance(value, dict) else {"arguments": value}
 
 
 def _text(block: Block, path: str) -> Part:
@@ -79,25 +141,41 @@ class _Citations(msgspec.Struct, gc=False):
     enabled: bool = False
 
 
+_SOURCE_FIELDS = {"base64": "data", "url": "url", "file": "file_id", "text": "data"}
+"""What the sources of images and documents must have. A document of the kind `content` is itself made of blocks."""
+_IN_MEDIA = frozenset({"type", "source", "cache_control", "citations", "title", "context"})
+
+
 def _media(block: Block, path: str) -> Part:
     kind: MediaKind = "image" if text_of(block["type"]) == "image" else "file"
     source = msgspec.json.decode(block["source"], type=_Source)
-    if source.type == "content":  # a document that is itself made of blocks
-        return Opaque(origin="messages", kind="document", raw=msgspec.Raw(_encode(block)))
+    field = _SOURCE_FIELDS.get(source.type)
+    if field is None:
+        return _opaque(block, path)
+    if getattr(source, field) is None:
+        raise InvalidRequest(f"{path}.source.{field}: Field required", param="messages")
     citations = msgspec.json.decode(block.get("citations", NULL), type=_Citations | None)
-    is_text = source.type == "text"
-    return Media(
+    media = Media(
         kind=kind,
         media_type=source.media_type,
-        data=None if is_text else source.data,
-        text=source.data if is_text else None,
+        data=source.data,
         url=source.url,
         file_id=source.file_id,
         title=text_of(block.get("title")) or None,
         context=text_of(block.get("context")) or None,
         wants_citations=citations is not None and citations.enabled,
         cache=cache_hint(block.get("cache_control")),
+        extra=rest_of(block, _IN_MEDIA),
     )
+    if source.type == "text":
+        media.data, media.text = None, source.data
+    inline = split_data_url(source.url) if source.url is not None else None
+    if inline is not None:
+        media.url, media.media_type, media.data = None, *inline
+    return media
+
+
+_IN_CALLS = frozenset({"type", "id", "name", "input", "cache_control"})
 
 
 def _tool_use(block: Block, path: str) -> Part:
@@ -106,6 +184,7 @@ def _tool_use(block: Block, path: str) -> Part:
         name=msgspec.json.decode(block["name"], type=str),
         arguments=bytes(block.get("input", b"{}")).decode(),
         cache=cache_hint(block.get("cache_control")),
+        extra=rest_of(block, _IN_CALLS),
     )
 
 
@@ -179,9 +258,13 @@ def write_citation(citation: Citation) -> Json | dict[str, Any] | None:
 
 
 def write_thinking(part: Thinking) -> dict[str, Any]:
-    """Thoughts in Anthropic's blocks, another vendor's seal in the place of the signature."""
-    signature = write_seal(part.seal, OWN) if part.seal is not None else ""
-    if part.is_redacted or (not part.text and signature):
+    """Thoughts in Anthropic's blocks, another vendor's seal in the place of the signature.
+
+    Anthropic's own may have a signature and no text (`display: omitted`), and must come back like that.
+    """
+    seal = part.seal
+    signature = write_seal(seal, OWN) if seal is not None else ""
+    if part.is_redacted or (seal is not None and not part.text and seal.origin != OWN):
         return {"type": "redacted_thinking", "data": signature}
     return {"type": "thinking", "thinking": part.text, "signature": signature}
 
@@ -191,7 +274,7 @@ class _CacheControl(msgspec.Struct, gc=False):
 
 
 def cache_hint(raw: msgspec.Raw | None) -> CacheHint | None:
-    """`cache_control`."""
+    """`cache_control`. Raises `msgspec.DecodeError` if it is no object."""
     if raw is None or raw == NULL:
         return None
     ttl = msgspec.json.decode(raw, type=_CacheControl).ttl
@@ -212,5 +295,10 @@ def text_of(raw: msgspec.Raw | None) -> str:
         return ""
     try:
         return msgspec.json.decode(raw, type=str)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
+
+
+def rest_of(fields: dict[str, msgspec.Raw], read: frozenset[str]) -> dict[str, Json]:
+    """The fields that were not read."""
+    return {name: raw for name, raw in fields.items() if name not in read}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
+from tollway.core.usage import NO_USAGE
 from tollway.dialects.generation.answer import (
     Cited,
     Delta,
@@ -19,12 +21,12 @@ from tollway.dialects.generation.answer import (
     Started,
     Stopped,
 )
-from tollway.dialects.generation.request import Media, Opaque, Part, Text, Thinking, ToolCall
+from tollway.dialects.generation.request import Json, Media, Part, Text, Thinking, ToolCall
 from tollway.dialects.generation.seals import read_seal
 from tollway.dialects.messages.answer import STOP_REASONS
 from tollway.dialects.messages.blocks import OWN, read_block, read_citation
 from tollway.dialects.messages.errors import parse_error, status_in
-from tollway.dialects.messages.wire import NULL, Block, EventWire, UsageWire, usage_from_wire
+from tollway.dialects.messages.wire import NULL, UNREADABLE, Block, EventWire, UsageWire, usage_from_wire
 from tollway.dialects.sse import EventReader
 
 _decode = msgspec.json.Decoder(EventWire, strict=False).decode
@@ -68,7 +70,7 @@ class MessagesDecoder:
             return
         try:
             wire = _decode(document)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         reader = _READERS.get(wire.type)
         if wire.type == "error":
@@ -83,19 +85,16 @@ class MessagesDecoder:
             return
         self._is_started = True
         self._usage = message.usage
-        usage = usage_from_wire(message.usage) if message.usage is not None else None
-        started = Started(id=message.id or "", model=message.model or "")
-        if usage is not None:
-            started.usage = usage
-        events.append(started)
+        usage = usage_from_wire(message.usage) if message.usage is not None else NO_USAGE
+        events.append(Started(id=message.id or "", model=message.model or "", usage=usage))
 
     def _start_block(self, wire: EventWire, events: list[Event]) -> None:
         block = wire.content_block
-        if block is None or not self._is_started:
+        if block is None or not self._is_started or self._is_stopped:
             return
         self._close(events)
         part = read_block(block)
-        if isinstance(part, Opaque):
+        if not isinstance(part, Text | Thinking | ToolCall | Media):
             self._held, self._input = block, []
             return
         seal = part.seal if isinstance(part, Thinking) else None
@@ -121,17 +120,22 @@ class MessagesDecoder:
         if delta is None:
             return
         if self._held is not None:
-            self._input.append(delta.partial_json or "")
+            if delta.partial_json:
+                self._input.append(delta.partial_json)
+            elif delta.content is not None:
+                self._held["content"] = msgspec.Raw(_encode(delta.content))
             return
         if self._open is None:
             return
-        text = delta.text or delta.thinking or delta.partial_json
+        kind = self._open.__class__
+        text = getattr(delta, _PIECES[kind])
         if text:
             events.append(Delta(text))
-        elif delta.signature:
+        elif delta.signature and kind is Thinking:
             events.append(Sealed(read_seal(delta.signature, OWN)))
-        elif delta.citation != NULL:
-            events.append(Cited(read_citation(delta.citation)))
+        elif delta.citation != NULL and kind is Text:
+            with suppress(*UNREADABLE):
+                events.append(Cited(read_citation(delta.citation)))
 
     def _end_block(self, wire: EventWire, events: list[Event]) -> None:
         self._close(events)
@@ -139,9 +143,9 @@ class MessagesDecoder:
     def _close(self, events: list[Event]) -> None:
         held, self._held = self._held, None
         if held is not None:
-            text = "".join(self._input)
-            if text:
-                held["input"] = msgspec.Raw(text.encode())
+            whole = _value("".join(self._input))
+            if whole is not None:
+                held["input"] = whole
             events += [PartStarted(read_block(held), self._parts), PartEnded()]
             self._parts += 1
         elif self._open is not None:
@@ -168,6 +172,21 @@ class MessagesDecoder:
 
     def _ping(self, wire: EventWire, events: list[Event]) -> None:
         events.append(Pinged())
+
+
+_PIECES: dict[type, str] = {Text: "text", Thinking: "thinking", ToolCall: "partial_json"}
+"""Where a delta has the text for a part. One for another kind of part is passed over."""
+
+
+def _value(text: str) -> Json | None:
+    """JSON text as a value; None if it is none, as when the answer was cut within a server's tool."""
+    if not text:
+        return None
+    try:
+        msgspec.json.decode(text)
+    except UNREADABLE:
+        return None
+    return msgspec.Raw(text.encode())
 
 
 _READERS: dict[str, Callable[[MessagesDecoder, EventWire, list[Event]], None]] = {

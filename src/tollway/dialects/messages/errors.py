@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from tollway.core.errors import Header, TollwayError, UpstreamError
+from tollway.dialects.messages.wire import UNREADABLE
 from tollway.dialects.openai.errors import upstream_error
 
 _encode = msgspec.json.Encoder().encode
@@ -68,7 +69,7 @@ def status_in(document: bytes) -> int:
     """The status that an error event stands for."""
     try:
         kind = msgspec.json.decode(document, type=_Envelope).error.type
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return 500
     return _STATUSES.get(kind, 500)
 

@@ -13,7 +13,9 @@ from tollway.core.errors import InvalidRequest
 from tollway.dialects.body import Fields
 from tollway.dialects.generation.request import (
     AnyTool,
+    CacheHint,
     Effort,
+    Json,
     Message,
     OpaqueTool,
     OutputFormat,
@@ -24,12 +26,12 @@ from tollway.dialects.generation.request import (
     ToolChoice,
     WebSearch,
 )
-from tollway.dialects.messages.blocks import cache_hint, read_blocks
-from tollway.dialects.messages.wire import NULL
+from tollway.dialects.messages.blocks import cache_hint, read_blocks, rest_of
+from tollway.dialects.messages.wire import NULL, UNREADABLE
 
 _SCALARS: dict[str, tuple[str, Any, str]] = {
     # field: (attribute of the middle form, type, what is expected)
-    "max_tokens": ("max_output_tokens", int, "an integer"),
+    "max_tokens": ("max_output_tokens", int | None, "an integer"),
     "temperature": ("temperature", float | None, "a number"),
     "top_p": ("top_p", float | None, "a number"),
     "top_k": ("top_k", int | None, "an integer"),
@@ -51,15 +53,40 @@ def parse_request(fields: Fields, *, model: str, is_stream: bool) -> Request:
         raw = fields.get(name, NULL)
         if raw != NULL:
             setattr(request, attribute, _typed(raw, name, type_, expected))
+    if request.max_output_tokens is None:
+        raise InvalidRequest("max_tokens: Field required", param="max_tokens")
     request.stop = _typed(fields.get("stop_sequences", NULL), "stop_sequences", list[str] | None, "strings") or []
     request.tools = _tools(fields)
     _tool_choice(fields, request)
-    request.reasoning = _reasoning(fields)
+    request.extra = {name: raw for name, raw in fields.items() if name not in _SCALARS and name not in _READ_APART}
+    request.reasoning = _reasoning(fields, request.extra)
     request.format = _format(fields)
     request.user = _user(fields)
-    request.cache = cache_hint(fields.get("cache_control"))
-    request.extra = {name: raw for name, raw in fields.items() if name not in _SCALARS and name not in _READ_APART}
+    request.cache = _cache(fields.get("cache_control"), "cache_control")
+    _keep_rest(fields, "output_config", _IN_OUTPUT_CONFIG, request.extra)
+    _keep_rest(fields, "metadata", _IN_METADATA, request.extra)
     return request
+
+
+_IN_OUTPUT_CONFIG = frozenset({"effort", "format"})
+_IN_METADATA = frozenset({"user_id"})
+
+
+def _keep_rest(fields: Fields, name: str, read: frozenset[str], extra: dict[str, Json]) -> None:
+    """What an object has besides the known: it is merged into that object again."""
+    raw = fields.get(name, NULL)
+    if raw == NULL:
+        return
+    rest = rest_of(_typed(raw, name, dict[str, msgspec.Raw], "an object"), read)
+    if rest:
+        extra[name] = msgspec.Raw(msgspec.json.encode(rest))
+
+
+def _cache(raw: msgspec.Raw | None, name: str) -> CacheHint | None:
+    try:
+        return cache_hint(raw)
+    except UNREADABLE:
+        raise InvalidRequest(f"{name}: must be an object with a type.", param=name) from None
 
 
 class _MessageWire(msgspec.Struct, gc=False):
@@ -98,6 +125,9 @@ class _ToolWire(msgspec.Struct, gc=False):
     user_location: msgspec.Raw = NULL
 
 
+_IN_TOOLS = frozenset({"name", "type", "description", "input_schema", "strict", "cache_control"})
+
+
 def _tools(fields: Fields) -> list[AnyTool]:
     raws: list[msgspec.Raw] = _typed(fields.get("tools", NULL), "tools", list[msgspec.Raw] | None, "a list") or []
     return [_tool(raw) for raw in raws]
@@ -105,13 +135,15 @@ def _tools(fields: Fields) -> list[AnyTool]:
 
 def _tool(raw: msgspec.Raw) -> AnyTool:
     wire: _ToolWire = _typed(raw, "tools", _ToolWire, "a list of tools with a name and an input_schema")
+    cache = _cache(wire.cache_control, "tools.cache_control")
     if wire.type in (None, "custom"):
         return Tool(
             name=wire.name,
             description=wire.description,
             parameters=None if wire.input_schema == NULL else wire.input_schema,
             is_strict=wire.strict,
-            cache=cache_hint(wire.cache_control),
+            cache=cache,
+            extra=rest_of(_typed(raw, "tools", dict[str, msgspec.Raw], "a list of objects"), _IN_TOOLS),
         )
     assert wire.type is not None
     if not wire.type.startswith("web_search"):
@@ -121,7 +153,7 @@ def _tool(raw: msgspec.Raw) -> AnyTool:
         allowed_domains=wire.allowed_domains,
         blocked_domains=wire.blocked_domains,
         user_location=None if wire.user_location == NULL else wire.user_location,
-        cache=cache_hint(wire.cache_control),
+        cache=cache,
         origin="messages",
         raw=raw,
     )
@@ -169,19 +201,30 @@ def _output_config(fields: Fields) -> _OutputConfig:
     return config
 
 
-def _reasoning(fields: Fields) -> Reasoning | None:
+_THINKING_TYPES = frozenset({"enabled", "adaptive", "disabled"})
+
+
+def _reasoning(fields: Fields, extra: dict[str, Json]) -> Reasoning | None:
     effort = _output_config(fields).effort
     raw = fields.get("thinking", NULL)
     if raw == NULL:
         return Reasoning(effort=effort) if effort is not None else None
     wire: _ThinkingWire = _typed(raw, "thinking", _ThinkingWire, "an object with a type")
+    if wire.type not in _THINKING_TYPES:  # `between_tools` and whatever comes next
+        extra["thinking"] = raw
+        return Reasoning(effort=effort) if effort is not None else None
+    if wire.type == "enabled" and wire.budget_tokens is None:
+        raise InvalidRequest("thinking.budget_tokens: Field required", param="thinking")
     return Reasoning(
         effort=effort,
-        budget_tokens=wire.budget_tokens,
+        budget_tokens=wire.budget_tokens if wire.type == "enabled" else None,
         is_adaptive=wire.type == "adaptive",
         is_off=wire.type == "disabled",
-        summary="none" if wire.display == "omitted" else None,
+        summary=_SUMMARIES.get(wire.display or ""),
     )
+
+
+_SUMMARIES = {"omitted": "none", "summarized": "auto"}
 
 
 class _FormatWire(msgspec.Struct, gc=False):
@@ -196,6 +239,10 @@ def _format(fields: Fields) -> OutputFormat | None:
     if raw == NULL:
         return None
     wire: _FormatWire = _typed(raw, "output_config.format", _FormatWire, "an object with a type and a schema")
+    if wire.type != "json_schema":
+        raise InvalidRequest(
+            f"output_config.format.type: '{wire.type}' is not json_schema.", param="output_config.format"
+        )
     return OutputFormat(kind="json_schema", schema=None if wire.schema == NULL else wire.schema, is_strict=True)
 
 
@@ -212,6 +259,6 @@ def _user(fields: Fields) -> str | None:
 def _typed(raw: msgspec.Raw, name: str, type_: Any, expected: str) -> Any:
     try:
         return msgspec.json.decode(raw, type=type_)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         where = str(error).partition(" - at `$")[2].rstrip("`")
         raise InvalidRequest(f"{name}{where}: must be {expected}.", param=name) from None

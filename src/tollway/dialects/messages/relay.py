@@ -10,10 +10,14 @@ import msgspec
 from tollway.core.errors import Header, InvalidRequest, TollwayError, UpstreamError
 from tollway.core.snapshot import Deployment
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects.body import Fields, Request
+from tollway.dialects.body import Fields, Request, read_fields
+from tollway.dialects.generation.answer import text_of as text_of_answer
 from tollway.dialects.identity import Reply
+from tollway.dialects.messages.answer import parse_answer
+from tollway.dialects.messages.blocks import text_of
 from tollway.dialects.messages.errors import parse_error, render_error, render_error_event, status_in
-from tollway.dialects.messages.wire import NULL, EventWire, MessageWire, UsageWire, usage_from_wire
+from tollway.dialects.messages.history import drop_foreign_seals
+from tollway.dialects.messages.wire import NULL, UNREADABLE, EventWire, MessageWire, UsageWire, usage_from_wire
 from tollway.dialects.sse import EventReader
 
 _encode = msgspec.json.Encoder().encode
@@ -22,17 +26,25 @@ _decode_message = msgspec.json.Decoder(MessageWire, strict=False).decode
 
 _MODEL = re.compile(rb'("model"\s*:\s*)("(?:[^"\\]|\\.)*")')
 _EVENT_END = b"\n\n"
+_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+_RAW_KEPT_BYTES = 64 * 1024
+"""Raw events kept for counting; past this they are boiled down to their text."""
 
 
 class MessagesRelay:
-    """One stream on its way to the client."""
+    """One stream on its way to the client. Only the events that begin and end it are read."""
 
     __slots__ = (
         "_has_error",
+        "_is_met",
+        "_is_stopped",
         "_kept",
+        "_kept_bytes",
         "_public_name",
         "_start",
         "_tail",
+        "_text",
         "is_done",
         "known",
         "response_id",
@@ -43,7 +55,12 @@ class MessagesRelay:
         self._public_name = _encode(public_model)
         self._tail = b""
         self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._text: list[str] = []
         self._start: UsageWire | None = None
+        self._is_met = False
+        """The stream's first event has come."""
+        self._is_stopped = False
         self._has_error = False
         self.is_done = False
         self.usage: Usage = NO_USAGE
@@ -53,7 +70,7 @@ class MessagesRelay:
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
         """The error that the stream begins with; None if it begins well."""
         for _, document in EventReader().feed(data)[:1]:
-            if b'"error"' in document and _type_of(document) == "error":
+            if b'"error"' in document and _read(document).type == "error":
                 return parse_error(status_in(document), document, vendor)
         return None
 
@@ -77,15 +94,18 @@ class MessagesRelay:
         return self._relay(rest + _EVENT_END) if rest.strip() else b""
 
     def close(self, error: TollwayError | None) -> bytes:
-        """The last bytes: nothing after a proper end or the vendor's own error, else the error."""
+        """The last bytes: nothing after a proper end or the vendor's own error, else the error, or the end itself if
+        that is all that is missing."""
         if self.is_done or self._has_error:
             return b""
-        return render_error_event(error) if error is not None else b""
+        if error is not None:
+            return render_error_event(error)
+        return _STOP if self._is_stopped else b""
 
     @property
     def is_complete(self) -> bool:
         """Whether the answer came to its own end."""
-        return self.is_done or bool(self.usage.total_tokens)
+        return self.is_done or self._is_stopped
 
     @property
     def failure(self) -> UpstreamError | None:
@@ -97,72 +117,78 @@ class MessagesRelay:
     @property
     def text(self) -> str:
         """Everything the model has said so far."""
-        pieces: list[str] = []
-        for _, document in EventReader().feed(b"".join(self._kept)):
-            try:
-                delta = _decode_event(document).delta
-            except msgspec.DecodeError:
-                continue
-            if delta is not None:
-                pieces.append(delta.text or delta.thinking or delta.partial_json or "")
-        return "".join(pieces)
+        self._boil_down()
+        return "".join(self._text)
 
     def _relay(self, block: bytes) -> bytes:
-        if not self.response_id and b"message_start" in block:
+        if not self._is_met and b"message_start" in block:
             block = self._meet(block)
-        elif b"message_delta" in block:
-            self._meter(block)
-        if b"message_stop" in block[-160:]:
-            self.is_done = True
-        elif b"error" in block and any(
-            _type_of(document) == "error" for _, document in EventReader().feed(block) if b'"error"' in document
-        ):
-            self._has_error = True
+        if b"message_delta" in block or b"message_stop" in block or b'"error"' in block:
+            self._read_end(block)
         if not self.usage.total_tokens:
-            self._kept.append(block)
+            self._keep(block)
         return block
 
     def _meet(self, block: bytes) -> bytes:
         """The first event: it names the model, and says what is known of the prompt."""
         for _, document in EventReader().feed(block):
-            if b"message_start" not in document:
-                continue
-            try:
-                message = _decode_event(document).message
-            except msgspec.DecodeError:
-                continue
+            message = _read(document).message if b"message_start" in document else None
             if message is not None:
-                self.response_id = message.id or "-"
+                self._is_met = True
+                self.response_id = message.id or ""
                 self._start = message.usage
                 self.known = usage_from_wire(message.usage) if message.usage is not None else NO_USAGE
-        if b"message_delta" in block:
-            self._meter(block)
-        return _MODEL.sub(lambda match: match[1] + self._public_name, block, count=1)
+                return _MODEL.sub(lambda match: match[1] + self._public_name, block, count=1)
+        return block
 
-    def _meter(self, block: bytes) -> None:
+    def _read_end(self, block: bytes) -> None:
+        """The events that end the stream; a text that only speaks of them is told apart by the event's type."""
         for _, document in EventReader().feed(block):
-            if b"message_delta" not in document:
+            if b"message_" not in document and b'"error"' not in document:
                 continue
-            try:
-                usage = _decode_event(document).usage
-            except msgspec.DecodeError:
-                continue
-            if usage is not None:
-                self.usage = usage_from_wire(usage, self._start)
-                self._kept.clear()
+            event = _read(document)
+            if event.type == "message_delta":
+                self._is_stopped = self._is_stopped or (event.delta is not None and bool(event.delta.stop_reason))
+                if event.usage is not None:
+                    self.usage = usage_from_wire(event.usage, self._start)
+                    self._kept, self._kept_bytes = [], 0
+            elif event.type == "message_stop":
+                self.is_done = True
+            elif event.type == "error":
+                self._has_error = True
+
+    def _keep(self, block: bytes) -> None:
+        self._kept.append(block)
+        self._kept_bytes += len(block)
+        if self._kept_bytes > _RAW_KEPT_BYTES:
+            self._boil_down()
+
+    def _boil_down(self) -> None:
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
+        for _, document in EventReader().feed(b"".join(kept)):
+            event = _read(document)
+            if event.delta is not None:
+                self._text.append(event.delta.text or event.delta.thinking or event.delta.partial_json or "")
+            elif event.content_block is not None:
+                self._text.append(text_of(event.content_block.get("name")))
 
 
-def _type_of(document: bytes) -> str:
+_UNREADABLE = EventWire(type="")
+
+
+def _read(document: bytes) -> EventWire:
     try:
-        return _decode_event(document).type
-    except msgspec.DecodeError:
-        return ""
+        return _decode_event(document)
+    except UNREADABLE:
+        return _UNREADABLE
 
 
 def read_request(fields: Fields) -> Request:
     """Checks the fields the gateway depends on. Raises `InvalidRequest` naming the first that is wrong."""
     if "messages" not in fields:
         raise InvalidRequest("messages: Field required", param="messages")
+    if memoryview(fields["messages"])[0] != 0x5B:
+        raise InvalidRequest("messages: must be a list of messages", param="messages")
     limit = _typed(fields, "max_tokens", int | None, "an integer")
     if limit is None:
         raise InvalidRequest("max_tokens: Field required", param="max_tokens")
@@ -176,7 +202,7 @@ def read_request(fields: Fields) -> Request:
 def _typed(fields: Fields, name: str, type_: Any, expected: str) -> Any:
     try:
         return msgspec.json.decode(fields.get(name, NULL), type=type_)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise InvalidRequest(f"{name}: must be {expected}", param=name) from None
 
 
@@ -192,6 +218,7 @@ class MessagesIdentity:
     def render_request(self, request: Request, deployment: Deployment) -> bytes:
         """The body for a deployment."""
         fields = request.fields.copy()
+        fields["messages"] = drop_foreign_seals(fields["messages"])
         fields["model"] = msgspec.Raw(_encode(deployment.model))
         for name in deployment.dropped:
             fields.pop(name, None)
@@ -202,13 +229,16 @@ class MessagesIdentity:
 
     def read_reply(self, body: bytes, public_model: str) -> Reply:
         """Renames the model of an answer, and leaves the rest byte for byte."""
-        message = _decode_message(body)
-        name = _encode(public_model)
-        if message.model is not None:
-            old = _encode(message.model)
-            body = _rename(body, old, name)
+        try:
+            message = _decode_message(body)
+        except UnicodeDecodeError as error:
+            raise msgspec.DecodeError(str(error)) from None
+        if message.model is not None and message.model != public_model:
+            body = _rename(body, _encode(message.model), _encode(public_model))
         usage = usage_from_wire(message.usage) if message.usage is not None else None
-        return Reply(body, message.id or "", usage if usage is not None and usage.total_tokens else None)
+        if usage is None or not usage.total_tokens:
+            return Reply(body, message.id or "", None, text_of_answer(parse_answer(body)))
+        return Reply(body, message.id or "", usage)
 
     def relay(self, public_model: str, *, forwards_usage: bool) -> MessagesRelay:
         """For one stream."""
@@ -224,10 +254,11 @@ class MessagesIdentity:
 
 
 def _rename(body: bytes, old: bytes, new: bytes) -> bytes:
-    """Replaces the first `"model": old` of the top level: a tool's input may hold the same, but later."""
+    """Replaces the first `"model": old`, so that the rest stays byte for byte what the vendor sent: a tool's input may
+    hold the same, but later."""
     for separator in (b":", b": "):
         token = b'"model"' + separator + old
         at = body.find(token)
         if at >= 0:
             return body[:at] + b'"model"' + separator + new + body[at + len(token) :]
-    return body
+    return _encode({**read_fields(body), "model": msgspec.Raw(new)})

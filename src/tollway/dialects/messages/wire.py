@@ -13,6 +13,9 @@ Block = dict[str, msgspec.Raw]
 
 NULL = msgspec.Raw(b"null")
 
+UNREADABLE: tuple[type[Exception], ...] = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding raises: texts that are no UTF-8 are found only when somebody looks into them."""
+
 
 class CacheCreation(msgspec.Struct, gc=False):
     """`usage.cache_creation`: cached tokens by lifetime."""
@@ -44,15 +47,16 @@ def usage_from_wire(wire: UsageWire, before: UsageWire | None = None) -> Usage:
     earlier = before or UsageWire()
     creation = wire.cache_creation or earlier.cache_creation
     written = _either(wire.cache_creation_input_tokens, earlier.cache_creation_input_tokens)
-    long_lived = (creation.ephemeral_1h_input_tokens or 0) if creation is not None else 0
+    long_lived = max(0, creation.ephemeral_1h_input_tokens or 0) if creation is not None else 0
     if creation is not None and not written:
-        written = long_lived + (creation.ephemeral_5m_input_tokens or 0)
+        written = long_lived + max(0, creation.ephemeral_5m_input_tokens or 0)
+    long_lived = min(long_lived, written)
     read = _either(wire.cache_read_input_tokens, earlier.cache_read_input_tokens)
     details = wire.output_tokens_details or earlier.output_tokens_details
     return Usage(
         input_tokens=_either(wire.input_tokens, earlier.input_tokens) + read + written,
         cache_read_tokens=read,
-        cache_write_tokens=max(0, written - long_lived),
+        cache_write_tokens=written - long_lived,
         cache_write_1h_tokens=long_lived,
         output_tokens=_either(wire.output_tokens, earlier.output_tokens),
         reasoning_tokens=(details.thinking_tokens or 0) if details is not None else 0,
@@ -67,16 +71,15 @@ def usage_to_wire(usage: Usage) -> dict[str, Any]:
     """`usage` in Anthropic's convention."""
     written = usage.cache_write_tokens + usage.cache_write_1h_tokens
     wire: dict[str, Any] = {
-        "input_tokens": usage.input_tokens - usage.cache_read_tokens - written,
+        "input_tokens": max(0, usage.input_tokens - usage.cache_read_tokens - written),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": usage.cache_read_tokens,
-        "output_tokens": usage.output_tokens,
-    }
-    if usage.cache_write_1h_tokens:
-        wire["cache_creation"] = {
+        "cache_creation": {
             "ephemeral_5m_input_tokens": usage.cache_write_tokens,
             "ephemeral_1h_input_tokens": usage.cache_write_1h_tokens,
-        }
+        },
+        "output_tokens": usage.output_tokens,
+    }
     if usage.reasoning_tokens:
         wire["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     return wire
@@ -110,6 +113,8 @@ class DeltaWire(msgspec.Struct, gc=False):
     thinking: str | None = None
     signature: str | None = None
     partial_json: str | None = None
+    content: str | None = None
+    """A summary of what was said so far (`compaction_delta`, a beta)."""
     citation: msgspec.Raw = NULL
     stop_reason: str | None = None
     stop_sequence: str | None = None

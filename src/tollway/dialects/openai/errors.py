@@ -32,8 +32,19 @@ _BY_STATUS: dict[int, tuple[int, str, str]] = {
 _RETRYABLE = frozenset({408, 409, 429})
 _LONGEST_MESSAGE = 2_000
 
-_CONTEXT_MARKS = ("context_length_exceeded", "maximum context length", "context window", "prompt is too long")
-_POLICY_MARKS = ("content_policy_violation", "content_filter", "content management policy")
+_CONTEXT_MARKS = (
+    "context_length_exceeded",
+    "maximum context length",
+    "context window",
+    "prompt is too long",
+    "exceed context limit",
+)
+_POLICY_MARKS = (
+    "content_policy_violation",
+    "content_filter",
+    "content management policy",
+    "content filtering policy",
+)
 
 
 def render_error(error: TollwayError) -> bytes:
@@ -77,7 +88,7 @@ def is_error_document(document: bytes) -> bool:
     """Whether a JSON document is an error envelope rather than an answer."""
     try:
         return bool(_decode_envelope(document).error)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 
@@ -118,7 +129,7 @@ def _vendor_message(body: bytes) -> tuple[str, str | None, str]:
     """Message, param and code or type of a vendor's error body, whatever its shape."""
     try:
         envelope = _decode_envelope(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return body[:_LONGEST_MESSAGE].decode("utf-8", "replace").strip(), None, ""
     error = envelope.error if envelope.error is not None else envelope.message or envelope.detail
     if isinstance(error, dict):

@@ -18,6 +18,7 @@ from tollway.dialects.chat import DIALECT
 from tollway.dialects.generation.answer import (
     Answer,
     Assembler,
+    Choice,
     Event,
     Failed,
     Metered,
@@ -25,7 +26,7 @@ from tollway.dialects.generation.answer import (
     events_of,
 )
 from tollway.dialects.generation.dialect import StreamOptions
-from tollway.dialects.generation.request import Refusal, Seal, Text, Thinking, ToolCall
+from tollway.dialects.generation.request import Part, Refusal, Seal, Text, Thinking, ToolCall
 
 OPTIONS = StreamOptions(model="m", call_id="c", created=1, wants_usage=True)
 
@@ -162,8 +163,6 @@ def test_a_signature_seals_the_thoughts_before_it() -> None:
         choices=[],
         usage=Usage(input_tokens=1, output_tokens=1),
     )
-    from tollway.dialects.generation.answer import Choice
-
     answer.choices = [
         Choice(
             parts=[
@@ -199,3 +198,20 @@ def test_the_last_usage_counts() -> None:
     assert [event.usage for event in events if isinstance(event, Metered)] == [
         Usage(input_tokens=5, cache_read_tokens=3, output_tokens=2)
     ]
+
+
+def test_a_signature_whose_thoughts_are_omitted_stays_one_and_redacted_thoughts_stay_redacted() -> None:
+    parts: list[Part] = [
+        Thinking(seal=Seal("anthropic", "signature")),
+        Thinking(seal=Seal("anthropic", "cipher"), is_redacted=True),
+        Text(text="Hi"),
+    ]
+    answer = Answer(origin="messages", id="r1", model="m", created=1, choices=[Choice(parts=parts)])
+    whole = json.loads(DIALECT.render_answer(answer, OPTIONS))["choices"][0]["message"]["thinking_blocks"]
+    assert whole == [
+        {"type": "thinking", "thinking": "", "signature": "signature"},
+        {"type": "redacted_thinking", "data": "cipher"},
+    ]
+    chunks = check_stream(written(answer), wants_usage=True)
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    assert [each for delta_ in deltas for each in delta_.get("thinking_blocks", ())] == whole

@@ -1,0 +1,24 @@
+"""What the parts of a renderer share: the request, its target, and what gets lost on the way."""
+
+from __future__ import annotations
+
+from tollway.dialects.generation.dialect import Target
+from tollway.dialects.generation.losses import Loss, LossKind
+from tollway.dialects.generation.request import Request
+from tollway.dialects.messages.models import traits_of
+
+
+class Writer:
+    """Collects the losses of one request."""
+
+    def __init__(self, request: Request, target: Target) -> None:
+        """Nothing is lost yet."""
+        self.request = request
+        self.target = target
+        self.model = traits_of(target.model)
+        self.is_own = request.origin == "messages"
+        self.losses: dict[Loss, None] = {}
+
+    def lose(self, kind: LossKind, field: str) -> None:
+        """Notes a loss, once."""
+        self.losses[Loss(kind, field)] = None
