@@ -154,7 +154,7 @@ def _tools(writer: Writer, fields: dict[str, Any]) -> None:
     if request.tool_choice is not None and (functions or writer.is_own):
         fields["toolConfig"] = {_CALLING: _calling(request.tool_choice)}
     if request.allows_parallel_tools is False and functions:
-        writer.lose(LossKind.PARAMETER, "parallel_tool_calls")
+        writer.lose(LossKind.HINT, "parallel_tool_calls")
 
 
 def _function(tool: Tool, writer: Writer) -> dict[str, Any]:

@@ -682,7 +682,7 @@ def test_tools_of_other_dialects() -> None:
         (LossKind.PARAMETER, "tools.web_search.allowed_domains"),
         (LossKind.TOOL, "tools.bash"),
         (LossKind.HINT, "tools.strict"),
-        (LossKind.PARAMETER, "parallel_tool_calls"),
+        (LossKind.HINT, "parallel_tool_calls"),
     }
 
 
