@@ -31,11 +31,11 @@ from tollway.dialects.messages.blocks import write_cache, write_citation, write_
 
 _DEFAULT_MAX_TOKENS = 4096
 """Anthropic insists on a limit; this one where neither the caller nor the price book knows one."""
-_LEAST_BUDGET = 1024
+LEAST_BUDGET = 1024
 """https://platform.claude.com/docs/en/build-with-claude/extended-thinking: the minimum of `budget_tokens`."""
-_KNOWS_EFFORT = re.compile(r"claude-(opus-4-[5-9]|opus-[5-9]|sonnet-4-[6-9]|sonnet-[5-9]|haiku-[5-9]|fable|mythos)")
+KNOWS_EFFORT = re.compile(r"claude-(opus-4-[5-9]|opus-[5-9]|sonnet-4-[6-9]|sonnet-[5-9]|haiku-[5-9]|fable|mythos)")
 """https://platform.claude.com/docs/en/build-with-claude/effort"""
-_KNOWS_ADAPTIVE = re.compile(r"claude-(opus-4-[6-9]|opus-[5-9]|sonnet-4-[6-9]|sonnet-[5-9]|haiku-[5-9]|fable|mythos)")
+KNOWS_ADAPTIVE = re.compile(r"claude-(opus-4-[6-9]|opus-[5-9]|sonnet-4-[6-9]|sonnet-[5-9]|haiku-[5-9]|fable|mythos)")
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _TIERS = frozenset({"auto", "standard_only"})
 
@@ -187,7 +187,7 @@ def _reason(writer: _Writer, fields: dict[str, Any]) -> None:
         if writer.request.origin == "messages":
             fields["thinking"] = {"type": "disabled"}
         return
-    if reasoning.effort is not None and _KNOWS_EFFORT.search(model):
+    if reasoning.effort is not None and KNOWS_EFFORT.search(model):
         effort = "low" if reasoning.effort == "minimal" else reasoning.effort
         fields.setdefault("output_config", {})["effort"] = effort
     thinking = _thinking(reasoning, model, fields, writer)
@@ -209,19 +209,19 @@ def _reason(writer: _Writer, fields: dict[str, Any]) -> None:
 
 def _thinking(reasoning: Reasoning, model: str, fields: dict[str, Any], writer: _Writer) -> dict[str, Any] | None:
     budget = reasoning.budget_tokens
-    if budget is None and (reasoning.is_adaptive or _KNOWS_ADAPTIVE.search(model)):
+    if budget is None and (reasoning.is_adaptive or KNOWS_ADAPTIVE.search(model)):
         return {"type": "adaptive"} if reasoning.is_adaptive or reasoning.effort is not None else None
     if budget is None:
         if reasoning.effort is None:
             return None
         budget = budget_for(reasoning.effort)
-    budget = max(budget, _LEAST_BUDGET)
+    budget = max(budget, LEAST_BUDGET)
     if writer.request.max_output_tokens is None:
         fields["max_tokens"] = max(fields["max_tokens"], budget + _DEFAULT_MAX_TOKENS)
         if writer.target.max_output_tokens is not None:
             fields["max_tokens"] = min(fields["max_tokens"], writer.target.max_output_tokens)
     budget = min(budget, fields["max_tokens"] - 1)
-    if budget < _LEAST_BUDGET:
+    if budget < LEAST_BUDGET:
         writer.lose(LossKind.HINT, "reasoning")
         return None
     return {"type": "enabled", "budget_tokens": budget}
