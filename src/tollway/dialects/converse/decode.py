@@ -231,7 +231,7 @@ _READERS: dict[str, Callable[[ConverseDecoder, bytes, list[Event]], None]] = {
 
 def _fields(wire: msgspec.Struct) -> dict[str, Any]:
     """As on the wire, without what was not said."""
-    fields: dict[str, Any] = msgspec.to_builtins(wire)
+    fields: dict[str, Any] = msgspec.json.decode(_encode(wire))
     return {name: value for name, value in fields.items() if value is not None}
 
 
