@@ -6,7 +6,7 @@ import anthropic
 import openai
 import pytest
 from anthropic.types import ToolParam
-from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageParam, ChatCompletionToolParam
 from tests.support.aimock import Aimock
 from tests.support.gateway import Gateway
 from tests.support.ledger import spend_logs
@@ -73,15 +73,15 @@ def test_a_binary_stream_arrives_as_chunks(chat: openai.OpenAI, wants_usage: boo
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_tools_go_there_and_back(chat: openai.OpenAI, is_stream: bool) -> None:
     question = ask("Weather in Paris?")
+    message: ChatCompletionMessage
     if is_stream:
         with chat.chat.completions.stream(model=MODEL, messages=question, tools=[WEATHER]) as stream:
-            calls = stream.get_final_completion().choices[0].message.tool_calls
+            message = stream.get_final_completion().choices[0].message
     else:
-        first = chat.chat.completions.create(model=MODEL, messages=question, tools=[WEATHER])
-        calls = first.choices[0].message.tool_calls
-        assert first.choices[0].finish_reason == "tool_calls"
-    assert calls is not None
-    [call] = calls
+        message = chat.chat.completions.create(model=MODEL, messages=question, tools=[WEATHER]).choices[0].message
+    assert message.tool_calls is not None
+    [call] = message.tool_calls
+    assert call.type == "function"
     assert (call.function.name, call.function.arguments) == ("get_weather", '{"city":"Paris"}')
     function = {"name": "get_weather", "arguments": call.function.arguments}
     turn: ChatCompletionMessageParam = {

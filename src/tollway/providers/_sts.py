@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -15,12 +16,16 @@ import msgspec
 from typing_extensions import override
 
 from tollway.core.errors import UpstreamError
-from tollway.providers._form import post_form
+from tollway.providers._form import ask
 from tollway.providers._sigv4 import Keys, sign
 
 DURATION_S = 3600
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _ELEMENT = "<{0}>([^<]+)</{0}>"
+
+
+KeySource = Callable[[], Awaitable[Keys]]
+"""Where keys come from."""
 
 
 class RoleKeys(msgspec.Struct, frozen=True):
@@ -40,7 +45,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     """Of the token service, checked."""
     region: str
     verify: bool | str
-    base: Keys | None = None
+    base: KeySource | None = None
     web_identity: str | None = None
     """The token, or the path of a file that holds it: it is read each time, for it is replaced."""
 
@@ -64,15 +69,16 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
         else:
             form["Action"] = "AssumeRoleWithWebIdentity"
             form["WebIdentityToken"] = await asyncio.to_thread(_read_token, self.web_identity or "")
-        status, body = await asyncio.to_thread(self._post, urlencode(form).encode())
+        base = await self.base() if self.base is not None else None
+        status, body = await asyncio.to_thread(self._post, urlencode(form).encode(), base)
         return _read_keys(status, body.decode("utf-8", "replace"), self.arn)
 
-    def _post(self, form: bytes) -> tuple[int, bytes]:
+    def _post(self, form: bytes, base: Keys | None) -> tuple[int, bytes]:
         headers: dict[str, str] = {"Content-Type": _FORM}
-        if self.base is not None:
+        if base is not None:
             parts = urlsplit(self.url)
             headers |= sign(
-                self.base,
+                base,
                 host=parts.netloc,
                 target=parts.path or "/",
                 headers=headers,
@@ -81,7 +87,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
                 service="sts",
                 now=datetime.now(UTC),
             )
-        return post_form(
+        return ask(
             self.url,
             form,
             service="Amazon's token service (STS)",
@@ -110,7 +116,7 @@ def _read_keys(status: int, answer: str, arn: str) -> RoleKeys:
     key, secret, token = found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"]
     if status == 200 and key and secret and token:
         return RoleKeys(
-            Keys(access_key_id=key, secret_access_key=secret, session_token=token), _lifetime(found["Expiration"])
+            Keys(access_key_id=key, secret_access_key=secret, session_token=token), lifetime(found["Expiration"])
         )
     code = re.fullmatch(r"[A-Za-z.]{1,60}", _find("Code", answer) or "")
     is_ours = 400 <= status < 500
@@ -129,7 +135,8 @@ def _find(name: str, answer: str) -> str | None:
     return match[1].strip() if match else None
 
 
-def _lifetime(expiration: str | None) -> float:
+def lifetime(expiration: str | None) -> float:
+    """Seconds from now to a moment in ISO 8601; the usual hour where none is said."""
     try:
         ends = datetime.fromisoformat(expiration or "")
     except ValueError:

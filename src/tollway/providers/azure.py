@@ -17,7 +17,7 @@ from typing_extensions import override
 from tollway.core.errors import Misconfigured, UpstreamError
 from tollway.core.snapshot import CredentialHeaders, Operation
 from tollway.providers._address import PATHS, Location, locate
-from tollway.providers._form import post_form, secure_url
+from tollway.providers._form import ask, secure_url
 from tollway.providers._kit import (
     CHAT,
     COMPLETIONS,
@@ -177,7 +177,7 @@ class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True):
         }
         # Once an hour: a thread and the standard library do, and they know the machine's proxy.
         status, body = await asyncio.to_thread(
-            post_form,
+            ask,
             self.url,
             urlencode(form).encode(),
             service="The Microsoft Entra token endpoint",

@@ -16,10 +16,11 @@ from typing_extensions import override
 from tollway.core.errors import Misconfigured
 from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
 from tollway.providers._address import Location, locate
+from tollway.providers._container import container_role
 from tollway.providers._form import secure_url
 from tollway.providers._kit import CONVERSE, ConnectionParams, Provider, text
 from tollway.providers._sigv4 import Keys, Signer
-from tollway.providers._sts import Role, RoleKeys
+from tollway.providers._sts import KeySource, Role, RoleKeys
 from tollway.providers._token import Renewed
 
 DEFAULT_REGION = "us-west-2"
@@ -186,7 +187,7 @@ def _static_keys(params: ConnectionParams) -> Keys | None:
     return Keys(access_key_id=key, secret_access_key=secret, session_token=token)
 
 
-def _keys(params: ConnectionParams) -> Callable[[], Awaitable[Keys]] | None:
+def _keys(params: ConnectionParams) -> KeySource | None:
     """Where the keys come from; None if there are none."""
     if text(params.extra.get("aws_profile_name")):
         raise Misconfigured(
@@ -194,18 +195,16 @@ def _keys(params: ConnectionParams) -> Callable[[], Awaitable[Keys]] | None:
             "aws_secret_access_key, or aws_role_name",
             param="aws_profile_name",
         )
-    keys = _static_keys(params)
-    is_role_given = bool(text(params.extra.get("aws_role_name")))
-    if is_role_given or keys is None:
-        role = _role(params, keys)
-        if role is not None:
-            return _of_role(role)
-        if is_role_given:
-            return None
-    return None if keys is None else _always(keys)
+    static = _static_keys(params)
+    if static is not None and not text(params.extra.get("aws_role_name")):
+        return _always(static)
+    container = container_role(params.environ) if static is None else None
+    base = _always(static) if static is not None else _renewed(container.fetch) if container is not None else None
+    role = _role(params, base)
+    return _renewed(role.fetch) if role is not None else base if not _option(params, "aws_role_name") else None
 
 
-def _role(params: ConnectionParams, base: Keys | None) -> Role | None:
+def _role(params: ConnectionParams, base: KeySource | None) -> Role | None:
     arn = _option(params, "aws_role_name")
     token = text(params.extra.get("aws_web_identity_token")) or (
         None if base is not None else _option(params, "aws_web_identity_token")
@@ -232,15 +231,15 @@ def _role(params: ConnectionParams, base: Keys | None) -> Role | None:
     )
 
 
-def _always(keys: Keys) -> Callable[[], Awaitable[Keys]]:
+def _always(keys: Keys) -> KeySource:
     async def get() -> Keys:
         return keys
 
     return get
 
 
-def _of_role(role: Role) -> Callable[[], Awaitable[Keys]]:
-    leases: Renewed[RoleKeys] = Renewed(role.fetch)
+def _renewed(fetch: Callable[[], Awaitable[RoleKeys]]) -> KeySource:
+    leases: Renewed[RoleKeys] = Renewed(fetch)
 
     async def get() -> Keys:
         return (await leases.get()).keys

@@ -15,6 +15,7 @@ from tollway import providers
 from tollway.core.errors import Misconfigured, UpstreamError
 from tollway.core.snapshot import Endpoint
 from tollway.providers import ConnectionParams, Provider
+from tollway.providers._container import container_role
 
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 STATIC = {"aws_access_key_id": "AKID", "aws_secret_access_key": "s3cret"}
@@ -258,3 +259,66 @@ def test_a_secret_is_only_sent_encrypted() -> None:
     extra = {"aws_role_name": ROLE, "aws_web_identity_token": "jwt", "aws_sts_endpoint": "http://sts.test"}
     with pytest.raises(Misconfigured, match="aws_sts_endpoint must be https"):
         endpoint(extra=extra)
+
+
+CONTAINER = b'{"AccessKeyId":"ASIAC","SecretAccessKey":"s","Token":"tok","Expiration":"2999-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+async def test_a_container_asks_its_machine_for_keys(tmp_path: Path, is_file: bool) -> None:
+    file = tmp_path / "token"
+    file.write_text("pod\n")
+    async with http_server(lambda _: Reply(200, CONTAINER)) as server:
+        environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/v1/credentials"}
+        environ |= (
+            {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(file)}
+            if is_file
+            else {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "pod"}
+        )
+        found = endpoint(environ=environ)
+        headers = await signed(found)
+        await signed(found)
+    assert "Credential=ASIAC/" in headers["Authorization"]
+    assert headers["X-Amz-Security-Token"] == "tok"
+    [request] = server.requests
+    assert (request.method, request.target, request.headers["authorization"]) == ("GET", "/v1/credentials", "pod")
+
+
+async def test_a_container_takes_a_role() -> None:
+    def answer(request: Request) -> Reply:
+        return Reply(200, CONTAINER) if request.method == "GET" else role_keys()
+
+    async with http_server(answer) as server:
+        found = endpoint(
+            extra={"aws_role_name": ROLE, "aws_sts_endpoint": server.url},
+            environ={"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/c"},
+        )
+        assert "Credential=ASIA1/" in (await signed(found))["Authorization"]
+    assert "Credential=ASIAC/" in server.requests[1].headers["authorization"]
+
+
+def test_a_task_asks_the_machine_at_its_well_known_address() -> None:
+    role = container_role({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x"})
+    assert role is not None
+    assert role.url == "http://169.254.170.2/v2/credentials/x"
+    with pytest.raises(Misconfigured, match="must be https"):
+        container_role({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://evil.test/x"})
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"), [(Reply(403, b"no"), 401), (Reply(500, b"oops"), 503), (Reply(200, b"<html>"), 503)]
+)
+async def test_a_machine_that_gives_no_keys_is_named(reply: Reply, status: int) -> None:
+    async with http_server(lambda _: reply) as server:
+        with pytest.raises(UpstreamError, match="gave no keys") as caught:
+            await signed(endpoint(environ={"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/c"}))
+    assert (caught.value.status, caught.value.is_retryable) == (status, status == 503)
+
+
+async def test_a_containers_token_that_cannot_be_read_is_named() -> None:
+    environ = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/c",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/nowhere/token",
+    }
+    with pytest.raises(UpstreamError, match="/nowhere/token cannot be read"):
+        await signed(endpoint(environ=environ))
