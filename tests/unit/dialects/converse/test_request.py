@@ -16,6 +16,21 @@ from hypothesis import strategies as st
 from tollway.dialects.chat import DIALECT as CHAT
 from tollway.dialects.converse import DIALECT
 from tollway.dialects.generation.dialect import Target
+from tollway.dialects.generation.request import (
+    Citation,
+    CustomTool,
+    Message,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Request,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+)
 from tollway.dialects.messages import DIALECT as MESSAGES
 
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -431,3 +446,74 @@ def test_any_conversation_is_legal_and_alternates(messages: list[dict[str, Any]]
     roles = [turn["role"] for turn in body["messages"]]
     assert roles == [("user", "assistant")[number % 2] for number in range(len(roles))]
     assert roles[-1] == "user"
+
+
+def direct(*parts: Part, model: str = CLAUDE, **given: Any) -> tuple[dict[str, Any], list[str]]:
+    """The body for a request that is put together by hand."""
+    request = Request(origin="chat", model="public", messages=[Message(role="user", parts=list(parts))], **given)
+    rendered = DIALECT.render_request(request, Target(model=model, provider="bedrock"))
+    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(rendered.fields))
+    check(body)
+    return body, [loss.field for loss in rendered.losses]
+
+
+def test_parts_of_converses_own_go_back_as_they_came_and_others_are_lost() -> None:
+    raw = msgspec.Raw(b'{"guardContent":{"text":{"text":"x"}}}')
+    own = Opaque(origin="converse", kind="guardContent", raw=raw)
+    foreign = Opaque(origin="messages", kind="container_upload", raw=msgspec.Raw(b"{}"))
+    body, losses = direct(own, foreign)
+    assert body["messages"][0]["content"] == [{"guardContent": {"text": {"text": "x"}}}]
+    assert losses == ["messages.content.container_upload"]
+
+
+def test_refusals_and_cited_texts_are_texts() -> None:
+    body, losses = direct(Refusal(text="no"), Text(text="a", citations=(Citation(url="https://a"),)))
+    assert body["messages"][0]["content"] == [{"text": "no"}, {"text": "a"}]
+    assert losses == ["messages.content.citations"]
+
+
+def test_a_system_prompt_holds_texts_alone() -> None:
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    text = {"type": "text", "text": "Be brief."}
+    body, losses = render({"messages": [{"role": "system", "content": [text, image]}, *USER]})
+    assert (body["system"], losses) == ([{"text": "Be brief."}], ["system"])
+
+
+def test_thoughts_in_a_result_and_other_oddities_are_left_out() -> None:
+    result = ToolResult(call_id="t", parts=[Thinking(text="hm"), Text(text=" "), Text(text="18")])
+    body, _ = direct(result)
+    assert body["messages"][0]["content"] == [{"toolResult": {"toolUseId": "t", "content": [{"text": "18"}]}}]
+    assert body["toolConfig"]["tools"][0]["toolSpec"]["name"] == "tool", "results alone want a tool as well"
+
+
+def test_custom_tools_are_functions_with_one_text() -> None:
+    body, losses = direct(Text(text="x"), tools=[CustomTool(name="shell", description="runs")])
+    [tool] = body["toolConfig"]["tools"]
+    assert losses == []
+    assert (tool["toolSpec"]["name"], tool["toolSpec"]["description"]) == ("shell", "runs")
+    assert tool["toolSpec"]["inputSchema"]["json"]["required"] == ["input"]
+
+
+def test_a_choice_among_some_of_the_tools_cannot_be_said() -> None:
+    body, losses = direct(
+        Text(text="x"), tools=[Tool(name="f", is_strict=True)], tool_choice=ToolChoice(mode="auto", names=("f",))
+    )
+    assert losses == ["tool_choice"]
+    assert body["toolConfig"]["tools"][0]["toolSpec"]["strict"] is True
+
+
+def test_an_effort_that_is_not_said_is_not_made_up() -> None:
+    for model in (CLAUDE, OPUS):
+        body, losses = direct(Text(text="x"), model=model, reasoning=Reasoning(summary="auto"))
+        assert (more(body), losses) == (None, [])
+
+
+def test_fields_of_the_models_own_must_be_an_object() -> None:
+    assert more(render({"additionalModelRequestFields": [1]})[0]) is None
+
+
+def test_a_model_with_a_number_for_a_name_is_taken_for_claude() -> None:
+    profile = "arn:aws:bedrock:eu-west-3:123456789012:application-inference-profile/abc"
+    assert more(render({"reasoning_effort": "low"}, model=profile)[0]) == {
+        "thinking": {"type": "enabled", "budget_tokens": 1024}
+    }
