@@ -31,6 +31,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, vendor: Aimock) -> Iterato
         "unreachable": {"model": "openai/gpt-4o", "api_base": "http://127.0.0.1:9/v1", "api_key": "sk-vendor"},
         "demo": {"model": "demo/demo"},
         "claude": {"model": "anthropic/claude-sonnet-4-5", "api_base": vendor.origin, "api_key": "sk-vendor"},
+        "bedrock": {
+            "model": "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "aws_bedrock_runtime_endpoint": vendor.origin,
+            "aws_region_name": "us-east-1",
+            "aws_access_key_id": "AKIAVENDOR",
+            "aws_secret_access_key": "vendor-secret",
+        },
         "gemini": {"model": "gemini/gemini-2.5-flash", "api_base": vendor.origin, "api_key": "sk-vendor"},
     }
     config = {"model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()]}

@@ -21,7 +21,7 @@ UNTOUCHED = {
     ("gemini", "gemini"),
 }
 """Streams that pass as the vendor sent them."""
-UPSTREAMS = ["gpt-4o", "claude", "gemini", "demo"]
+UPSTREAMS = ["gpt-4o", "claude", "gemini", "bedrock", "demo"]
 
 
 def check_chat(stream: bytes, body: dict[str, Any]) -> None:

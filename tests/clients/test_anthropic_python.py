@@ -9,7 +9,7 @@ from tests.support.aimock import Aimock
 from tests.support.gateway import Gateway
 from tests.support.ledger import spend_logs
 
-UPSTREAMS = ["gpt-4o", "claude", "gemini"]
+UPSTREAMS = ["gpt-4o", "claude", "gemini", "bedrock"]
 WEATHER: ToolParam = {
     "name": "get_weather",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},

@@ -30,8 +30,9 @@ parts; `reasoning_content` of earlier turns."""
 TransportName = Literal["direct", "proxied", "demo"]
 """Who carries the bytes: our HTTP/1.1 client, the client for proxies and odd cases, or the built-in model."""
 
-CredentialHeaders = Callable[[], Awaitable[tuple[tuple[str, str], ...]]]
-"""Headers of a credential that changes over time (an access token): awaited before each attempt, cached inside."""
+CredentialHeaders = Callable[["Endpoint", bytes], Awaitable[tuple[tuple[str, str], ...]]]
+"""Headers of a credential that changes over time (an access token) or with the request (a signature over the endpoint
+that is called and the body): awaited before each attempt, cached inside."""
 
 
 class Origin(msgspec.Struct, frozen=True):

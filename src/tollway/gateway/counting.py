@@ -63,11 +63,13 @@ class TokenCounter:
         fields: dict[str, Any] = {name: raw for name, raw in read_fields(body).items() if name in taken}
         if operation == "gemini":
             fields = {"generateContentRequest": {"model": f"models/{deployment.model}", **fields}}
+        asked = msgspec.json.encode(fields)
+        credential = endpoint.credential
         response = await self._transports[deployment.transport].send(
             UpstreamRequest(
                 endpoint=endpoint,
-                body=msgspec.json.encode(fields),
-                headers=await endpoint.credential() if endpoint.credential is not None else (),
+                body=asked,
+                headers=await credential(endpoint, asked) if credential is not None else (),
                 timeouts=_TIMEOUTS,
                 max_response_bytes=_LONGEST_ANSWER,
             )

@@ -226,7 +226,8 @@ class Gateway:
         endpoint = (deployment.endpoints if mock is None else _MOCKED)[conversation.operation]
         if request.is_stream and endpoint.for_streams is not None:
             endpoint = endpoint.for_streams
-        headers = await endpoint.credential() if endpoint.credential is not None else ()
+        credential = endpoint.credential
+        headers = await credential(endpoint, call.upstream_body) if credential is not None else ()
         if conversation.passed_headers:
             headers = (*headers, *conversation.passed_headers)
         call.sent = time.perf_counter()

@@ -78,6 +78,12 @@ def locate(base: str, path: str, *, field: str, verify: bool | str = True, query
     return Location(origin, f"{whole}?{asked}" if asked else whole)
 
 
+def authority(origin: Origin) -> str:
+    """`host`, or `host:port` where the port is not the scheme's own, as the `Host` header has it."""
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return host if origin.port == _DEFAULT_PORTS[origin.scheme] else f"{host}:{origin.port}"
+
+
 def merge_headers(ours: Mapping[str, str], theirs: Mapping[str, str], *, provider: str) -> tuple[tuple[str, str], ...]:
     """Both, where `theirs` win whatever the case of the name.
 

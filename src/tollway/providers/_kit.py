@@ -25,6 +25,7 @@ EMBEDDINGS: frozenset[Operation] = frozenset({"embeddings"})
 RESPONSES: frozenset[Operation] = frozenset({"responses"})
 MESSAGES: frozenset[Operation] = frozenset({"messages"})
 GEMINI: frozenset[Operation] = frozenset({"gemini"})
+CONVERSE: frozenset[Operation] = frozenset({"converse"})
 
 OPENAI_FIELDS: frozenset[Trait] = frozenset({"openai_fields"})
 CACHE_HINTS: frozenset[Trait] = frozenset({"cache_hints"})
@@ -236,7 +237,7 @@ def _with_bare_path(base: str, bare_path: str) -> str:
 
 
 def _refuse(message: str) -> CredentialHeaders:
-    async def refuse() -> tuple[tuple[str, str], ...]:
+    async def refuse(endpoint: Endpoint, body: bytes) -> tuple[tuple[str, str], ...]:
         raise UpstreamError(message, status=401, type="invalid_request_error", error_class="AuthenticationError")
 
     return refuse

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from typing_extensions import override
@@ -17,6 +17,7 @@ from typing_extensions import override
 from tollway.core.errors import Misconfigured, UpstreamError
 from tollway.core.snapshot import CredentialHeaders, Operation
 from tollway.providers._address import PATHS, Location, locate
+from tollway.providers._form import ask, secure_url
 from tollway.providers._kit import (
     CHAT,
     COMPLETIONS,
@@ -36,7 +37,6 @@ FIRST_VERSION_WITH_RESPONSES = "2025-03-01-preview"
 FOUNDRY_VERSION = "2024-05-01-preview"
 DEFAULT_SCOPE = "https://cognitiveservices.azure.com/.default"
 DEFAULT_AUTHORITY = "https://login.microsoftonline.com"
-FETCH_TIMEOUT_S = 10.0
 
 _V1_VERSIONS = ("v1", "latest", "preview")
 _IDENTITY = ("azure_ad_token", "tenant_id", "client_id", "client_secret")
@@ -176,7 +176,14 @@ class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True):
             "scope": self.scope,
         }
         # Once an hour: a thread and the standard library do, and they know the machine's proxy.
-        status, body = await asyncio.to_thread(_post_form, self.url, form, self.verify)
+        status, body = await asyncio.to_thread(
+            ask,
+            self.url,
+            urlencode(form).encode(),
+            service="The Microsoft Entra token endpoint",
+            check="AZURE_AUTHORITY_HOST",
+            verify=self.verify,
+        )
         answer = _decode(body)
         token, lifetime = answer.get("access_token"), answer.get("expires_in")
         if status == 200 and isinstance(token, str) and re.fullmatch(r"[\x21-\x7e]+", token):
@@ -222,43 +229,9 @@ def _names_identity(params: ConnectionParams) -> bool:
 
 
 def _token_url(authority: str, tenant: str, provider: str) -> str:
-    whole = authority if "://" in authority else f"https://{authority}"
-    where = locate(whole, f"/{quote(tenant, safe='')}/oauth2/v2.0/token", field=f"AZURE_AUTHORITY_HOST of {provider}")
-    if where.origin.scheme != "https" and where.origin.host not in ("127.0.0.1", "::1", "localhost"):
-        raise Misconfigured(f"{provider}: AZURE_AUTHORITY_HOST must be https; a secret is sent there", param="azure")
-    host = f"[{where.origin.host}]" if ":" in where.origin.host else where.origin.host
-    return f"{where.origin.scheme}://{host}:{where.origin.port}{where.target}"
-
-
-def _post_form(url: str, form: dict[str, str], verify: bool | str) -> tuple[int, bytes]:
-    """Status and body of an answer. Blocking."""
-    # 30 ms of imports that only service principals need.
-    import ssl  # noqa: PLC0415
-    from http.client import HTTPException  # noqa: PLC0415
-    from urllib.error import HTTPError  # noqa: PLC0415
-    from urllib.parse import urlencode  # noqa: PLC0415
-    from urllib.request import Request, urlopen  # noqa: PLC0415
-
-    try:
-        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-    except OSError as fault:
-        raise Misconfigured(f"ssl_verify: {verify} is no readable CA bundle", param="ssl_verify") from fault
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    request = Request(url, data=urlencode(form).encode(), method="POST")  # noqa: S310 - http(s) only, see _token_url
-    try:
-        with urlopen(request, timeout=FETCH_TIMEOUT_S, context=context) as answer:  # noqa: S310
-            return answer.status, answer.read(1 << 20)
-    except HTTPError as refusal:
-        with refusal:
-            return refusal.code, refusal.read(1 << 20)
-    except (OSError, HTTPException) as fault:
-        raise UpstreamError(
-            f"The Microsoft Entra token endpoint cannot be reached ({type(fault).__name__}); "
-            "check the network and AZURE_AUTHORITY_HOST",
-            is_retryable=True,
-        ) from None
+    return secure_url(
+        authority, f"/{quote(tenant, safe='')}/oauth2/v2.0/token", field=f"AZURE_AUTHORITY_HOST of {provider}"
+    )
 
 
 def _decode(body: bytes) -> dict[str, object]:

@@ -230,6 +230,7 @@ ROWS: tuple[Provider, ...] = (
 ALIASES: dict[str, str] = {
     "ai21_chat": "ai21",
     "azure_text": "azure",
+    "bedrock_converse": "bedrock",
     "cohere_chat": "cohere",
     "custom_openai": "openai_like",
     "ollama_chat": "ollama",
@@ -243,6 +244,7 @@ CODED: dict[str, str] = {
     "anthropic": "anthropic",
     "azure": "azure",
     "azure_ai": "azure",
+    "bedrock": "bedrock",
     "gemini": "gemini",
     "huggingface": "huggingface",
     "openai": "openai",
@@ -256,8 +258,6 @@ _OAUTH = "it wants an interactive sign-in, which comes in a later release"
 
 LATER: dict[str, str] = {
     "aleph_alpha": _OWN_DIALECT,
-    "bedrock": _SIGNED,
-    "bedrock_converse": _SIGNED,
     "bytez": _OWN_DIALECT,
     "chatgpt": _OAUTH,
     "github_copilot": _OAUTH,

@@ -278,13 +278,13 @@ def test_wrong_models_are_left_out_where_the_operator_prefers_to_start(compiled:
 def test_vendors_of_a_later_release_are_left_out_by_name(compiled: Compile, notices: Notices) -> None:
     snapshot = compiled(
         "model_list:\n"
-        "- {model_name: a, litellm_params: {model: bedrock/claude, aws_region_name: eu-west-1}}\n"
-        "- {model_name: 'bedrock/*', litellm_params: {model: 'bedrock/*'}}\n"
+        "- {model_name: a, litellm_params: {model: vertex_ai/claude, vertex_location: eu-west-1}}\n"
+        "- {model_name: 'vertex_ai/*', litellm_params: {model: 'vertex_ai/*'}}\n"
         "- {model_name: b, litellm_params: {model: demo/demo}}\n"
     )
     assert (list(snapshot.groups), snapshot.wildcards) == (["b"], ())
-    assert "model a: model: left out: bedrock cannot be called yet" in notices.text
-    assert "model bedrock/*: model: left out" in notices.text
+    assert "model a: model: left out: vertex_ai cannot be called yet" in notices.text
+    assert "model vertex_ai/*: model: left out" in notices.text
 
 
 def test_missing_keys_and_prices_are_named_once_and_stop_nothing(compiled: Compile, notices: Notices) -> None:
@@ -299,11 +299,11 @@ def test_missing_keys_and_prices_are_named_once_and_stop_nothing(compiled: Compi
 def test_notices_are_logged_as_one_warning_where_nobody_takes_them(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "c.yaml").write_text(model("{model: bedrock/x}"))
+    (tmp_path / "c.yaml").write_text(model("{model: sagemaker/x}"))
     with caplog.at_level(logging.WARNING, "tollway.config"):
         compile_snapshot(load(tmp_path / "c.yaml", environ={}), prices=PRICES, version=1)
     (record,) = caplog.records
-    assert "left out: bedrock" in record.getMessage()
+    assert "left out: sagemaker" in record.getMessage()
 
 
 # ---- names that match many ------------------------------------------------------------------------------------------
@@ -356,7 +356,7 @@ def test_a_star_for_everything_reads_the_provider_from_the_name(compiled: Compil
     assert expand(snapshot, "groq/llama") == "groq/llama"
     assert expand(snapshot, "gpt-4o") == "openai/gpt-4o"
     assert expand(snapshot, "who-knows") is None
-    assert expand(snapshot, "bedrock/claude") is None
+    assert expand(snapshot, "sagemaker/claude") is None
 
 
 # ---- other names ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from tests.support.http_server import HttpServer, Reply, Request, http_server
 
 from tollway import providers
 from tollway.core.errors import Misconfigured, UpstreamError
-from tollway.core.snapshot import Endpoint, Operation
+from tollway.core.snapshot import Endpoint, Operation, Origin
 from tollway.providers import ConnectionParams, Provider
 from tollway.providers._token import Token, TokenSource
 from tollway.providers.azure import client_credentials
@@ -22,6 +22,7 @@ from tollway.providers.azure import client_credentials
 RESOURCE = "https://res.openai.azure.com"
 CLIENT = {"tenant_id": "ten/ant", "client_id": "app", "client_secret": "s3cret"}
 DEFAULT = "api-version=2024-10-21"
+ASKED = (Endpoint(origin=Origin("https", "res.openai.azure.com", 443), target="/", headers=()), b"{}")
 
 
 def find(name: str) -> Provider:
@@ -156,7 +157,7 @@ async def test_without_any_credential_the_call_is_refused_with_the_choices() -> 
     credential = endpoint().credential
     assert credential is not None
     with pytest.raises(UpstreamError, match=r"AZURE_API_KEY.*azure_ad_token.*client_secret"):
-        await credential()
+        await credential(*ASKED)
 
 
 def test_a_secret_is_only_sent_encrypted() -> None:
@@ -177,7 +178,7 @@ async def test_client_credentials_become_an_access_token(name: str) -> None:
     async with http_server(lambda _: token()) as server:
         credential = signed_in(server, name).credential
         assert credential is not None
-        assert await credential() == (("Authorization", "Bearer tok"),)
+        assert await credential(*ASKED) == (("Authorization", "Bearer tok"),)
     (request,) = server.requests
     assert (request.method, request.target) == ("POST", "/ten%2Fant/oauth2/v2.0/token")
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
@@ -199,7 +200,7 @@ async def test_scope_and_client_may_come_from_the_environment() -> None:
         }
         credential = endpoint(environ=environ, extra={"azure_scope": "api://own/.default"}).credential
         assert credential is not None
-        await credential()
+        await credential(*ASKED)
     assert parse_qs(server.requests[0].body.decode())["scope"] == ["api://own/.default"]
 
 
@@ -215,7 +216,7 @@ async def test_all_operations_and_concurrent_callers_share_one_fetch() -> None:
             model="m", api_base=RESOURCE, extra=CLIENT, environ={"AZURE_AUTHORITY_HOST": server.url}
         )
         credentials = [found.credential for found in find("azure").endpoints(params).values()]
-        callers = [asyncio.ensure_future(each()) for each in credentials if each for _ in range(5)]
+        callers = [asyncio.ensure_future(each(*ASKED)) for each in credentials if each for _ in range(5)]
         assert len(callers) == 20
         await asyncio.sleep(0)
         callers[0].cancel()
@@ -233,11 +234,11 @@ async def test_a_refusal_names_the_code_and_keeps_the_prose_to_itself() -> None:
         credential = signed_in(server).credential
         assert credential is not None
         with pytest.raises(UpstreamError, match="invalid_client, AADSTS7000215") as caught:
-            await credential()
+            await credential(*ASKED)
         assert "s3cret" not in caught.value.message
         assert (caught.value.status, caught.value.upstream_status) == (401, 401)
         assert not caught.value.is_retryable
-        assert await credential() == (("Authorization", "Bearer tok"),), "a failure is not remembered"
+        assert await credential(*ASKED) == (("Authorization", "Bearer tok"),), "a failure is not remembered"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ async def test_an_answer_without_a_token_is_an_error_worth_another_try(reply: Re
         credential = signed_in(server).credential
         assert credential is not None
         with pytest.raises(UpstreamError, match="gave no access token") as caught:
-            await credential()
+            await credential(*ASKED)
     assert caught.value.is_retryable
 
 
@@ -264,7 +265,7 @@ async def test_a_token_endpoint_that_is_away_is_an_error_worth_another_try() -> 
         credential = signed_in(server).credential
     assert credential is not None
     with pytest.raises(UpstreamError, match="cannot be reached") as caught:
-        await credential()
+        await credential(*ASKED)
     assert caught.value.is_retryable
 
 
@@ -283,17 +284,17 @@ async def test_the_token_endpoint_is_trusted_as_the_deployment_says(
         credential = endpoint(extra=CLIENT, environ=environ, verify=verify).credential
         assert credential is not None
         if is_reached:
-            assert await credential() == (("Authorization", "Bearer tok"),)
+            assert await credential(*ASKED) == (("Authorization", "Bearer tok"),)
         else:
             with pytest.raises(UpstreamError, match="cannot be reached"):
-                await credential()
+                await credential(*ASKED)
 
 
 async def test_a_bundle_that_is_not_there_is_the_operators_to_fix() -> None:
     credential = endpoint(extra=CLIENT, verify="/nowhere/ca.pem").credential
     assert credential is not None
     with pytest.raises(Misconfigured, match=r"/nowhere/ca\.pem is no readable CA bundle"):
-        await credential()
+        await credential(*ASKED)
 
 
 @pytest.mark.parametrize(
@@ -346,31 +347,31 @@ async def settle() -> None:
 async def test_a_token_is_kept_until_five_minutes_before_its_end() -> None:
     clock, fetches = Clock(), Fetches()
     source = TokenSource(fetches, clock=clock)
-    await source()
+    await source(*ASKED)
     clock.now += 3299
-    assert await source() == (("Authorization", "Bearer t1"),)
+    assert await source(*ASKED) == (("Authorization", "Bearer t1"),)
     await settle()
     assert fetches.count == 1
     clock.now += 1
-    assert await source() == (("Authorization", "Bearer t1"),), "still valid: nobody waits for the next"
+    assert await source(*ASKED) == (("Authorization", "Bearer t1"),), "still valid: nobody waits for the next"
     await settle()
-    assert await source() == (("Authorization", "Bearer t2"),)
+    assert await source(*ASKED) == (("Authorization", "Bearer t2"),)
     assert fetches.count == 2
 
 
 async def test_an_outage_hurts_nobody_while_the_token_lives() -> None:
     clock, fetches = Clock(), Fetches()
     source = TokenSource(fetches, clock=clock)
-    await source()
+    await source(*ASKED)
     fetches.is_down = True
     clock.now += 3400
-    assert await source() == (("Authorization", "Bearer t1"),)
+    assert await source(*ASKED) == (("Authorization", "Bearer t1"),)
     await settle()
     clock.now += 200
     with pytest.raises(UpstreamError, match="away"):
-        await source()
+        await source(*ASKED)
     fetches.is_down = False
-    assert (await source())[0][1].startswith("Bearer t")
+    assert (await source(*ASKED))[0][1].startswith("Bearer t")
 
 
 async def test_a_short_lived_token_is_used_for_half_its_life() -> None:
@@ -381,10 +382,10 @@ async def test_a_short_lived_token_is_used_for_half_its_life() -> None:
         return next(lives)
 
     source = TokenSource(fetch, clock=clock)
-    await source()
+    await source(*ASKED)
     clock.now += 29
-    assert await source() == (("Authorization", "Bearer short"),)
+    assert await source(*ASKED) == (("Authorization", "Bearer short"),)
     clock.now += 1
-    await source()
+    await source(*ASKED)
     await settle()
-    assert await source() == (("Authorization", "Bearer next"),)
+    assert await source(*ASKED) == (("Authorization", "Bearer next"),)

@@ -202,7 +202,7 @@ async def test_a_call_without_a_key_is_refused_with_the_remedy_before_it_leaves(
     assert header(endpoint, "authorization") is None
     assert endpoint.credential is not None
     with pytest.raises(UpstreamError, match="groq: no API key; set api_key or GROQ_API_KEY") as caught:
-        await endpoint.credential()
+        await endpoint.credential(endpoint, b"{}")
     assert (caught.value.status, caught.value.error_class) == (401, "AuthenticationError")
     assert find("groq").missing(ConnectionParams(model="m")) == caught.value.message
 

@@ -24,6 +24,7 @@ PATHS = {
     "responses": "/responses",
     "messages": "/messages",
     "gemini": ":generateContent",
+    "converse": "/converse",
 }
 
 
@@ -161,4 +162,5 @@ def test_a_provider_is_named_in_its_own_file_only() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and node.value in names:
                 astray.append(f"{file.relative_to(SOURCE)}:{node.lineno}: {node.value}")
-    assert [line for line in astray if not line.startswith("accounting/price_book.py")] == []
+    in_prices = ("accounting/price_book.py", "control/public/cost_map.py")
+    assert [line for line in astray if not line.startswith(in_prices)] == []

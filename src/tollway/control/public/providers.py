@@ -17,6 +17,18 @@ _MORE = {
         ),
         CredentialField(key="client_id", label="Client ID"),
         CredentialField(key="client_secret", label="Client Secret", field_type="password"),
+        CredentialField(key="aws_access_key_id", label="AWS Access Key ID", field_type="password"),
+        CredentialField(key="aws_secret_access_key", label="AWS Secret Access Key", field_type="password"),
+        CredentialField(key="aws_session_token", label="AWS Session Token", field_type="password"),
+        CredentialField(key="aws_region_name", label="AWS Region Name", placeholder="us-east-1"),
+        CredentialField(
+            key="aws_role_name", label="AWS Role", tooltip="ARN of a role to take with the keys or the token."
+        ),
+        CredentialField(key="aws_session_name", label="AWS Session Name"),
+        CredentialField(key="aws_external_id", label="AWS External ID"),
+        CredentialField(key="aws_web_identity_token", label="AWS Web Identity Token", field_type="password"),
+        CredentialField(key="aws_sts_endpoint", label="AWS STS Endpoint"),
+        CredentialField(key="aws_bedrock_runtime_endpoint", label="AWS Bedrock Runtime Endpoint"),
     )
 }
 """What some providers take besides a key and an address."""

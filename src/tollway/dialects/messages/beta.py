@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-UpstreamKind = Literal["anthropic", "bedrock", "vertex"]
+UpstreamKind = Literal["anthropic", "amazon", "google"]
 
-_BOTH: frozenset[UpstreamKind] = frozenset({"bedrock", "vertex"})
-_BEDROCK: frozenset[UpstreamKind] = frozenset({"bedrock"})
+_BOTH: frozenset[UpstreamKind] = frozenset({"amazon", "google"})
+_AMAZON: frozenset[UpstreamKind] = frozenset({"amazon"})
 _NEITHER: frozenset[UpstreamKind] = frozenset()
 
 FLAGS: dict[str, frozenset[UpstreamKind]] = {
@@ -30,8 +30,8 @@ FLAGS: dict[str, frozenset[UpstreamKind]] = {
     "dev-full-thinking": _BOTH,
     "tool-search-tool": _BOTH,
     "compact": _BOTH,
-    "tool-examples": _BEDROCK,
-    "effort": _BEDROCK,
+    "tool-examples": _AMAZON,
+    "effort": _AMAZON,
     "fine-grained-tool-streaming": _NEITHER,
     # Of the first-party API alone.
     "claude-code": _NEITHER,

@@ -21,7 +21,7 @@ def test_anthropic_gets_every_flag_even_those_of_tomorrow() -> None:
     ("kind", "kept", "dropped"),
     [
         (
-            "bedrock",
+            "amazon",
             (
                 "interleaved-thinking-2025-05-14",
                 "context-management-2025-06-27",
@@ -31,7 +31,7 @@ def test_anthropic_gets_every_flag_even_those_of_tomorrow() -> None:
             ("claude-code-20250219", "oauth-2025-04-20", "prompt-caching-scope-2026-01-05"),
         ),
         (
-            "vertex",
+            "google",
             ("interleaved-thinking-2025-05-14", "context-management-2025-06-27", "tool-search-tool-2025-10-19"),
             ("claude-code-20250219", "oauth-2025-04-20", "prompt-caching-scope-2026-01-05", "effort-2025-11-24"),
         ),
@@ -42,11 +42,11 @@ def test_clouds_get_what_they_take(kind: UpstreamKind, kept: tuple[str, ...], dr
 
 
 def test_clouds_do_not_get_what_nobody_has_tried() -> None:
-    assert filter_betas("tomorrow-2027-01-01", "bedrock") == ((), ("tomorrow-2027-01-01",))
+    assert filter_betas("tomorrow-2027-01-01", "amazon") == ((), ("tomorrow-2027-01-01",))
 
 
 def test_flags_are_sent_once_and_gaps_are_none() -> None:
-    assert filter_betas(" context-1m-2025-08-07 ,,context-1m-2025-08-07,", "vertex") == (("context-1m-2025-08-07",), ())
+    assert filter_betas(" context-1m-2025-08-07 ,,context-1m-2025-08-07,", "google") == (("context-1m-2025-08-07",), ())
     assert filter_betas("", "anthropic") == ((), ())
 
 

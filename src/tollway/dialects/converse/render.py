@@ -1,0 +1,152 @@
+"""A request in the middle form, written as a Converse request. The model is named by the path alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tollway.dialects.converse.content import Writer, write_blocks, write_turns
+from tollway.dialects.converse.models import Thoughts, write_top_k
+from tollway.dialects.converse.tools import write_tools
+from tollway.dialects.generation.dialect import Rendered, Target
+from tollway.dialects.generation.losses import LossKind
+from tollway.dialects.generation.request import Request
+
+_TIERS = frozenset({"priority", "default", "flex", "reserved"})
+_OWN_FIELDS = frozenset(
+    {
+        "additionalModelResponseFieldPaths",
+        "guardrailConfig",
+        "outputConfig",
+        "performanceConfig",
+        "projectIdentifier",
+        "promptVariables",
+        "requestMetadata",
+        "serviceTier",
+    }
+)
+"""Fields of Converse that existing clients put into a chat request; any other is the model's own."""
+_MORE = "additionalModelRequestFields"
+
+_LOST: tuple[tuple[str, str, LossKind], ...] = (
+    ("seed", "seed", LossKind.PARAMETER),
+    ("n", "choices", LossKind.PARAMETER),
+    ("presence_penalty", "presence_penalty", LossKind.PARAMETER),
+    ("frequency_penalty", "frequency_penalty", LossKind.PARAMETER),
+    ("logprobs", "logprobs", LossKind.PARAMETER),
+    ("logit_bias", "logit_bias", LossKind.PARAMETER),
+    ("min_p", "min_p", LossKind.PARAMETER),
+    ("audio", "audio", LossKind.PARAMETER),
+    ("prediction", "prediction", LossKind.HINT),
+    ("safetySettings", "safety_settings", LossKind.HINT),
+    ("verbosity", "verbosity", LossKind.HINT),
+    ("store", "store", LossKind.HINT),
+    ("prompt_cache_key", "prompt_cache_key", LossKind.HINT),
+    ("metadata", "metadata", LossKind.HINT),
+    ("user", "user", LossKind.HINT),
+)
+
+
+def render_request(request: Request, target: Target) -> Rendered:
+    """The body for a provider, and what Converse cannot say."""
+    writer = Writer(request, target)
+    leading = next((at for at, message in enumerate(request.messages) if message.role != "system"), None)
+    first = len(request.messages) if leading is None else leading
+    fields: dict[str, Any] = {"messages": write_turns(request.messages[first:], writer)}
+    system = [block for message in request.messages[:first] for block in write_blocks(message.parts, writer, "system")]
+    if system:
+        fields["system"] = system
+    more: dict[str, Any] = {}
+    _settings(writer, fields, more)
+    _reason(writer, fields, more)
+    write_tools(writer, fields, more)
+    _extra(writer, fields, more)
+    if more:
+        fields[_MORE] = more
+    return Rendered(fields=fields, losses=list(writer.losses))
+
+
+def _settings(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
+    request = writer.request
+    inference: dict[str, Any] = {}
+    if request.max_output_tokens is not None:
+        inference["maxTokens"] = request.max_output_tokens
+    if request.temperature is not None:
+        inference["temperature"] = min(request.temperature, 1.0)
+    if request.top_p is not None:
+        inference["topP"] = request.top_p
+    if request.stop:
+        inference["stopSequences"] = request.stop
+        if writer.family == "claude":  # which of them it was is only said when asked for
+            fields["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
+    if inference:
+        fields["inferenceConfig"] = inference
+    if request.top_k is not None:
+        more.update(write_top_k(writer.family, request.top_k))
+    if request.service_tier in _TIERS:
+        fields["serviceTier"] = {"type": request.service_tier}
+    elif request.service_tier not in (None, "auto"):
+        writer.lose(LossKind.HINT, "service_tier")
+    _format(writer, fields)
+    if request.modalities is not None and request.modalities != ["text"]:
+        writer.lose(LossKind.PARAMETER, "modalities")
+    for field, attribute, kind in _LOST:
+        value = getattr(request, attribute)
+        if value is not None and not (attribute == "choices" and value == 1):
+            writer.lose(kind, field)
+
+
+def _format(writer: Writer, fields: dict[str, Any]) -> None:
+    wanted = writer.request.format
+    if wanted is None or wanted.kind == "text":
+        return
+    if wanted.kind == "json_object":
+        writer.lose(LossKind.PARAMETER, "response_format")
+        return
+    schema: dict[str, Any] = {"schema": bytes(wanted.schema).decode() if wanted.schema is not None else "{}"}
+    described = (("name", wanted.name), ("description", wanted.description))
+    schema |= {name: value for name, value in described if value}
+    fields["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}
+
+
+def _reason(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
+    """Thinking. With Claude it rules out a temperature other than 1, and `top_k`."""
+    thoughts = Thoughts(writer.request, writer.target)
+    if thoughts.is_lost:
+        writer.lose(LossKind.HINT, "reasoning")
+    if thoughts.effort is not None:
+        fields.setdefault("outputConfig", {})["effort"] = thoughts.effort
+    if thoughts.max_tokens is not None:
+        fields.setdefault("inferenceConfig", {})["maxTokens"] = thoughts.max_tokens
+    more.update(thoughts.more)
+    if "thinking" not in more:
+        return
+    inference = fields.get("inferenceConfig", {})
+    if inference.get("temperature", 1) != 1:
+        del inference["temperature"]
+        writer.lose(LossKind.HINT, "temperature")
+    if more.pop("top_k", None) is not None:
+        writer.lose(LossKind.HINT, "top_k")
+
+
+def _extra(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
+    """What the caller's format has no field for is Converse's where Converse has the name, else the model's."""
+    request = writer.request
+    takes_rest = request.origin == "chat" or (request.origin == "messages" and writer.family == "claude")
+    for name, raw in request.extra.items():
+        if name == _MORE:
+            more.update(_object(raw))
+        elif name in _OWN_FIELDS:
+            fields[name] = raw
+        elif takes_rest:
+            more.setdefault(name, raw)
+        else:
+            writer.lose(LossKind.UNKNOWN, name)
+
+
+def _object(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return {}

@@ -1,0 +1,262 @@
+"""Amazon Bedrock: the Converse API, with calls that are signed or carry a key.
+
+Endpoints: https://docs.aws.amazon.com/general/latest/gr/bedrock.html. Keys:
+https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html. Checked 2026-11-26.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import quote
+
+import msgspec
+from typing_extensions import override
+
+from tollway.core.errors import Misconfigured
+from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
+from tollway.providers._address import Location, locate
+from tollway.providers._container import container_role
+from tollway.providers._form import secure_url
+from tollway.providers._kit import CONVERSE, ConnectionParams, Provider, text
+from tollway.providers._sigv4 import Keys, Signer
+from tollway.providers._sts import KeySource, Role, RoleKeys
+from tollway.providers._token import Renewed
+
+DEFAULT_REGION = "us-west-2"
+"""Where nobody names one: existing configurations count on it."""
+
+_ROUTES = re.compile(r"^(?:converse|converse_like|invoke|llama|deepseek_r1|nova|qwen3|openai|moonshot)/")
+"""What existing configurations put before a model to say how it is called; it is called by Converse in any case."""
+_REGION = re.compile(r"^([a-z]{2}(?:-[a-z]+)+-\d)/")
+_ARN_REGION = re.compile(r"^arn:aws[^:]*:[a-z-]+:([a-z0-9-]+):")
+_CLAUDE = re.compile(r"claude|:application-inference-profile/|:provisioned-model/")
+"""Claude, and what has a number for a name and may well be Claude."""
+_NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]")
+
+_ENVIRONMENT = {
+    "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "aws_session_token": ("AWS_SESSION_TOKEN",),
+    "aws_region_name": ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    "aws_role_name": ("AWS_ROLE_ARN",),
+    "aws_session_name": ("AWS_ROLE_SESSION_NAME",),
+    "aws_web_identity_token": ("AWS_WEB_IDENTITY_TOKEN_FILE",),
+    "aws_sts_endpoint": ("AWS_STS_ENDPOINT",),
+}
+_MORE_PARAMS = (
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "aws_region_name",
+    "aws_role_name",
+    "aws_session_name",
+    "aws_external_id",
+    "aws_web_identity_token",
+    "aws_sts_endpoint",
+    "aws_bedrock_runtime_endpoint",
+)
+
+
+class Bedrock(Provider, frozen=True, kw_only=True):
+    """The model is in the path, the region in the host, and the signature covers both."""
+
+    @override
+    def configured_base(self, params: ConnectionParams) -> str | None:
+        return text(params.extra.get("aws_bedrock_runtime_endpoint")) or super().configured_base(params)
+
+    @override
+    def base(self, params: ConnectionParams) -> str:
+        configured = self.configured_base(params)
+        if configured:
+            return configured
+        name = region(params)
+        return f"https://bedrock-runtime.{name}.{_domain(name)}"
+
+    @override
+    def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
+        return self._method("converse", base, params)
+
+    @override
+    def endpoint(
+        self,
+        operation: Operation,
+        base: str,
+        params: ConnectionParams,
+        headers: tuple[tuple[str, str], ...],
+        credential: CredentialHeaders | None,
+    ) -> Endpoint:
+        endpoint = super().endpoint(operation, base, params, headers, credential)
+        streams = self._method("converse-stream", base, params)
+        return msgspec.structs.replace(endpoint, for_streams=streams.endpoint(headers, credential))
+
+    @override
+    def key(self, params: ConnectionParams) -> str | None:
+        # Credentials of the deployment go before a key that merely lies in the environment.
+        given = text(params.api_key)
+        return given if given or _names_identity(params) else super().key(params)
+
+    @override
+    def credential(self, params: ConnectionParams) -> CredentialHeaders | None:
+        if self.authorization(params):
+            return None
+        source = _keys(params)
+        if source is None:
+            return super().credential(params)
+        return Signer(source, region=region(params), service="bedrock")
+
+    @override
+    def missing(self, params: ConnectionParams) -> str | None:
+        if self.authorization(params) or _keys(params) is not None:
+            return None
+        if any(name.lower() == "authorization" for name in params.headers):
+            return None
+        return (
+            f"{self.name}: no credential; set one of {', '.join(('api_key', *self.key_env))}, aws_access_key_id with "
+            "aws_secret_access_key, or aws_role_name with aws_web_identity_token"
+        )
+
+    @override
+    def is_in(self, environ: Mapping[str, str]) -> bool:
+        # Keys alone may be there for anything; with a region they are meant to be used.
+        has_keys = all(text(environ.get(name)) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+        has_region = any(text(environ.get(name)) for name in _ENVIRONMENT["aws_region_name"])
+        return super().is_in(environ) or (has_keys and has_region)
+
+    @override
+    def upstream_model(self, model: str) -> str:
+        return model_id(model)
+
+    @override
+    def seals(self, model: str) -> frozenset[str]:
+        return frozenset({"anthropic"}) if _CLAUDE.search(model) else frozenset()
+
+    def _method(self, method: str, base: str, params: ConnectionParams) -> Location:
+        path = f"/model/{quote(model_id(params.model), safe='')}/{method}"
+        return locate(base, path, field=self._base_field, verify=params.verify)
+
+
+def model_id(model: str) -> str:
+    """The id in the path: without what says how and where to call it."""
+    return _REGION.sub("", _ROUTES.sub("", _REGION.sub("", model)))
+
+
+def region(params: ConnectionParams) -> str:
+    """The region: of the model's name, the deployment, the model's ARN, the environment; else the default."""
+    named = _REGION.match(params.model) or _REGION.match(_ROUTES.sub("", params.model))
+    if named:
+        return named[1]
+    given = text(params.extra.get("aws_region_name"))
+    arn = _ARN_REGION.match(model_id(params.model))
+    found = given or (arn[1] if arn else None) or _option(params, "aws_region_name") or DEFAULT_REGION
+    if not re.fullmatch(r"[a-z0-9-]+", found):
+        raise Misconfigured(f"bedrock: {found!r} cannot be the name of a region", param="aws_region_name")
+    return found
+
+
+def _domain(name: str) -> str:
+    return "amazonaws.com.cn" if name.startswith("cn-") else "amazonaws.com"
+
+
+def _option(params: ConnectionParams, name: str) -> str | None:
+    given = text(params.extra.get(name))
+    if given:
+        return given
+    return next((value for each in _ENVIRONMENT.get(name, ()) if (value := text(params.environ.get(each)))), None)
+
+
+def _names_identity(params: ConnectionParams) -> bool:
+    """True if the deployment itself, not the environment, says who signs."""
+    names = ("aws_access_key_id", "aws_role_name", "aws_web_identity_token", "aws_profile_name")
+    return any(text(params.extra.get(name)) for name in names)
+
+
+def _static_keys(params: ConnectionParams) -> Keys | None:
+    """The pair of the deployment, or else of the environment; never half of one and half of the other."""
+    if text(params.extra.get("aws_access_key_id")):
+        key, secret, token = (
+            text(params.extra.get(name)) for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        )
+    else:
+        key, secret, token = (
+            text(params.environ.get(name))
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        )
+    if not (key and secret):
+        return None
+    return Keys(access_key_id=key, secret_access_key=secret, session_token=token)
+
+
+def _keys(params: ConnectionParams) -> KeySource | None:
+    """Where the keys come from; None if there are none."""
+    if text(params.extra.get("aws_profile_name")):
+        raise Misconfigured(
+            "bedrock: profiles of the AWS command line (aws_profile_name) are not read; set aws_access_key_id and "
+            "aws_secret_access_key, or aws_role_name",
+            param="aws_profile_name",
+        )
+    static = _static_keys(params)
+    if static is not None and not text(params.extra.get("aws_role_name")):
+        return _always(static)
+    container = container_role(params.environ) if static is None else None
+    base = _always(static) if static is not None else _renewed(container.fetch) if container is not None else None
+    role = _role(params, base)
+    return _renewed(role.fetch) if role is not None else base if not _option(params, "aws_role_name") else None
+
+
+def _role(params: ConnectionParams, base: KeySource | None) -> Role | None:
+    arn = _option(params, "aws_role_name")
+    token = text(params.extra.get("aws_web_identity_token")) or (
+        None if base is not None else _option(params, "aws_web_identity_token")
+    )
+    if arn is None or (token is None and base is None):
+        return None
+    if token is not None and token.startswith("oidc/"):
+        raise Misconfigured(
+            "bedrock: aws_web_identity_token from an OIDC provider is not supported yet; give the token, or the path "
+            "of a file that holds it",
+            param="aws_web_identity_token",
+        )
+    name = region(params)
+    url = _option(params, "aws_sts_endpoint") or f"https://sts.{name}.{_domain(name)}"
+    return Role(
+        arn=arn,
+        session_name=_NOT_IN_SESSION_NAMES.sub("-", _option(params, "aws_session_name") or "tollway")[:64],
+        external_id=text(params.extra.get("aws_external_id")),
+        url=secure_url(url, "/", field="aws_sts_endpoint"),
+        region=name,
+        verify=params.verify,
+        base=None if token is not None else base,
+        web_identity=token,
+    )
+
+
+def _always(keys: Keys) -> KeySource:
+    async def get() -> Keys:
+        return keys
+
+    return get
+
+
+def _renewed(fetch: Callable[[], Awaitable[RoleKeys]]) -> KeySource:
+    leases: Renewed[RoleKeys] = Renewed(fetch)
+
+    async def get() -> Keys:
+        return (await leases.get()).keys
+
+    return get
+
+
+PROVIDERS = (
+    Bedrock(
+        name="bedrock",
+        title="Amazon Bedrock",
+        base_url=f"https://bedrock-runtime.{DEFAULT_REGION}.amazonaws.com",
+        key_env=("AWS_BEARER_TOKEN_BEDROCK",),
+        base_env=("AWS_BEDROCK_RUNTIME_ENDPOINT",),
+        operations=CONVERSE,
+        more_params=_MORE_PARAMS,
+        docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+        checked="2026-11-26",
+    ),
+)
