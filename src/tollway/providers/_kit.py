@@ -25,6 +25,8 @@ EMBEDDINGS: frozenset[Operation] = frozenset({"embeddings"})
 RESPONSES: frozenset[Operation] = frozenset({"responses"})
 MESSAGES: frozenset[Operation] = frozenset({"messages"})
 GEMINI: frozenset[Operation] = frozenset({"gemini"})
+COHERE: frozenset[Operation] = frozenset({"cohere"})
+OLLAMA: frozenset[Operation] = frozenset({"ollama"})
 
 OPENAI_FIELDS: frozenset[Trait] = frozenset({"openai_fields"})
 CACHE_HINTS: frozenset[Trait] = frozenset({"cache_hints"})

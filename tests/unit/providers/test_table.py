@@ -24,6 +24,8 @@ PATHS = {
     "responses": "/responses",
     "messages": "/messages",
     "gemini": ":generateContent",
+    "cohere": "/v2/chat",
+    "ollama": "/api/chat",
 }
 
 

@@ -14,6 +14,7 @@ from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import (
     AnyTool,
     CustomTool,
+    Effort,
     Media,
     Message,
     Opaque,
@@ -32,7 +33,14 @@ from tollway.dialects.generation.request import (
 )
 from tollway.dialects.generation.unsaid import unsaid
 
-_LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
+_LEVELS: dict[Effort, str] = {
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
 """How much gpt-oss thinks: https://docs.ollama.com/capabilities/thinking. Others only think or do not."""
 _TAKES_LEVELS = re.compile(r"gpt-oss")
 _THINKS = re.compile(
@@ -140,14 +148,14 @@ def _reasoning(writer: _Writer, fields: dict[str, Any]) -> None:
     elif _TAKES_LEVELS.search(model) is None:
         fields["think"] = True
     else:
-        effort = reasoning.effort
+        effort: Effort | None = reasoning.effort
         if effort is None and reasoning.budget_tokens is not None:
             effort = effort_for(reasoning.budget_tokens)
-        fields["think"] = _LEVELS.get(effort or "", True)
+        fields["think"] = _LEVELS.get(effort, False)
 
 
 def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
-    """Tools cannot be forced or forbidden: who forbids them does not offer them, and those allowed are all there are."""
+    """Tools cannot be forced or forbidden: who forbids them offers none, and those allowed are all there are."""
     request = writer.request
     choice = request.tool_choice
     allowed = frozenset(choice.names) if choice is not None else frozenset()
