@@ -33,7 +33,8 @@ from tollway.dialects.generation.request import (
 )
 from tollway.dialects.generation.unsaid import unsaid
 
-_LEVELS: dict[Effort, str] = {
+_LEVELS: dict[Effort | None, str | bool] = {
+    None: True,
     "minimal": "low",
     "low": "low",
     "medium": "medium",
