@@ -27,7 +27,7 @@ def lines(*chunks: dict[str, Any] | str) -> bytes:
     return "".join(f"{document}\n" for document in documents).encode()
 
 
-def said(done: bool = False, **fields: Any) -> dict[str, Any]:
+def said(done: Any = False, **fields: Any) -> dict[str, Any]:
     return {"message": {"role": "assistant", "content": "", **fields}, "done": done}
 
 
