@@ -213,7 +213,7 @@ def test_a_tool_is_forced_by_offering_no_other(choice: Any, said: str | None, of
 
 
 def test_fields_of_its_own_come_from_any_caller_others_from_chat() -> None:
-    own = {"documents": ["d"], "safety_mode": "STRICT", "future": 1}
+    own: dict[str, Any] = {"documents": ["d"], "safety_mode": "STRICT", "future": 1}
     assert chat(**own)[0].items() >= own.items()
     extra = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in own.items()}
     body, losses = rendered(Request(origin="messages", model="m", messages=[], extra=extra))
