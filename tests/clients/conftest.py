@@ -39,6 +39,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, vendor: Aimock) -> Iterato
             "aws_secret_access_key": "vendor-secret",
         },
         "gemini": {"model": "gemini/gemini-2.5-flash", "api_base": vendor.origin, "api_key": "sk-vendor"},
+        "cohere": {"model": "cohere/command-a-03-2025", "api_base": vendor.origin, "api_key": "sk-vendor"},
+        "ollama": {"model": "ollama_chat/qwen3:8b", "api_base": vendor.origin},
     }
     config = {"model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()]}
     with running_gateway(tmp_path_factory.mktemp("gateway"), config) as running:

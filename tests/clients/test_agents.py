@@ -16,12 +16,13 @@ AGENTS = sorted((Path(__file__).parent / "agents").glob("*.json"))
 UNTOUCHED = {
     ("chat", "gpt-4o"),
     ("chat", "demo"),
+    ("chat", "ollama"),
     ("responses", "gpt-4o"),
     ("messages", "claude"),
     ("gemini", "gemini"),
 }
 """Streams that pass as the vendor sent them."""
-UPSTREAMS = ["gpt-4o", "claude", "gemini", "bedrock", "demo"]
+UPSTREAMS = ["gpt-4o", "claude", "gemini", "bedrock", "cohere", "ollama", "demo"]
 
 
 def check_chat(stream: bytes, body: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from tollway.config.load import load
 from tollway.core.errors import StoreUnavailable
 from tollway.dataplane.asgi import Receive, Scope, Send
 from tollway.observability.logging import configure_logging, log_without_thread
-from tollway.providers import ollama
+from tollway.providers import discovery
 from tollway.server.http1 import HttpProtocol
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ async def _with_settings_of_database(
 
 
 async def _discover(configuration: Configuration) -> tuple[ModelEntry, ...]:
-    return discover(configuration.environ, local_models=await ollama.discover())
+    return discover(configuration.environ, local_models=await discovery.discover())
 
 
 def _uvicorn_config(configuration: Configuration, app: Application) -> uvicorn.Config:

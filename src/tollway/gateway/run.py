@@ -266,7 +266,7 @@ class Gateway:
         stream = Stream(call, response, self._settler)
         try:
             content_type = next((value for name, value in response.headers if name == b"content-type"), b"")
-            if b"json" in content_type:
+            if content_type.partition(b";")[0].strip().lower() == b"application/json":
                 raise _not_a_stream(await response.read(), call, deployment)
             await stream.peek(deployment)
             if call.principal.own is not None:

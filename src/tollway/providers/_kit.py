@@ -26,6 +26,8 @@ RESPONSES: frozenset[Operation] = frozenset({"responses"})
 MESSAGES: frozenset[Operation] = frozenset({"messages"})
 GEMINI: frozenset[Operation] = frozenset({"gemini"})
 CONVERSE: frozenset[Operation] = frozenset({"converse"})
+COHERE: frozenset[Operation] = frozenset({"cohere"})
+OLLAMA: frozenset[Operation] = frozenset({"ollama"})
 
 OPENAI_FIELDS: frozenset[Trait] = frozenset({"openai_fields"})
 CACHE_HINTS: frozenset[Trait] = frozenset({"cache_hints"})

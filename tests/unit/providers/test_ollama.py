@@ -1,73 +1,47 @@
-"""Looking for a model server on this machine, against real ones."""
+"""Where Ollama is called, however its address is written."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-
 import pytest
-from tests.support.http_server import Reply, Request, http_server
-from tests.support.ports import free_port
 
-from tollway.providers import ollama
-
-TAGS = Reply(200, json.dumps({"models": [{"name": "llama3:8b", "size": 1}, {"name": "qwen3"}]}).encode())
-MODELS = Reply(200, json.dumps({"object": "list", "data": [{"id": "gguf", "object": "model"}]}).encode())
-PATIENT = 30.0
+from tollway import providers
+from tollway.providers import ConnectionParams
 
 
-async def test_a_server_that_lists_tags_names_its_models() -> None:
-    async with http_server(lambda _: TAGS) as server:
-        assert await ollama.discover(server.url, PATIENT) == ["llama3:8b", "qwen3"]
-    assert [request.target for request in server.requests] == ["/api/tags"]
-
-
-async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
-    async with http_server(lambda _: Reply(200, TAGS.body, has_length=False)) as server:
-        assert await ollama.discover(server.url, PATIENT) == ["llama3:8b", "qwen3"]
-
-
-async def test_other_servers_are_asked_for_models() -> None:
-    def answer(request: Request) -> Reply:
-        return MODELS if request.target == "/v1/models" else Reply(404, b"no such page")
-
-    async with http_server(answer) as server:
-        assert await ollama.discover(server.url, PATIENT) == ["gguf"]
-
-
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"models": "none"}', b'{"models": [1]}'])
-async def test_an_answer_of_somebody_else_is_nobody(body: bytes) -> None:
-    async with http_server(lambda _: Reply(200, body)) as server:
-        assert await ollama.discover(server.url, PATIENT) == []
-
-
-async def test_nobody_listening_is_nobody() -> None:
-    assert await ollama.discover(f"http://127.0.0.1:{free_port()}") == []
+def targets(**given: str) -> dict[str, str]:
+    provider = providers.find("ollama_chat")
+    assert provider is not None
+    endpoints = provider.endpoints(ConnectionParams(model="llama3", **given))  # type: ignore[arg-type]
+    return {operation: endpoint.target for operation, endpoint in endpoints.items()}
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort", b"x\r\n\r\n"]
+    ("base", "below"),
+    [
+        ("http://gpu:11434", ""),
+        ("http://gpu:11434/", ""),
+        ("http://gpu:11434/v1", ""),
+        ("http://gpu:11434/v1/", ""),
+        ("http://gpu:11434/api", ""),
+        ("http://gpu:11434/api/chat", ""),
+        ("http://gpu:11434/api/generate", ""),
+        ("https://inside.test/ollama/v1", "/ollama"),
+    ],
 )
-async def test_a_server_that_speaks_something_else_is_nobody(sent: bytes) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(sent)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        assert await ollama.discover(f"http://127.0.0.1:{port}", PATIENT) == []
+def test_both_formats_are_below_one_address(base: str, below: str) -> None:
+    found = targets(api_base=base)
+    assert found["ollama"] == f"{below}/api/chat"
+    assert found["chat"] == f"{below}/v1/chat/completions"
+    assert found["embeddings"] == f"{below}/v1/embeddings"
 
 
-async def test_a_silent_server_is_given_up() -> None:
-    async def silence(_: Request) -> Reply:
-        await asyncio.Event().wait()
-        return TAGS
-
-    async with http_server(silence) as server:
-        assert await ollama.discover(server.url, 0.02) == []
+def test_what_has_to_be_translated_goes_to_its_own_format() -> None:
+    assert next(iter(targets())) == "ollama"
 
 
-@pytest.mark.parametrize("address", ["", "http://", "http://host:port", "http://[::1"])
-async def test_an_address_that_is_none_is_nobody(address: str) -> None:
-    assert await ollama.discover(address, 0.02) == []
+def test_a_key_is_for_its_cloud() -> None:
+    provider = providers.find("ollama")
+    assert provider is not None
+    endpoint = provider.endpoints(ConnectionParams(model="m", api_key="k", api_base="https://ollama.com"))["ollama"]
+    assert ("Authorization", "Bearer k") in endpoint.headers
+    assert endpoint.origin.host == "ollama.com"

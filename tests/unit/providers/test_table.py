@@ -25,6 +25,8 @@ PATHS = {
     "messages": "/messages",
     "gemini": ":generateContent",
     "converse": "/converse",
+    "cohere": "/v2/chat",
+    "ollama": "/api/chat",
 }
 
 

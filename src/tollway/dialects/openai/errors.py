@@ -62,13 +62,21 @@ def render_error_event(error: TollwayError) -> bytes:
     return b"data: " + render_error(error) + b"\n\ndata: [DONE]\n\n"
 
 
-def upstream_error(status: int, body: bytes, provider: str, headers: tuple[Header, ...] = ()) -> UpstreamError:
-    """What to tell the client about a vendor's error answer. `headers` are passed on with it."""
+def upstream_error(
+    status: int,
+    body: bytes,
+    provider: str,
+    headers: tuple[Header, ...] = (),
+    *,
+    context_marks: tuple[str, ...] = (),
+) -> UpstreamError:
+    """What to tell the client about a vendor's error answer. `headers` are passed on with it; `context_marks` are the
+    vendor's own words for a prompt that is too long."""
     message, param, hint = _vendor_message(body)
     client_status, error_type, name = _BY_STATUS.get(status) or _unlisted(status)
     if status in (400, 413, 422):
         text = f"{hint} {message}".lower()
-        if any(mark in text for mark in _CONTEXT_MARKS):
+        if any(mark in text for mark in (*_CONTEXT_MARKS, *context_marks)):
             name = "ContextWindowExceededError"
         elif any(mark in text for mark in _POLICY_MARKS):
             name = "ContentPolicyViolationError"
