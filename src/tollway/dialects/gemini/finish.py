@@ -42,7 +42,7 @@ PLAIN = frozenset({"STOP", "MAX_TOKENS"})
 
 
 def stop_reason(finish_reason: str, *, has_calls: bool) -> StopReason:
-    """Google says `STOP` after calls of functions too, others a word of their own."""
+    """Google says `STOP` after calls of functions too; servers that imitate it may say `FUNCTION_CALL`."""
     reason = STOP_REASONS.get(finish_reason, "end")
     return "tool_use" if has_calls and reason == "end" else reason
 

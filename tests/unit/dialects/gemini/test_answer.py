@@ -106,6 +106,15 @@ def test_probabilities() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [("STOP", "tool_use"), ("FUNCTION_CALL", "tool_use"), ("MAX_TOKENS", "length"), ("SAFETY", "content_filter")],
+)
+def test_finish_reasons_after_calls(reason: str, expected: str) -> None:
+    part = {"functionCall": {"name": "f", "args": {}}}
+    assert parse({"candidates": [said(part, finishReason=reason)]}).choices[0].stop == expected
+
+
 def test_a_blocked_prompt_is_an_answer_without_parts() -> None:
     answer = parse(BLOCKED)
     assert [(choice.parts, choice.stop) for choice in answer.choices] == [([], "content_filter")]
