@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.grammar_gemini import check_chunks, read_sse
 from tests.support.grammar_middle import check_events
-from tests.unit.dialects.gemini.samples import CITED, DOCUMENTED, OPTIONS, answers, event, said, streamed
+from tests.unit.dialects.gemini.samples import CITED, DOCUMENTED, OPTIONS, answers, event, said, sequences, streamed
 
 from tollway.core.errors import BudgetExceeded, UpstreamError
 from tollway.core.usage import Usage
@@ -246,16 +246,27 @@ def _said(choice: Choice) -> list[Any]:
     return found
 
 
-@settings(max_examples=40)
-@given(answers, st.data())
-def test_every_cut_stream_ends_legally(answer: Answer, data: st.DataObject) -> None:
-    events = events_of(answer)
+@settings(max_examples=60)
+@given(sequences(), st.data())
+def test_every_cut_stream_ends_legally(events: list[Event], data: st.DataObject) -> None:
+    check_events(events)
+    check_chunks(read_sse(encoded(events)))
     cut = data.draw(st.integers(0, len(events)))
     error = UpstreamError("gone", status=502)
     broken = read_sse(encoded(events[:cut], error=error))
     check_chunks(broken, is_whole=False)
     assert broken[-1]["error"]["message"] == "gone"
     check_chunks(read_sse(encoded(events[:cut])))
+
+
+@settings(max_examples=40)
+@given(sequences())
+def test_pieces_and_turns_change_nothing(events: list[Event]) -> None:
+    whole = assembled(events)
+    back = assembled(decoded(*(event(chunk) for chunk in read_sse(encoded(events)))))
+    expected = DIALECT.parse_answer(DIALECT.render_answer(whole, OPTIONS))
+    assert [_said(choice) for choice in back.choices] == [_said(choice) for choice in expected.choices]
+    assert back.usage == whole.usage
 
 
 @settings(max_examples=40)
