@@ -61,9 +61,4 @@ def prompt_feedback(details: Json | None) -> Json | None:
 
 
 def _details(details: Json | None) -> dict[str, Json]:
-    if details is None:
-        return {}
-    try:
-        return msgspec.json.decode(details, type=dict[str, Json])
-    except msgspec.DecodeError:
-        return {}
+    return {} if details is None else msgspec.json.decode(details, type=dict[str, Json])

@@ -146,7 +146,7 @@ def _tools(writer: Writer, fields: dict[str, Any]) -> None:
                 others.append(_search(tool, writer))
             case OpaqueTool(origin="gemini"):
                 others.append(tool.raw)
-            case OpaqueTool():
+            case _:
                 writer.lose(LossKind.TOOL, f"tools.{tool.kind}")
     declared = [{"functionDeclarations": functions}] if functions else []
     if declared or others:
@@ -199,5 +199,5 @@ def _calling(choice: ToolChoice) -> dict[str, Any]:
             return {"mode": "NONE"}
         case "auto":
             return {"mode": "VALIDATED" if names else "AUTO", **names}
-        case "required" | "tool":
+        case _:
             return {"mode": "ANY", **names}

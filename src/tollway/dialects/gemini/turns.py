@@ -167,7 +167,7 @@ def _part(part: Part, writer: Writer) -> _Wire | Json | None:
             return part.raw
         case Opaque():
             writer.lose(LossKind.PART, f"messages.content.{part.kind}")
-        case ToolResult():
+        case _:
             writer.lose(LossKind.PART, "messages.content.tool_result")
     return None
 

@@ -250,3 +250,32 @@ def _pieces(event: Event) -> st.SearchStrategy[list[Event]]:
         return st.just([event])
     text, choice = event.text, event.choice
     return st.integers(0, len(text)).map(lambda cut: [Delta(text[:cut], choice), Delta(text[cut:], choice)])
+
+
+junk = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "text", "name", "parts", "enum", "x"]), inner, max_size=2)
+    ),
+    max_leaves=3,
+)
+"""Any JSON value."""
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, good: dict[str, Any]) -> dict[str, Any]:
+    """A good document with junk at one place, at any depth."""
+    body: dict[str, Any] = json.loads(json.dumps(good))
+    place: Any = body
+    while True:
+        key = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        inner = place[key]
+        if not isinstance(inner, dict | list) or not inner or draw(st.integers(0, 3)) == 0:
+            place[key] = draw(junk)
+            return body
+        place = inner

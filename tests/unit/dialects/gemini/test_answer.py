@@ -247,3 +247,8 @@ def test_what_is_said_about_a_part_stays_with_it() -> None:
 @given(answers)
 def test_googles_types_take_every_answer(answer: Answer) -> None:
     types.GenerateContentResponse.model_validate_json(DIALECT.render_answer(answer, OPTIONS))
+
+
+def test_grounding_that_cannot_be_read_is_kept() -> None:
+    body = {**CALLS, "candidates": [said({"text": "x"}, finishReason="STOP", index=0, groundingMetadata=[1])]}
+    assert rendered(parse(body)) == body
