@@ -818,6 +818,21 @@ def test_results_in_a_turn_of_the_models_are_declared() -> None:
     assert losses(request) == {(LossKind.PART, "messages.content.tool_result")}
 
 
+def test_what_is_said_about_a_part_that_is_left_out_is_left_out_too() -> None:
+    thought = {
+        "text": "x",
+        "thought": True,
+        "thoughtSignature": "dG9sbHdheS5hbnRocm9waWMuYWJj",
+        "partMetadata": {"a": 1},
+    }
+    request = parse(contents=[{"role": "model", "parts": [{"text": "a"}, thought]}])
+    assert rendered(request)["contents"] == [{"role": "model", "parts": [{"text": "a"}]}]
+    assert losses(request) == {
+        (LossKind.FOREIGN_SEAL, "messages.thinking"),
+        (LossKind.PART, "messages.content.part.partMetadata"),
+    }
+
+
 def test_responses_of_several_fields_are_their_json() -> None:
     wire = {"name": "f", "response": {"a": 1, "b": "x"}}
     request = parse(contents=[{"parts": [{"functionResponse": wire}]}])
