@@ -201,6 +201,15 @@ def test_classes_add_up_to_googles_total(wire: dict[str, Any], usage: Usage) -> 
     assert usage.cache_read_tokens + usage.input_audio_tokens <= usage.input_tokens
 
 
+def test_details_of_usage_that_cannot_be_read_are_passed_over() -> None:
+    wire = {
+        "promptTokenCount": 1,
+        "totalTokenCount": 1,
+        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": []}],
+    }
+    assert parse({**CALLS, "usageMetadata": wire}).usage == Usage(input_tokens=1)
+
+
 def test_no_usage_is_none() -> None:
     assert read_usage(b'{"candidates":[]}') is None
 

@@ -213,6 +213,7 @@ def test_the_middle_form_of_everything() -> None:
     assert json.loads(bytes(look.parameters))["properties"]["at"] == {"type": ["integer", "null"], "format": "int32"}
     assert isinstance(other, Tool)
     assert other.name == "any.thing"
+    assert (set(look.extra), set(other.extra)) == ({"behavior"}, {"responseJsonSchema"})
     assert isinstance(search, WebSearch)
     assert search.origin == "gemini"
     assert [tool.kind for tool in opaque if isinstance(tool, OpaqueTool)] == ["codeExecution", "urlContext"]
@@ -225,8 +226,6 @@ def test_the_middle_form_of_everything() -> None:
     assert request.format.kind == "json_schema"
     assert list(json.loads(bytes(request.format.schema or b""))["properties"]) == ["b", "a"]
     assert set(request.extra) == {
-        "tools.functionDeclarations.look.behavior",
-        "tools.functionDeclarations.any.thing.responseJsonSchema",
         "toolConfig.retrievalConfig",
         "generationConfig.speechConfig",
         "generationConfig.mediaResolution",
@@ -717,6 +716,7 @@ def test_what_gemini_cannot_say_is_declared() -> None:
         stop=list("abcdef"),
         format=OutputFormat(kind="json_schema", description="d", schema=raw({"type": "string"})),
         extra={"container": raw("c")},
+        tools=[Tool(name="f", extra={"defer_loading": raw(True)})],
     )
     assert losses(request) == {
         *((LossKind.PARAMETER, name) for name in ("min_p", "logit_bias", "prediction", "audio", "stop")),
@@ -734,6 +734,7 @@ def test_what_gemini_cannot_say_is_declared() -> None:
         (LossKind.MEDIA, "messages.content.file"),
         (LossKind.PART, "messages.content.container_upload"),
         (LossKind.UNKNOWN, "container"),
+        (LossKind.UNKNOWN, "tools.defer_loading"),
     }  # fmt: skip
     body = rendered(request)
     assert body["generationConfig"]["stopSequences"] == list("abcde")
@@ -831,6 +832,15 @@ def test_what_is_said_about_a_part_that_is_left_out_is_left_out_too() -> None:
         (LossKind.FOREIGN_SEAL, "messages.thinking"),
         (LossKind.PART, "messages.content.part.partMetadata"),
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [("", {}), (' {"a": 1}', {"a": 1}), ('{"a":', {"input": '{"a":'}), ("[1]", {"input": "[1]"})],
+)
+def test_arguments_are_an_object_whatever_the_model_wrote(arguments: str, expected: Any) -> None:
+    request = asked(user(Text(text="x")), model(ToolCall(id="a", name="f", arguments=arguments)))
+    assert rendered(request)["contents"][1]["parts"][0]["functionCall"]["args"] == expected
 
 
 def test_responses_of_several_fields_are_their_json() -> None:
