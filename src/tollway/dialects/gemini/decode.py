@@ -18,7 +18,7 @@ from tollway.dialects.gemini.errors import parse_error, status_in
 from tollway.dialects.gemini.finish import PLAIN, stop_reason
 from tollway.dialects.gemini.grounding import read_citations
 from tollway.dialects.gemini.parts import made_up_id, read_part
-from tollway.dialects.gemini.signature import read_signature
+from tollway.dialects.gemini.signature import read_signature, write_signature
 from tollway.dialects.gemini.wire import (
     NOTHING,
     CandidateWire,
@@ -203,7 +203,7 @@ class GeminiDecoder:
             match part:
                 case Text() | Thinking(is_redacted=False):
                     thought = isinstance(part, Thinking)
-                    signature = part.seal.data if part.seal is not None else None
+                    signature = write_signature(part.seal) if part.seal is not None else None
                     self._text(choice, TextPartWire(part.text, thought, signature), None, events)
                 case ToolCall():
                     choice.has_calls = True

@@ -173,7 +173,7 @@ class GeminiEncoder:
             self._part(
                 signed({"thought": True} if is_bare else {"text": "", "thought": True}, event.seal), event.choice, out
             )
-        elif isinstance(part, Text):
+        else:
             self._part(signed({"text": ""}, event.seal), event.choice, out)
 
     def _part(self, wire: Any, number: int, out: list[bytes], more: dict[str, Any] | None = None) -> None:

@@ -128,6 +128,12 @@ def status_in(error: Any) -> int:
     return 500
 
 
+def status_of(document: bytes) -> int:
+    """The same of a document for which `is_error` holds."""
+    wire = msgspec.json.decode(_document(document), type=_Envelope).error
+    return status_in({"code": wire.code, "status": wire.status})
+
+
 def _document(body: bytes) -> bytes:
     try:
         found = msgspec.json.decode(body, type=list[msgspec.Raw])

@@ -42,7 +42,7 @@ PLAIN = frozenset({"STOP", "MAX_TOKENS"})
 
 
 def stop_reason(finish_reason: str, *, has_calls: bool) -> StopReason:
-    """Google says `STOP` after calls of functions too, others a word of their own."""
+    """Google says `STOP` after calls of functions too; servers that imitate it may say `FUNCTION_CALL`."""
     reason = STOP_REASONS.get(finish_reason, "end")
     return "tool_use" if has_calls and reason == "end" else reason
 
@@ -61,9 +61,4 @@ def prompt_feedback(details: Json | None) -> Json | None:
 
 
 def _details(details: Json | None) -> dict[str, Json]:
-    if details is None:
-        return {}
-    try:
-        return msgspec.json.decode(details, type=dict[str, Json])
-    except msgspec.DecodeError:
-        return {}
+    return {} if details is None else msgspec.json.decode(details, type=dict[str, Json])

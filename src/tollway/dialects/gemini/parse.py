@@ -51,7 +51,7 @@ def parse_request(fields: Fields, *, model: str, is_stream: bool) -> Request:
         safety_settings=fields.get("safetySettings"),
     )
     extra = {name: raw for name, raw in fields.items() if name not in _TOP}
-    request.tools = read_tools(fields.get("tools"), extra)
+    request.tools = read_tools(fields.get("tools"))
     request.tool_choice = read_tool_config(fields.get("toolConfig"), extra)
     if _CONFIG in fields:
         _read_config(request, fields_of(fields[_CONFIG], _CONFIG), extra)

@@ -8,13 +8,14 @@ properly. Google is always asked for server-sent events; a caller that did not w
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import msgspec
 
 from tollway.core.errors import TollwayError, UpstreamError
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects.gemini.errors import is_error, parse_error, render_error, status_in
-from tollway.dialects.gemini.wire import NOTHING, MeterWire, decode_chunk, decode_meter, read_usage, usage_from_wire
+from tollway.dialects.gemini.errors import is_error, parse_error, render_error, status_of
+from tollway.dialects.gemini.wire import NOTHING, MeterWire, decode_meter, read_usage, usage_from_wire
 from tollway.dialects.identity import Reply
 from tollway.dialects.sse import EventReader
 
@@ -233,19 +234,13 @@ def render_reply(body: bytes, public_model: str) -> Reply:
 def _meter(documents: list[bytes]) -> MeterWire:
     """What the last of these documents says that can be read."""
     for document in reversed(documents):
-        try:
+        with suppress(msgspec.DecodeError):
             return decode_meter(document)
-        except msgspec.DecodeError:
-            continue
     return MeterWire()
 
 
 def _failure(document: bytes, vendor: str) -> UpstreamError:
-    try:
-        status = status_in(decode_chunk(document).error)
-    except msgspec.DecodeError:
-        status = 500
-    return parse_error(status, document, vendor)
+    return parse_error(status_of(document), document, vendor)
 
 
 def _last_end(data: bytes) -> int:

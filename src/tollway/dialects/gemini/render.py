@@ -9,11 +9,10 @@ from typing import Any
 
 from tollway.dialects.gemini.schema import takes_nothing, to_google_schema
 from tollway.dialects.gemini.thinking import thinking_config
-from tollway.dialects.gemini.tools import FUNCTION
 from tollway.dialects.gemini.turns import write_messages
 from tollway.dialects.gemini.writer import Writer
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import LossKind
+from tollway.dialects.generation.losses import LossKind, unknown_fields
 from tollway.dialects.generation.request import (
     CustomTool,
     Json,
@@ -71,6 +70,8 @@ def render_request(request: Request, target: Target) -> Rendered:
     writer.lose_hint(request.cache, "cache_control")
     for name, raw in request.extra.items():
         _extra(name, raw, writer, fields)
+    for loss in () if writer.is_own else unknown_fields(request):
+        writer.lose(loss.kind, loss.field)
     return Rendered(fields=fields, losses=list(writer.losses))
 
 
@@ -80,12 +81,6 @@ def _extra(name: str, raw: Json, writer: Writer, fields: dict[str, Any]) -> None
         fields.setdefault(name, raw)
     elif not writer.is_own:
         writer.lose(LossKind.UNKNOWN, name)
-    elif name.startswith(FUNCTION):
-        function, _, field = name.removeprefix(f"{FUNCTION}.").rpartition(".")
-        for tool in fields.get("tools", ()):
-            for declared in tool.get("functionDeclarations", ()) if isinstance(tool, dict) else ():
-                if declared["name"] == function:
-                    declared[field] = raw
     else:
         *path, field = name.split(".")
         place = fields
@@ -146,7 +141,7 @@ def _tools(writer: Writer, fields: dict[str, Any]) -> None:
                 others.append(_search(tool, writer))
             case OpaqueTool(origin="gemini"):
                 others.append(tool.raw)
-            case OpaqueTool():
+            case _:
                 writer.lose(LossKind.TOOL, f"tools.{tool.kind}")
     declared = [{"functionDeclarations": functions}] if functions else []
     if declared or others:
@@ -167,7 +162,7 @@ def _function(tool: Tool, writer: Writer) -> dict[str, Any]:
     if tool.parameters is not None and not takes_nothing(tool.parameters):
         schema = to_google_schema(tool.parameters)
         wire |= {"parameters": schema} if schema is not None else {"parametersJsonSchema": tool.parameters}
-    return wire
+    return wire | tool.extra if writer.is_own else wire
 
 
 def _custom_tool(tool: CustomTool, writer: Writer) -> dict[str, Any]:
@@ -199,5 +194,5 @@ def _calling(choice: ToolChoice) -> dict[str, Any]:
             return {"mode": "NONE"}
         case "auto":
             return {"mode": "VALIDATED" if names else "AUTO", **names}
-        case "required" | "tool":
+        case _:
             return {"mode": "ANY", **names}

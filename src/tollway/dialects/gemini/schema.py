@@ -100,27 +100,32 @@ def _from_google(schema: Any) -> Any:
             case "format" if value == "enum":
                 pass  # what `enum` says already
             case "minItems" | "maxItems" | "minLength" | "maxLength" | "minProperties" | "maxProperties":
-                found[name] = int(value)  # 64-bit numbers are texts in Google's JSON
+                found[name] = _number(value)
             case "min_items" | "max_items" | "min_length" | "max_length" | "min_properties" | "max_properties":
                 head, _, tail = name.partition("_")
-                found[head + tail.capitalize()] = int(value)
+                found[head + tail.capitalize()] = _number(value)
             case _:
                 found[name] = value
     if "example" in schema:
         found["examples"] = [schema["example"]]
     order = schema.get("propertyOrdering") or schema.get("property_ordering")
-    if order and "properties" in found:
+    if isinstance(order, list) and isinstance(found.get("properties"), dict):
         known = found["properties"]
-        found["properties"] = {name: known[name] for name in order if name in known} | known
+        found["properties"] = {name: known[name] for name in map(str, order) if name in known} | known
     return _nullable(found) if schema.get("nullable") is True else found
+
+
+def _number(value: Any) -> Any:
+    """64-bit numbers are texts in Google's JSON."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
     if isinstance(schema.get("type"), str):
         schema["type"] = [schema["type"], "null"]
-        if "enum" in schema and None not in schema["enum"]:
+        if isinstance(schema.get("enum"), list) and None not in schema["enum"]:
             schema["enum"] = [*schema["enum"], None]
-    elif "anyOf" in schema:
+    elif isinstance(schema.get("anyOf"), list):
         schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
     return schema
 
@@ -162,7 +167,7 @@ def _type(value: Any, found: dict[str, Any]) -> None:
     if "null" in names and len(names) == 2:
         found["nullable"] = True
         names = [name for name in names if name != "null"]
-    if len(names) != 1 or names[0] not in _TYPES:
+    if len(names) != 1 or not isinstance(names[0], str) or names[0] not in _TYPES:
         raise _Inexpressible
     found["type"] = _TYPES[names[0]]
 
@@ -197,6 +202,6 @@ def _format(schema: dict[str, Any], found: dict[str, Any]) -> None:
     wanted = schema.get("format")
     if wanted is None:
         return
-    if wanted not in _FORMATS.get(found.get("type", ""), frozenset()):
+    if not isinstance(wanted, str) or wanted not in _FORMATS.get(found.get("type", ""), frozenset()):
         raise _Inexpressible
     found["format"] = wanted

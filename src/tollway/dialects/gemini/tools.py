@@ -8,18 +8,17 @@ from tollway.dialects.gemini.fields import fields_of, invalid, list_of, text_in,
 from tollway.dialects.gemini.schema import to_json_schema
 from tollway.dialects.generation.request import AnyTool, Json, OpaqueTool, Tool, ToolChoice, WebSearch
 
-FUNCTION = "tools.functionDeclarations"
 _SEARCHES = frozenset({"googleSearch", "googleSearchRetrieval"})
 
 
-def read_tools(raw: Json | None, extra: dict[str, Json]) -> list[AnyTool]:
-    """`tools`: functions, and what Google runs itself. What is left over goes into `extra`."""
+def read_tools(raw: Json | None) -> list[AnyTool]:
+    """`tools`: functions, and what Google runs itself."""
     tools: list[AnyTool] = []
     for number, each in enumerate(list_of(raw, "tools")):
         for name, value in fields_of(each, f"tools[{number}]").items():
             if name == "functionDeclarations":
                 path = f"tools[{number}].functionDeclarations"
-                tools += [_function(one, f"{path}[{at}]", extra) for at, one in enumerate(list_of(value, path))]
+                tools += [_function(one, f"{path}[{at}]") for at, one in enumerate(list_of(value, path))]
             elif name in _SEARCHES:
                 tools.append(WebSearch(origin="gemini", raw=Json(b'{"%s":%s}' % (name.encode(), bytes(value)))))
             else:
@@ -28,7 +27,7 @@ def read_tools(raw: Json | None, extra: dict[str, Json]) -> list[AnyTool]:
     return tools
 
 
-def _function(raw: Json, path: str, extra: dict[str, Json]) -> Tool:
+def _function(raw: Json, path: str) -> Tool:
     fields = fields_of(raw, path)
     name = text_in(fields, "name", path)
     if not name:
@@ -38,10 +37,9 @@ def _function(raw: Json, path: str, extra: dict[str, Json]) -> Tool:
     if schema is None and google is not None:
         fields_of(google, f"{path}.parameters")
         schema = to_json_schema(google)
-    tool = Tool(name=name, description=text_in(fields, "description", path), parameters=schema)
+    description = text_in(fields, "description", path)
     rest = {key: value for key, value in fields.items() if key not in ("name", "description")}
-    extra.update({f"{FUNCTION}.{name}.{key}": value for key, value in rest.items()})
-    return tool
+    return Tool(name=name, description=description, parameters=schema, extra=rest)
 
 
 def read_tool_config(raw: Json | None, extra: dict[str, Json]) -> ToolChoice | None:

@@ -136,14 +136,17 @@ def _result(result: ToolResult, behind: list[Any], writer: Writer) -> _Wire:
 
 def _parts(parts: Sequence[Part], writer: Writer) -> list[Any]:
     wires: list[Any] = []
+    last: _Wire | Json | None = None
     for part in parts:
         if isinstance(part, Opaque) and part.origin == "gemini" and part.kind.startswith(ABOUT):
-            if wires and isinstance(wires[-1], dict):
-                wires[-1] |= fields_of(part.raw, part.kind)
+            if isinstance(last, dict):
+                last |= fields_of(part.raw, part.kind)
+            else:
+                writer.lose(LossKind.PART, f"messages.content.{part.kind}")
             continue
-        wire = _part(part, writer)
-        if wire is not None:
-            wires.append(wire)
+        last = _part(part, writer)
+        if last is not None:
+            wires.append(last)
     return wires
 
 
@@ -167,7 +170,7 @@ def _part(part: Part, writer: Writer) -> _Wire | Json | None:
             return part.raw
         case Opaque():
             writer.lose(LossKind.PART, f"messages.content.{part.kind}")
-        case ToolResult():
+        case _:
             writer.lose(LossKind.PART, "messages.content.tool_result")
     return None
 

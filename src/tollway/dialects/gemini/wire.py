@@ -185,4 +185,8 @@ def _modalities(total: int, audio: int) -> list[dict[str, Any]]:
 def _audio(details: msgspec.Raw) -> int:
     if details is NOTHING or b"AUDIO" not in bytes(details):
         return 0
-    return sum(one.token_count or 0 for one in _decode_modalities(details) if one.modality == "AUDIO")
+    try:
+        kinds = _decode_modalities(details)
+    except msgspec.DecodeError:
+        return 0
+    return sum(one.token_count or 0 for one in kinds if one.modality == "AUDIO")

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from tollway.core.usage import Usage
-from tollway.dialects.generation.answer import Answer, Choice, StopReason
+from tollway.dialects.generation.answer import (
+    Answer,
+    Choice,
+    Delta,
+    Event,
+    Metered,
+    Pinged,
+    StopReason,
+    events_of,
+)
 from tollway.dialects.generation.dialect import StreamOptions
 from tollway.dialects.generation.request import Citation, Media, Opaque, Part, Refusal, Seal, Text, Thinking, ToolCall
 
@@ -217,3 +226,56 @@ answers = st.builds(
     ),
 )
 """Whatever a model of another vendor may answer."""
+
+
+@st.composite
+def sequences(draw: st.DrawFn) -> list[Event]:
+    """The events of an answer as they may come: texts in pieces, choices by turns, pings and counts between them."""
+    answer = draw(answers)
+    started, *rest = events_of(answer)
+    queues = [
+        [piece for event in rest if getattr(event, "choice", None) == choice.index for piece in draw(_pieces(event))]
+        for choice in answer.choices
+    ]
+    events: list[Event] = [started]
+    while any(queues):
+        queue = draw(st.sampled_from([queue for queue in queues if queue]))
+        events.append(queue.pop(0))
+        events += draw(st.lists(st.sampled_from([Pinged(), Metered(Usage(output_tokens=1))]), max_size=1))
+    return [*events, Metered(answer.usage)]
+
+
+def _pieces(event: Event) -> st.SearchStrategy[list[Event]]:
+    if not isinstance(event, Delta):
+        return st.just([event])
+    text, choice = event.text, event.choice
+    return st.integers(0, len(text)).map(lambda cut: [Delta(text[:cut], choice), Delta(text[cut:], choice)])
+
+
+junk = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "text", "name", "parts", "enum", "x"]), inner, max_size=2)
+    ),
+    max_leaves=3,
+)
+"""Any JSON value."""
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, good: dict[str, Any]) -> dict[str, Any]:
+    """A good document with junk at one place, at any depth."""
+    body: dict[str, Any] = json.loads(json.dumps(good))
+    place: Any = body
+    while True:
+        key = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        inner = place[key]
+        if not isinstance(inner, dict | list) or not inner or draw(st.integers(0, 3)) == 0:
+            place[key] = draw(junk)
+            return body
+        place = inner

@@ -106,6 +106,15 @@ def test_probabilities() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [("STOP", "tool_use"), ("FUNCTION_CALL", "tool_use"), ("MAX_TOKENS", "length"), ("SAFETY", "content_filter")],
+)
+def test_finish_reasons_after_calls(reason: str, expected: str) -> None:
+    part = {"functionCall": {"name": "f", "args": {}}}
+    assert parse({"candidates": [said(part, finishReason=reason)]}).choices[0].stop == expected
+
+
 def test_a_blocked_prompt_is_an_answer_without_parts() -> None:
     answer = parse(BLOCKED)
     assert [(choice.parts, choice.stop) for choice in answer.choices] == [([], "content_filter")]
@@ -192,6 +201,15 @@ def test_classes_add_up_to_googles_total(wire: dict[str, Any], usage: Usage) -> 
     assert usage.cache_read_tokens + usage.input_audio_tokens <= usage.input_tokens
 
 
+def test_details_of_usage_that_cannot_be_read_are_passed_over() -> None:
+    wire = {
+        "promptTokenCount": 1,
+        "totalTokenCount": 1,
+        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": []}],
+    }
+    assert parse({**CALLS, "usageMetadata": wire}).usage == Usage(input_tokens=1)
+
+
 def test_no_usage_is_none() -> None:
     assert read_usage(b'{"candidates":[]}') is None
 
@@ -238,3 +256,8 @@ def test_what_is_said_about_a_part_stays_with_it() -> None:
 @given(answers)
 def test_googles_types_take_every_answer(answer: Answer) -> None:
     types.GenerateContentResponse.model_validate_json(DIALECT.render_answer(answer, OPTIONS))
+
+
+def test_grounding_that_cannot_be_read_is_kept() -> None:
+    body = {**CALLS, "candidates": [said({"text": "x"}, finishReason="STOP", index=0, groundingMetadata=[1])]}
+    assert rendered(parse(body)) == body

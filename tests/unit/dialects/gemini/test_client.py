@@ -184,4 +184,4 @@ def test_what_the_sdk_sends_is_read(server: _Server) -> None:
     assert request.reasoning is not None
     assert (request.reasoning.effort, request.reasoning.summary) == ("low", "auto")
     assert request.format is not None
-    assert set(request.extra) == {"tools.functionDeclarations.look.responseJsonSchema"}
+    assert request.extra == {}

@@ -14,6 +14,7 @@ from tollway.core.errors import (
     Unauthenticated,
     UnknownModel,
 )
+from tollway.dialects.gemini import DIALECT
 from tollway.dialects.gemini.errors import is_error, parse_error, render_error, status_in
 
 
@@ -90,6 +91,7 @@ RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.
 @pytest.mark.parametrize("is_list", [False, True])
 def test_vendor_errors(body: bytes, status: int, name: str, client_status: int, is_list: bool) -> None:
     error = parse_error(status, b"[" + body + b"]" if is_list and body[:1] == b"{" else body, "GeminiException")
+    assert DIALECT.parse_error(status, body, "GeminiException").error_class == name
     assert error.error_class == name
     assert error.status == client_status
     assert error.message.startswith(f"litellm.{name}: GeminiException - ")

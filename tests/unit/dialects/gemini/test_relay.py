@@ -210,3 +210,33 @@ def test_what_the_operator_set() -> None:
         "generationConfig": {"temperature": 1, "stopSequences": ["END"]},
     }
     assert sent(target, contents=[])["generationConfig"] == {"temperature": 0.5, "stopSequences": ["END"]}
+
+
+def test_chunks_written_over_several_lines_are_read_too() -> None:
+    chunk = json.dumps({"usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}, "responseId": "r"}, indent=1)
+    data = b"".join(b"data: %s\n" % line.encode() for line in chunk.split("\n")) + b"\n"
+    out, relay = relayed(data)
+    assert out == data
+    assert (relay.usage.input_tokens, relay.response_id) == (3, "r")
+    assert relayed(b"data: what\n\n")[1].usage == NO_USAGE
+    assert GeminiRelay("m").opening_error(b'data: {"error', "v") is None
+
+
+def test_errors_are_googles() -> None:
+    error = IDENTITY.parse_error(404, b'{"error":{"code":404,"message":"no"}}', "GeminiException", ())
+    assert error.message == "litellm.NotFoundError: GeminiException - no"
+    assert json.loads(IDENTITY.render_error(error))["error"]["status"] == "NOT_FOUND"
+    assert IDENTITY.read_reply(b"{}", "m").body == b"{}"
+    assert IDENTITY.relay("m", forwards_usage=False).usage == NO_USAGE
+
+
+def test_defaults_that_are_known_to_the_caller_change_nothing() -> None:
+    target = deployment(defaults={"temperature": msgspec.Raw(b"0.5")})
+    body = {"contents": [], "generation_config": {"temperature": 1}}
+    assert sent(target, **body) == body
+
+
+def test_what_is_no_chunk_has_no_text() -> None:
+    data = b'data: [1]\r\n\r\ndata: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\r\n\r\n'
+    out, relay = relayed(data)
+    assert (out, relay.text) == (data, "a")

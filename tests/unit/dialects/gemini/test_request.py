@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
 from google.genai import types
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.dialects.gemini.samples import junk, spoiled
 
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.body import read_fields
@@ -211,6 +213,7 @@ def test_the_middle_form_of_everything() -> None:
     assert json.loads(bytes(look.parameters))["properties"]["at"] == {"type": ["integer", "null"], "format": "int32"}
     assert isinstance(other, Tool)
     assert other.name == "any.thing"
+    assert (set(look.extra), set(other.extra)) == ({"behavior"}, {"responseJsonSchema"})
     assert isinstance(search, WebSearch)
     assert search.origin == "gemini"
     assert [tool.kind for tool in opaque if isinstance(tool, OpaqueTool)] == ["codeExecution", "urlContext"]
@@ -223,8 +226,6 @@ def test_the_middle_form_of_everything() -> None:
     assert request.format.kind == "json_schema"
     assert list(json.loads(bytes(request.format.schema or b""))["properties"]) == ["b", "a"]
     assert set(request.extra) == {
-        "tools.functionDeclarations.look.behavior",
-        "tools.functionDeclarations.any.thing.responseJsonSchema",
         "toolConfig.retrievalConfig",
         "generationConfig.speechConfig",
         "generationConfig.mediaResolution",
@@ -715,6 +716,7 @@ def test_what_gemini_cannot_say_is_declared() -> None:
         stop=list("abcdef"),
         format=OutputFormat(kind="json_schema", description="d", schema=raw({"type": "string"})),
         extra={"container": raw("c")},
+        tools=[Tool(name="f", extra={"defer_loading": raw(True)})],
     )
     assert losses(request) == {
         *((LossKind.PARAMETER, name) for name in ("min_p", "logit_bias", "prediction", "audio", "stop")),
@@ -732,6 +734,7 @@ def test_what_gemini_cannot_say_is_declared() -> None:
         (LossKind.MEDIA, "messages.content.file"),
         (LossKind.PART, "messages.content.container_upload"),
         (LossKind.UNKNOWN, "container"),
+        (LossKind.UNKNOWN, "tools.defer_loading"),
     }  # fmt: skip
     body = rendered(request)
     assert body["generationConfig"]["stopSequences"] == list("abcde")
@@ -799,3 +802,105 @@ def test_losses_are_told_once() -> None:
     request = asked(user(*(Text(text="x", cache=CacheHint()) for _ in range(3))))
     found = DIALECT.render_request(request, FLASH).losses
     assert found == [Loss(LossKind.CACHE_HINT, "messages.content.cache_control")]
+
+
+@pytest.mark.parametrize(("role", "parts"), [("model", [{"text": ""}]), ("user", [{}])])
+def test_turns_of_nothing_are_left_out(role: str, parts: list[Any]) -> None:
+    assert rendered(parse(contents=[*HELLO, {"role": role, "parts": parts}]))["contents"] == HELLO
+
+
+def test_instructions_may_be_a_text_or_nothing() -> None:
+    assert parse(systemInstruction="S").messages[0] == Message(role="system", parts=[Text(text="S")])
+    assert [message.role for message in parse(systemInstruction={"parts": []}).messages] == ["user"]
+
+
+def test_results_in_a_turn_of_the_models_are_declared() -> None:
+    request = asked(user(Text(text="x")), model(ToolResult(call_id="a", parts=[])))
+    assert losses(request) == {(LossKind.PART, "messages.content.tool_result")}
+
+
+def test_what_is_said_about_a_part_that_is_left_out_is_left_out_too() -> None:
+    thought = {
+        "text": "x",
+        "thought": True,
+        "thoughtSignature": "dG9sbHdheS5hbnRocm9waWMuYWJj",
+        "partMetadata": {"a": 1},
+    }
+    request = parse(contents=[{"role": "model", "parts": [{"text": "a"}, thought]}])
+    assert rendered(request)["contents"] == [{"role": "model", "parts": [{"text": "a"}]}]
+    assert losses(request) == {
+        (LossKind.FOREIGN_SEAL, "messages.thinking"),
+        (LossKind.PART, "messages.content.part.partMetadata"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [("", {}), (' {"a": 1}', {"a": 1}), ('{"a":', {"input": '{"a":'}), ("[1]", {"input": "[1]"})],
+)
+def test_arguments_are_an_object_whatever_the_model_wrote(arguments: str, expected: Any) -> None:
+    request = asked(user(Text(text="x")), model(ToolCall(id="a", name="f", arguments=arguments)))
+    assert rendered(request)["contents"][1]["parts"][0]["functionCall"]["args"] == expected
+
+
+def test_responses_of_several_fields_are_their_json() -> None:
+    wire = {"name": "f", "response": {"a": 1, "b": "x"}}
+    request = parse(contents=[{"parts": [{"functionResponse": wire}]}])
+    found = request.messages[0].parts[0]
+    assert isinstance(found, ToolResult)
+    assert found.parts == [Text(text='{"a":1,"b":"x"}')]
+    assert rendered(request)["contents"][0]["parts"][0]["functionResponse"]["response"] == wire["response"]
+
+
+def test_results_keep_their_pictures_and_their_form() -> None:
+    result = {
+        "name": "f",
+        "response": {"result": {"a": 1}},
+        "parts": [{"inlineData": {"mimeType": "image/png", "data": "AA"}}],
+    }
+    request = parse(contents=[{"role": "user", "parts": [{"functionResponse": {"id": "x", **result}}]}])
+    found = request.messages[0].parts[0]
+    assert isinstance(found, ToolResult)
+    assert found.call_id == "x"
+    assert found.parts == [
+        Text(text='{"result":{"a":1}}'),
+        Media(kind="image", media_type="image/png", data="AA"),
+    ]
+    assert rendered(request, THIRD)["contents"][0]["parts"] == [{"functionResponse": {"id": "x", **result}}]
+    failed = parse(contents=[{"parts": [{"functionResponse": {"name": "f", "response": {"error": {"a": 1}}}}]}])
+    assert rendered(failed)["contents"][0]["parts"][0]["functionResponse"]["response"] == {"error": {"a": 1}}
+
+
+def test_thinking_that_says_nothing_of_how_long() -> None:
+    assert rendered(asked(origin="responses", reasoning=Reasoning())) == {"contents": HELLO}
+    assert rendered(asked(origin="responses", reasoning=Reasoning()), THIRD) == {"contents": HELLO}
+    own = parse(generationConfig={"thinkingConfig": {"thinkingLevel": "XHIGH"}})
+    assert rendered(own, THIRD)["generationConfig"] == {"thinkingConfig": {"thinkingLevel": "XHIGH"}}
+
+
+def test_a_custom_tool_without_a_grammar_loses_nothing() -> None:
+    request = asked(tools=[CustomTool(name="f", format=raw({"type": "text"}))])
+    assert losses(request) == set()
+
+
+@pytest.mark.parametrize("text", ["dG9sbHdheS%", "dG9sbHdheS//"])
+def test_what_only_looks_like_another_vendors_seal_is_geminis(text: str) -> None:
+    assert read_signature(text) == Seal("gemini", text)
+
+
+@settings(max_examples=300)
+@given(spoiled(EVERYTHING))
+def test_any_request_is_read_or_refused(body: dict[str, Any]) -> None:
+    with suppress(InvalidRequest):
+        request = parse(**body)
+        assert "contents" in rendered(request)
+        assert "messages" in CHAT.render_request(request, Target(model="m", provider="p")).fields
+
+
+@given(junk)
+def test_any_schema_is_written(schema: Any) -> None:
+    request = asked(
+        tools=[Tool(name="f", parameters=raw({"type": "object", "properties": {"a": schema}}))],
+        format=OutputFormat(kind="json_schema", schema=raw(schema)),
+    )
+    assert rendered(request)["tools"]

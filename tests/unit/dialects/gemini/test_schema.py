@@ -126,3 +126,16 @@ def _schemas() -> st.SearchStrategy[dict[str, Any]]:
 @given(_schemas())
 def test_every_schema_of_googles_comes_back(google: dict[str, Any]) -> None:
     assert to_google_schema(to_json_schema(raw(google))) == google
+
+
+def test_words_of_either_spelling_and_numbers_as_texts() -> None:
+    schema = {"any_of": [True, {"type": "ARRAY", "min_items": "2", "maxItems": "x"}], "format": "enum"}
+    assert json.loads(bytes(to_json_schema(raw(schema)))) == {
+        "anyOf": [True, {"type": "array", "minItems": 2, "maxItems": "x"}]
+    }
+
+
+def test_choices_without_a_type_are_texts() -> None:
+    assert to_google_schema(raw({"enum": ["a"]})) == {"type": "STRING", "enum": ["a"]}
+    assert to_google_schema(raw({"enum": "a"})) is None
+    assert json.loads(bytes(to_json_schema(raw({"nullable": True})))) == {}

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.grammar_gemini import check_chunks, read_sse
 from tests.support.grammar_middle import check_events
-from tests.unit.dialects.gemini.samples import CITED, DOCUMENTED, OPTIONS, answers, event, said, streamed
+from tests.unit.dialects.gemini.samples import (
+    CITED,
+    DOCUMENTED,
+    OPTIONS,
+    answers,
+    event,
+    said,
+    sequences,
+    spoiled,
+    streamed,
+)
 
 from tollway.core.errors import BudgetExceeded, UpstreamError
 from tollway.core.usage import Usage
@@ -246,16 +256,27 @@ def _said(choice: Choice) -> list[Any]:
     return found
 
 
-@settings(max_examples=40)
-@given(answers, st.data())
-def test_every_cut_stream_ends_legally(answer: Answer, data: st.DataObject) -> None:
-    events = events_of(answer)
+@settings(max_examples=60)
+@given(sequences(), st.data())
+def test_every_cut_stream_ends_legally(events: list[Event], data: st.DataObject) -> None:
+    check_events(events)
+    check_chunks(read_sse(encoded(events)))
     cut = data.draw(st.integers(0, len(events)))
     error = UpstreamError("gone", status=502)
     broken = read_sse(encoded(events[:cut], error=error))
     check_chunks(broken, is_whole=False)
     assert broken[-1]["error"]["message"] == "gone"
     check_chunks(read_sse(encoded(events[:cut])))
+
+
+@settings(max_examples=40)
+@given(sequences())
+def test_pieces_and_turns_change_nothing(events: list[Event]) -> None:
+    whole = assembled(events)
+    back = assembled(decoded(*(event(chunk) for chunk in read_sse(encoded(events)))))
+    expected = DIALECT.parse_answer(DIALECT.render_answer(whole, OPTIONS))
+    assert [_said(choice) for choice in back.choices] == [_said(choice) for choice in expected.choices]
+    assert back.usage == whole.usage
 
 
 @settings(max_examples=40)
@@ -313,3 +334,41 @@ def test_errors_before_anything_was_sent() -> None:
             }
         }
     ]
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(DOCUMENTED).flatmap(spoiled))
+def test_no_chunk_breaks_the_decoder(chunk: dict[str, Any]) -> None:
+    events = decoded(streamed(said({"text": "a"})) + event(chunk))
+    check_events(events, is_whole=False)
+    assert read_sse(encoded([each for each in events if not isinstance(each, Failed)]))
+
+
+def test_probabilities_go_through() -> None:
+    chunks = read_sse(encoded(decoded(event(DOCUMENTED[3]))))
+    assert chunks[0]["candidates"][0]["logprobsResult"] == DOCUMENTED[3]["candidates"][0]["logprobsResult"]
+
+
+def test_nothing_counts_after_an_error() -> None:
+    failing = event({"error": {"code": 500, "message": "x"}})
+    events = decoded(failing + CHUNKED)
+    assert [each.__class__ for each in events] == [Failed]
+
+
+def test_a_last_chunk_without_its_blank_line_counts() -> None:
+    assert _plain(decoded(CHUNKED[:-4])) == _plain(decoded(CHUNKED))
+
+
+def test_a_signature_alone_is_of_an_empty_text() -> None:
+    events = decoded(streamed(said({"thoughtSignature": "eA=="}, finishReason="STOP")))
+    check_events(events)
+    assert assembled(events).choices[0].parts == [Text(text="", seal=Seal("gemini", "eA=="))]
+
+
+def test_texts_with_more_to_them_keep_their_seals() -> None:
+    part = {"text": "a", "thoughtSignature": "dG9sbHdheS5hbnRocm9waWMuYWJj", "partMetadata": {"x": 1}}
+    events = decoded(streamed(said(part, {"text": "t", "thought": True, "new": 1}, finishReason="STOP")))
+    check_events(events)
+    parts = assembled(events).choices[0].parts
+    assert parts[0] == Text(text="a", seal=Seal("anthropic", "abc"))
+    assert Thinking(text="t") in parts
