@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 
 from tollway.dialects.converse.content import Writer, write_blocks, write_turns
-from tollway.dialects.converse.models import Thoughts, write_top_k
+from tollway.dialects.converse.models import write_top_k
+from tollway.dialects.converse.reasoning import write_reasoning
 from tollway.dialects.converse.tools import write_tools
 from tollway.dialects.generation.dialect import Rendered, Target
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import Request
+from tollway.dialects.messages.models import traits_of
 
 _TIERS = frozenset({"priority", "default", "flex", "reserved"})
 _OWN_FIELDS = frozenset(
@@ -59,7 +61,7 @@ def render_request(request: Request, target: Target) -> Rendered:
         fields["system"] = system
     more: dict[str, Any] = {}
     _settings(writer, fields, more)
-    _reason(writer, fields, more)
+    write_reasoning(writer, fields, more)
     write_tools(writer, fields, more)
     _extra(writer, fields, more)
     if more:
@@ -72,17 +74,21 @@ def _settings(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> N
     inference: dict[str, Any] = {}
     if request.max_output_tokens is not None:
         inference["maxTokens"] = request.max_output_tokens
-    if request.temperature is not None:
-        inference["temperature"] = min(request.temperature, 1.0)
-    if request.top_p is not None:
-        inference["topP"] = request.top_p
+    takes_sampling = writer.family != "claude" or traits_of(writer.target.model).takes_sampling
+    for name, value in (("temperature", request.temperature), ("topP", request.top_p)):
+        if value is not None and takes_sampling:
+            inference[name] = min(value, 1.0)
+        elif value not in (None, 1):
+            writer.lose(LossKind.PARAMETER, "temperature" if name == "temperature" else "top_p")
     if request.stop:
         inference["stopSequences"] = request.stop
         if writer.family == "claude":  # which of them it was is only said when asked for
             fields["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
     if inference:
         fields["inferenceConfig"] = inference
-    if request.top_k is not None:
+    if request.top_k is not None and not takes_sampling:
+        writer.lose(LossKind.PARAMETER, "top_k")
+    elif request.top_k is not None:
         more.update(write_top_k(writer.family, request.top_k))
     if request.service_tier in _TIERS:
         fields["serviceTier"] = {"type": request.service_tier}
@@ -108,26 +114,6 @@ def _format(writer: Writer, fields: dict[str, Any]) -> None:
     described = (("name", wanted.name), ("description", wanted.description))
     schema |= {name: value for name, value in described if value}
     fields["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}
-
-
-def _reason(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
-    """Thinking. With Claude it rules out a temperature other than 1, and `top_k`."""
-    thoughts = Thoughts(writer.request, writer.target)
-    if thoughts.is_lost:
-        writer.lose(LossKind.HINT, "reasoning")
-    if thoughts.effort is not None:
-        fields.setdefault("outputConfig", {})["effort"] = thoughts.effort
-    if thoughts.max_tokens is not None:
-        fields.setdefault("inferenceConfig", {})["maxTokens"] = thoughts.max_tokens
-    more.update(thoughts.more)
-    if "thinking" not in more:
-        return
-    inference = fields.get("inferenceConfig", {})
-    if inference.get("temperature", 1) != 1:
-        del inference["temperature"]
-        writer.lose(LossKind.HINT, "temperature")
-    if more.pop("top_k", None) is not None:
-        writer.lose(LossKind.HINT, "top_k")
 
 
 def _extra(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:

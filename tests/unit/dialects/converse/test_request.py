@@ -64,7 +64,8 @@ def render(
     fields: dict[str, Any], *, model: str = CLAUDE, dialect: Any = CHAT, limit: int | None = None
 ) -> tuple[dict[str, Any], list[str]]:
     """The body for Bedrock, checked, and the names of what was lost."""
-    raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in {"messages": USER, **fields}.items()}
+    least = {"messages": USER} | ({"max_tokens": 9} if dialect is MESSAGES else {})
+    raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in {**least, **fields}.items()}
     request = dialect.parse_request(raw, model="public", is_stream=False)
     seals = frozenset({"anthropic"}) if "claude" in model else frozenset()
     target = Target(model=model, provider="bedrock", seals=seals, max_output_tokens=limit)
@@ -393,6 +394,18 @@ def test_thinking_leaves_room_for_the_answer_and_rules_out_what_it_must() -> Non
     body, losses = render({**thinking, "max_tokens": 500})
     assert (losses, more(body)) == (["reasoning"], None)
     body, losses = render({**thinking, "tools": [TOOL], "tool_choice": "required"})
+    assert (losses, more(body)) == (["reasoning"], None)
+
+
+def test_the_newest_models_take_no_sampling_of_the_callers() -> None:
+    newest = "us.anthropic.claude-opus-4-7-v1:0"
+    body, losses = render({"temperature": 0.5, "top_p": 1, "top_k": 3}, model=newest)
+    assert losses == ["temperature", "top_k"]
+    assert (more(body), "inferenceConfig" in body) == (None, False)
+
+
+def test_calls_that_were_made_without_a_thought_are_not_continued_with_a_budget() -> None:
+    body, losses = render({"messages": CALLED, "tools": [TOOL], "reasoning_effort": "low"})
     assert (losses, more(body)) == (["reasoning"], None)
 
 
