@@ -66,6 +66,8 @@ def write_turns(messages: list[Message], writer: Writer) -> list[Block]:
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
         parts = message.parts
+        if message.name is not None:
+            writer.lose(LossKind.HINT, "messages.name")
         if role == "user":
             parts = sorted(parts, key=lambda part: not isinstance(part, ToolResult))  # results come first
         blocks = write_blocks(parts, writer, "messages")
@@ -108,6 +110,8 @@ def _text(text: str) -> Block | None:
 
 
 def _block(part: Part, writer: Writer) -> Block | None:
+    if isinstance(part, Text | Media | ToolCall) and part.seal is not None:
+        writer.lose(LossKind.FOREIGN_SEAL, "messages.content")
     match part:
         case Text():
             if part.citations:
@@ -119,6 +123,8 @@ def _block(part: Part, writer: Writer) -> Block | None:
             block = write_media(part, writer.documents)
             if block is None:
                 writer.lose(LossKind.MEDIA, f"messages.content.{part.kind}")
+            elif part.detail not in (None, "auto"):
+                writer.lose(LossKind.HINT, "messages.content.detail")
             return block
         case ToolCall():
             return {"toolUse": {"toolUseId": clean_id(part.id), "name": part.name, "input": write_input(part)}}

@@ -11,7 +11,7 @@ from tollway.dialects.converse.models import write_top_k
 from tollway.dialects.converse.reasoning import write_reasoning
 from tollway.dialects.converse.tools import write_tools
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import LossKind
+from tollway.dialects.generation.losses import LossKind, unknown_fields
 from tollway.dialects.generation.request import Request
 from tollway.dialects.messages.models import traits_of
 
@@ -64,6 +64,8 @@ def render_request(request: Request, target: Target) -> Rendered:
     write_reasoning(writer, fields, more)
     write_tools(writer, fields, more)
     _extra(writer, fields, more)
+    for loss in unknown_fields(request):
+        writer.lose(loss.kind, loss.field)
     if more:
         fields[_MORE] = more
     return Rendered(fields=fields, losses=list(writer.losses))

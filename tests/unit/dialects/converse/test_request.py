@@ -19,12 +19,14 @@ from tollway.dialects.generation.dialect import Target
 from tollway.dialects.generation.request import (
     Citation,
     CustomTool,
+    Media,
     Message,
     Opaque,
     Part,
     Reasoning,
     Refusal,
     Request,
+    Seal,
     Text,
     Thinking,
     Tool,
@@ -531,3 +533,14 @@ def test_a_model_with_a_number_for_a_name_is_taken_for_claude() -> None:
     assert more(render({"reasoning_effort": "low"}, model=profile)[0]) == {
         "thinking": {"type": "enabled", "budget_tokens": 1024}
     }
+
+
+def test_what_the_blocks_have_no_place_for_is_told() -> None:
+    seal = Seal("gemini", "s")
+    image = Media(kind="image", media_type="image/png", data=PNG, detail="low")
+    _, losses = direct(Text(text="x", seal=seal), image)
+    assert losses == ["messages.content", "messages.content.detail"]
+    _, losses = render({"messages": [{"role": "user", "name": "Ann", "content": "Hi"}]})
+    assert losses == ["messages.name"]
+    tool = {"name": "f", "input_schema": {"type": "object"}, "defer_loading": True}
+    assert render({"tools": [tool]}, dialect=MESSAGES)[1] == ["tools.defer_loading"]
