@@ -241,3 +241,13 @@ def test_a_stream_and_a_whole_answer_say_the_same(answer: Answer, size: int) -> 
         answer.usage.cache_read_tokens,
         answer.usage.output_tokens,
     )
+
+
+def test_a_last_event_without_its_blank_line_counts_and_calls_may_lack_their_end() -> None:
+    data = stream(call_start(0, id="a", name="f"), call_piece(0, "{}"), call_start(1, id="b", name="g"), end())
+    answer = assembled(decode(data.rstrip()))
+    assert answer.choices[0].parts == [
+        ToolCall(id="a", name="f", arguments="{}"),
+        ToolCall(id="b", name="g", arguments=""),
+    ]
+    assert answer.id == ""
