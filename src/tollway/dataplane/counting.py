@@ -34,7 +34,7 @@ def _completed(fields: Fields, operation: Operation) -> Fields:
     if operation == "messages":
         fields.setdefault("max_tokens", msgspec.Raw(b"1"))
         return fields
-    whole = fields.get("generateContentRequest")
+    whole = fields.get("generateContentRequest", fields.get("generate_content_request"))
     return read_fields(bytes(whole)) if whole is not None else fields
 
 

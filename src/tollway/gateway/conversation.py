@@ -14,9 +14,10 @@ import msgspec
 from tollway.core.errors import Header, InvalidRequest, Misconfigured, TollwayError, UpstreamError
 from tollway.core.snapshot import GENERATIVE, Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
+from tollway.dialects.body import Fields
 from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, Started, Stopped, text_of
 from tollway.dialects.generation.dialect import ClientSide, ProviderSide, StreamDecoder, StreamOptions, Target
-from tollway.dialects.generation.losses import Loss
+from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import Request as MiddleRequest
 from tollway.dialects.identity import Identity, Relay, Reply
 from tollway.dialects.registry import find_dialect, find_identity
@@ -114,7 +115,7 @@ class _Translated:
         _refuse_references(call, deployment)
         defaults = deployment.defaults
         fields = {**defaults, **call.request.fields} if call.operation == "chat" else call.request.fields
-        request = self._client.parse_request(fields, model=call.requested_model, is_stream=call.request.is_stream)
+        request = self._parse(fields)
         if defaults and call.operation != "chat":
             _fill(request, defaults)
         self._request = request
@@ -128,13 +129,24 @@ class _Translated:
         )
         rendered = self._provider.render_request(request, target)
         fields = rendered.fields
-        losses = [loss for loss in rendered.losses if loss.field not in call.controls.allowed_params]
+        allowed = call.controls.allowed_params
+        losses = [loss for loss in rendered.losses if loss.field not in allowed and loss.field not in defaults]
+        for name, value in defaults.items():  # what the operator wrote for the provider, and no format knows
+            if any(loss.field == name and loss.kind is LossKind.UNKNOWN for loss in rendered.losses):
+                fields.setdefault(name, value)
         for name in call.controls.allowed_params:
             if name in call.request.fields and name not in fields:
                 fields[name] = call.request.fields[name]
         self._judge(losses)
         _apply(fields, deployment)
         return _encode(fields)
+
+    def _parse(self, fields: Fields) -> MiddleRequest:
+        call = self._call
+        try:
+            return self._client.parse_request(fields, model=call.requested_model, is_stream=call.request.is_stream)
+        except UnicodeDecodeError:
+            raise InvalidRequest("The request body must be UTF-8.", param="request_body") from None
 
     def _judge(self, losses: Sequence[Loss]) -> None:
         """Refuses what changes the question, unless it may be dropped; the rest is named in a header."""
@@ -287,6 +299,7 @@ def _fill(request: MiddleRequest, defaults: dict[str, msgspec.Raw]) -> None:
         value = getattr(configured, name)
         if value is not None and value != [] and getattr(request, name) in (None, []):
             setattr(request, name, value)
+    request.extra = {**configured.extra, **request.extra}
 
 
 _FILLED = tuple(

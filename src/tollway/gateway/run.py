@@ -256,7 +256,7 @@ class Gateway:
         assert call.conversation is not None
         try:
             reply = call.conversation.read_answer(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise _unreadable(deployment, "is not valid JSON, or not an answer") from None
         cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=reply.text)
         return Answer(reply.body, response.headers, cost)

@@ -109,7 +109,7 @@ class ChatDecoder:
             return
         try:
             chunk = _decode(document)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return  # a comment, a vendor's own event
         if chunk.error is not None and not chunk.choices:
             self._fail(document, events)

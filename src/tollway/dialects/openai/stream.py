@@ -160,7 +160,7 @@ class StreamRelay:
         try:
             event = block[block.rfind(b"data:", 0, match.start()) + 5 : block.find(b"\n", match.end())]
             self.response_id = read_answer(event).id or ""
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             pass
 
     def _take_usage(self, block: bytes, at: int) -> bytes:

@@ -133,7 +133,7 @@ def read_usage(event: bytes) -> Usage:
     """Usage of one JSON document; `NO_USAGE` if it has none or is not what it should be."""
     try:
         wire = _decode_answer(event).usage
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return NO_USAGE
     return usage_from_wire(wire) if wire is not None else NO_USAGE
 
@@ -142,7 +142,7 @@ def read_text(document: bytes) -> tuple[str, bool]:
     """The text of an answer or event, and whether a choice said it is finished. Empty for anything else."""
     try:
         choices = _decode_text(document).choices or []
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return "", False
     pieces: list[str] = []
     for choice in choices:

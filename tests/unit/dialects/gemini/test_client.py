@@ -15,7 +15,6 @@ from tollway.core.errors import BudgetExceeded, UpstreamError
 from tollway.core.usage import Usage
 from tollway.dialects.body import read_fields
 from tollway.dialects.gemini import DIALECT
-from tollway.dialects.gemini.count import parse_count_request, render_count
 from tollway.dialects.generation.answer import Answer, Choice, events_of
 from tollway.dialects.generation.request import Citation, Seal, Text, Thinking, ToolCall, ToolResult
 
@@ -144,13 +143,6 @@ def test_errors_in_the_middle_of_a_stream(server: _Server) -> None:
     with pytest.raises(errors.ServerError) as caught:
         list(chunks)
     assert (caught.value.code, caught.value.message) == (503, "gone")
-
-
-def test_counting(server: _Server) -> None:
-    server.body, server.status = render_count(7), 200
-    assert server.client.models.count_tokens(model="public", contents="Hi").total_tokens == 7
-    request = parse_count_request(read_fields(server.asked[0]), model="public")
-    assert request.messages[0].parts == [Text(text="Hi")]
 
 
 def test_what_the_sdk_sends_is_read(server: _Server) -> None:
