@@ -16,7 +16,6 @@ from tollway.core.errors import InvalidRequest
 from tollway.dialects.body import read_fields
 from tollway.dialects.chat import DIALECT as CHAT
 from tollway.dialects.gemini import DIALECT
-from tollway.dialects.gemini.count import parse_count_request, render_count
 from tollway.dialects.gemini.signature import read_signature, write_signature
 from tollway.dialects.generation.dialect import Target
 from tollway.dialects.generation.losses import Loss, LossKind
@@ -786,16 +785,6 @@ def test_googles_own_types_take_what_is_written() -> None:
     types.Tool.model_validate(body["tools"][0])
     types.ToolConfig.model_validate(body["toolConfig"])
     types.GenerationConfig.model_validate(body["generationConfig"])
-
-
-def test_tokens_are_counted_of_contents_or_of_a_whole_request() -> None:
-    whole = {"model": "models/x", "contents": HELLO, "systemInstruction": {"parts": [{"text": "S"}]}}
-    plain = parse_count_request(read_fields(json.dumps({"contents": HELLO}).encode()), model="m")
-    nested = parse_count_request(read_fields(json.dumps({"generateContentRequest": whole}).encode()), model="m")
-    assert plain.messages == [user(Text(text="Hi"))]
-    assert [message.role for message in nested.messages] == ["system", "user"]
-    assert nested.extra == {}
-    assert json.loads(render_count(7)) == {"totalTokens": 7, "promptTokensDetails": []}
 
 
 def test_losses_are_told_once() -> None:
