@@ -167,7 +167,7 @@ class DeploymentCompiler:
         facts = self._facts(target, info.get("base_model"))
         endpoints = provider.endpoints(connection)
         origin = next(iter(endpoints.values())).origin
-        refused = provider.dropped - set(params.get("allowed_openai_params") or ())
+        refused = provider.refuses(target.model) - set(params.get("allowed_openai_params") or ())
         is_one_of_many = len(params.get("organization") or ()) > 1
         deployment_id = _deployment_id(entry, connection.organization, is_one_of_many=is_one_of_many)
         return Deployment(
@@ -188,7 +188,7 @@ class DeploymentCompiler:
             parallel=params.get("max_parallel_requests"),
             scope=_limits(deployment_id, group, params),
             defaults=_raw({name: value for name, value in params.items() if PARAMS.find(name) is None}),
-            overrides=_raw(params.get("extra_body") or {}),
+            overrides=_raw({**provider.sets(target.model), **(params.get("extra_body") or {})}),
             dropped=refused | frozenset(params.get("additional_drop_params") or ()),
             renamed=provider.renamed,
             traits=provider.traits,

@@ -192,6 +192,14 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """The name to put into the body for `<provider>/<model>`."""
         return model if "/" in model else self.model_prefix + model
 
+    def refuses(self, model: str) -> frozenset[str]:
+        """Body fields that a model is not sent."""
+        return self.dropped
+
+    def sets(self, model: str) -> dict[str, Any]:
+        """Body fields that a model is always sent."""
+        return {}
+
     def seals(self, model: str) -> frozenset[str]:
         """Whose sealed thoughts a model can open."""
         return frozenset()

@@ -229,6 +229,7 @@ ALIASES: dict[str, str] = {
     "ollama_chat": "ollama",
     "text-completion-codestral": "codestral",
     "text-completion-openai": "openai",
+    "vertex_ai_beta": "vertex_ai",
     "vllm": "hosted_vllm",
 }
 """Other names that existing configurations use for a provider."""
@@ -243,12 +244,12 @@ CODED: dict[str, str] = {
     "huggingface": "huggingface",
     "ollama": "ollama",
     "openai": "openai",
+    "vertex_ai": "vertex",
 }
 """Vendors that need code: name to the module that has it in `PROVIDERS`. Imported when first asked for."""
 
 _OWN_DIALECT = "it speaks a dialect of its own, which comes in a later release"
 _SIGNED = "its calls must be signed, and it speaks a dialect of its own; both come in a later release"
-_SERVICE_ACCOUNT = "its service-account sign-in and dialect come in a later release; `gemini/…` works with an API key"
 _OAUTH = "it wants an interactive sign-in, which comes in a later release"
 
 LATER: dict[str, str] = {
@@ -268,8 +269,6 @@ LATER: dict[str, str] = {
     "sap": _OWN_DIALECT,
     "snowflake": _OWN_DIALECT,
     "triton": _OWN_DIALECT,
-    "vertex_ai": _SERVICE_ACCOUNT,
-    "vertex_ai_beta": _SERVICE_ACCOUNT,
     "watsonx": _OWN_DIALECT,
     "watsonx_text": _OWN_DIALECT,
 }

@@ -278,13 +278,13 @@ def test_wrong_models_are_left_out_where_the_operator_prefers_to_start(compiled:
 def test_vendors_of_a_later_release_are_left_out_by_name(compiled: Compile, notices: Notices) -> None:
     snapshot = compiled(
         "model_list:\n"
-        "- {model_name: a, litellm_params: {model: vertex_ai/claude, vertex_location: eu-west-1}}\n"
-        "- {model_name: 'vertex_ai/*', litellm_params: {model: 'vertex_ai/*'}}\n"
+        "- {model_name: a, litellm_params: {model: watsonx/granite, region_name: eu-west-1}}\n"
+        "- {model_name: 'watsonx/*', litellm_params: {model: 'watsonx/*'}}\n"
         "- {model_name: b, litellm_params: {model: demo/demo}}\n"
     )
     assert (list(snapshot.groups), snapshot.wildcards) == (["b"], ())
-    assert "model a: model: left out: vertex_ai cannot be called yet" in notices.text
-    assert "model vertex_ai/*: model: left out" in notices.text
+    assert "model a: model: left out: watsonx cannot be called yet" in notices.text
+    assert "model watsonx/*: model: left out" in notices.text
 
 
 def test_missing_keys_and_prices_are_named_once_and_stop_nothing(compiled: Compile, notices: Notices) -> None:
