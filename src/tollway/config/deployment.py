@@ -192,6 +192,7 @@ class DeploymentCompiler:
             dropped=refused | frozenset(params.get("additional_drop_params") or ()),
             renamed=provider.renamed,
             traits=provider.traits,
+            cloud=provider.cloud,
             seals=provider.seals(target.model),
             drops_params=params.get("drop_params", self._calls.drops_params),
             sends_stream_usage=provider.understands_stream_usage(connection),

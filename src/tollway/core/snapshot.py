@@ -23,6 +23,9 @@ OPERATIONS: tuple[Operation, ...] = (
 GENERATIVE: frozenset[Operation] = frozenset(OPERATIONS) - {"embeddings"}
 """Formats of a chat: what is asked in one of them can be answered by a deployment that speaks another."""
 
+Cloud = Literal["anthropic", "amazon", "google"]
+"""Who serves Claude: not every cloud knows every flag of Anthropic's beta."""
+
 Trait = Literal["openai_fields", "cache_hints", "earlier_thoughts"]
 """What a provider's chat format has that not all have: OpenAI's own newest fields and nothing else; `cache_control` on
 parts; `reasoning_content` of earlier turns."""
@@ -106,6 +109,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """Body fields the provider calls otherwise."""
     sends_stream_usage: bool = True
     """Understands `stream_options.include_usage`."""
+    cloud: Cloud = "anthropic"
     traits: frozenset[Trait] = frozenset()
     seals: frozenset[str] = frozenset()
     """Whose sealed thoughts the model can open."""

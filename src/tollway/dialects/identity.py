@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -21,6 +22,11 @@ class Reply(msgspec.Struct, gc=False):
     """None where the provider did not report any."""
     text: str = ""
     """What was answered, where no usage was reported: to be counted."""
+
+
+Passed = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
+"""Headers for the provider, and names of what is left out."""
+NOTHING_PASSED: Passed = ((), ())
 
 
 class Relay(Protocol):
@@ -74,8 +80,12 @@ class Relay(Protocol):
 class Identity(Protocol):
     """A format that passes through."""
 
-    passed_headers: tuple[bytes, ...]
-    """Headers of the caller, in lower case, that are the provider's."""
+    def pass_headers(self, headers: Mapping[bytes, bytes], deployment: Deployment) -> Passed:
+        """Headers of the caller that are the provider's, and what of them the deployment does not know.
+
+        `headers`: names in lower case.
+        """
+        ...
 
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on. `path_model` and `is_stream`: what the path says, in formats where

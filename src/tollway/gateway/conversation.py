@@ -62,22 +62,14 @@ def mocked_as(operation: Operation) -> Operation:
 class _Untouched:
     """Both sides speak the same."""
 
-    __slots__ = ("_call", "_deployment", "_identity", "operation", "passed_headers")
-
-    dropped: tuple[str, ...] = ()
+    __slots__ = ("_call", "_deployment", "_identity", "dropped", "operation", "passed_headers")
 
     def __init__(self, call: Call, deployment: Deployment, identity: Identity) -> None:
         self.operation: Operation = call.operation
         self._call = call
         self._deployment = deployment
         self._identity = identity
-        self.passed_headers: tuple[tuple[str, str], ...] = ()
-        if identity.passed_headers:
-            self.passed_headers = tuple(
-                (name.decode(), call.headers[name].decode("latin-1"))
-                for name in identity.passed_headers
-                if name in call.headers
-            )
+        self.passed_headers, self.dropped = identity.pass_headers(call.headers, deployment)
 
     def render_request(self) -> bytes:
         return self._identity.render_request(self._call.request, self._deployment)

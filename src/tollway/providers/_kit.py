@@ -16,7 +16,16 @@ from typing_extensions import override
 
 from tollway import __version__
 from tollway.core.errors import Misconfigured, UpstreamError
-from tollway.core.snapshot import OPERATIONS, CredentialHeaders, Endpoint, Operation, Origin, Trait, TransportName
+from tollway.core.snapshot import (
+    OPERATIONS,
+    Cloud,
+    CredentialHeaders,
+    Endpoint,
+    Operation,
+    Origin,
+    Trait,
+    TransportName,
+)
 from tollway.providers._address import PATHS, Location, is_proxied, locate, merge_headers
 
 CHAT: frozenset[Operation] = frozenset({"chat"})
@@ -90,6 +99,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of a connection that it takes besides a key and an address."""
     sends_stream_usage: bool = True
     """Understands `stream_options.include_usage`."""
+    cloud: Cloud = "anthropic"
     traits: frozenset[Trait] = frozenset()
     """What its chat format has besides the usual."""
     transport: TransportName = "direct"

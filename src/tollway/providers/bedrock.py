@@ -254,6 +254,7 @@ PROVIDERS = (
         base_url=f"https://bedrock-runtime.{DEFAULT_REGION}.amazonaws.com",
         key_env=("AWS_BEARER_TOKEN_BEDROCK",),
         base_env=("AWS_BEDROCK_RUNTIME_ENDPOINT",),
+        cloud="amazon",
         operations=CONVERSE,
         more_params=_MORE_PARAMS,
         docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",

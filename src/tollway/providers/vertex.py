@@ -139,6 +139,7 @@ PROVIDERS = (
         needs_key=False,
         auth="none",
         operations=GEMINI,
+        cloud="google",
         more_params=("vertex_project", "vertex_location", "vertex_credentials"),
         docs="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
         checked="2026-11-26",

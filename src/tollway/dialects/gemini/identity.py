@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from tollway.dialects.body import Fields, Request
 from tollway.dialects.gemini.errors import parse_error, render_error
 from tollway.dialects.gemini.fields import fields_of, in_camel_case, typed
 from tollway.dialects.gemini.relay import GeminiRelay, render_reply
-from tollway.dialects.identity import Identity, Reply
+from tollway.dialects.identity import NOTHING_PASSED, Identity, Passed, Reply
 
 _encode = msgspec.json.Encoder().encode
 _CONFIG = "generationConfig"
@@ -93,7 +94,9 @@ def _count(config: Fields, name: str) -> int:
 class GeminiIdentity:
     """generateContent and streamGenerateContent."""
 
-    passed_headers: tuple[bytes, ...] = ()
+    def pass_headers(self, headers: Mapping[bytes, bytes], deployment: Deployment) -> Passed:
+        """None of the caller's headers is the provider's."""
+        return NOTHING_PASSED
 
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on."""

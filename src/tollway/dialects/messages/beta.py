@@ -11,15 +11,13 @@ BerriAI/litellm#19877; QuantumNous/new-api#2975; vercel/ai#14542).
 
 from __future__ import annotations
 
-from typing import Literal
+from tollway.core.snapshot import Cloud
 
-UpstreamKind = Literal["anthropic", "amazon", "google"]
+_BOTH: frozenset[Cloud] = frozenset({"amazon", "google"})
+_AMAZON: frozenset[Cloud] = frozenset({"amazon"})
+_NEITHER: frozenset[Cloud] = frozenset()
 
-_BOTH: frozenset[UpstreamKind] = frozenset({"amazon", "google"})
-_AMAZON: frozenset[UpstreamKind] = frozenset({"amazon"})
-_NEITHER: frozenset[UpstreamKind] = frozenset()
-
-FLAGS: dict[str, frozenset[UpstreamKind]] = {
+FLAGS: dict[str, frozenset[Cloud]] = {
     # flag without its date: the clouds that take it; Anthropic takes them all
     "interleaved-thinking": _BOTH,
     "context-1m": _BOTH,
@@ -61,7 +59,7 @@ _RENAMED: dict[str, str] = {"advanced-tool-use": "tool-search-tool-2025-10-19"}
 (https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool)."""
 
 
-def filter_betas(header: str, kind: UpstreamKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def filter_betas(header: str, kind: Cloud) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The flags to send on, and those that are dropped. `header`: names separated by commas, as clients send them."""
     flags = dict.fromkeys(name for part in header.split(",") if (name := part.strip()))
     if kind == "anthropic":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ from tollway.core.snapshot import Deployment
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.body import Fields, Request, read_fields
 from tollway.dialects.generation.answer import text_of as text_of_answer
-from tollway.dialects.identity import Reply
+from tollway.dialects.identity import NOTHING_PASSED, Passed, Reply
 from tollway.dialects.messages.answer import parse_answer
+from tollway.dialects.messages.beta import filter_betas
 from tollway.dialects.messages.blocks import text_of
 from tollway.dialects.messages.errors import parse_error, render_error, render_error_event, status_in
 from tollway.dialects.messages.history import drop_foreign_seals
@@ -24,6 +26,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_event = msgspec.json.Decoder(EventWire, strict=False).decode
 _decode_message = msgspec.json.Decoder(MessageWire, strict=False).decode
 
+_BETA = b"anthropic-beta"
 _MODEL = re.compile(rb'("model"\s*:\s*)("(?:[^"\\]|\\.)*")')
 _EVENT_END = b"\n\n"
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -209,7 +212,14 @@ def _typed(fields: Fields, name: str, type_: Any, expected: str) -> Any:
 class MessagesIdentity:
     """The format, for callers and providers that both speak it."""
 
-    passed_headers: tuple[bytes, ...] = (b"anthropic-beta",)
+    def pass_headers(self, headers: Mapping[bytes, bytes], deployment: Deployment) -> Passed:
+        """The flags of the beta that the deployment's cloud knows."""
+        flags = headers.get(_BETA)
+        if flags is None:
+            return NOTHING_PASSED
+        kept, dropped = filter_betas(flags.decode("latin-1"), deployment.cloud)
+        passed = (("anthropic-beta", ",".join(kept)),) if kept else ()
+        return passed, tuple(f"anthropic-beta.{flag}" for flag in dropped)
 
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tollway.core.errors import Header, TollwayError, UpstreamError
 from tollway.core.snapshot import Deployment, Operation
 from tollway.dialects.body import Fields, Request
-from tollway.dialects.identity import Identity, Reply
+from tollway.dialects.identity import NOTHING_PASSED, Identity, Passed, Reply
 from tollway.dialects.openai.errors import render_error, upstream_error
 from tollway.dialects.openai.request import read_request, render_request
 from tollway.dialects.openai.response import read_reply
@@ -15,10 +17,12 @@ from tollway.dialects.openai.stream import StreamRelay
 class OpenAIIdentity:
     """One of the formats."""
 
-    passed_headers: tuple[bytes, ...] = ()
-
     def __init__(self, operation: Operation) -> None:
         self._operation: Operation = operation
+
+    def pass_headers(self, headers: Mapping[bytes, bytes], deployment: Deployment) -> Passed:
+        """None of the caller's headers is the provider's."""
+        return NOTHING_PASSED
 
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on."""

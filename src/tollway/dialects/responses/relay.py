@@ -8,7 +8,7 @@ end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -18,7 +18,7 @@ from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.body import Fields, Request
 from tollway.dialects.chat.fields import NULL, typed
 from tollway.dialects.generation.answer import said
-from tollway.dialects.identity import Reply
+from tollway.dialects.identity import NOTHING_PASSED, Passed, Reply
 from tollway.dialects.openai.errors import render_error, upstream_error
 from tollway.dialects.responses.errors import error_event, error_in, render_error_event, render_failed_event
 from tollway.dialects.responses.items import output_parts
@@ -264,7 +264,9 @@ def _said(block: bytes) -> str:
 class ResponsesIdentity:
     """The format, for callers and providers that both speak it."""
 
-    passed_headers: tuple[bytes, ...] = ()
+    def pass_headers(self, headers: Mapping[bytes, bytes], deployment: Deployment) -> Passed:
+        """None of the caller's headers is the provider's."""
+        return NOTHING_PASSED
 
     def read_request(self, fields: Fields, *, path_model: str | None, is_stream: bool) -> Request:
         """Checks the fields the gateway depends on."""

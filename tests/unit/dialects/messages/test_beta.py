@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tollway.dialects.messages.beta import FLAGS, UpstreamKind, filter_betas
+from tollway.core.snapshot import Cloud
+from tollway.dialects.messages.beta import FLAGS, filter_betas
 
 CLAUDE_CODE = (
     "claude-code-20250219,oauth-2025-04-20,interleaved-thinking-2025-05-14,"
@@ -37,7 +38,7 @@ def test_anthropic_gets_every_flag_even_those_of_tomorrow() -> None:
         ),
     ],
 )
-def test_clouds_get_what_they_take(kind: UpstreamKind, kept: tuple[str, ...], dropped: tuple[str, ...]) -> None:
+def test_clouds_get_what_they_take(kind: Cloud, kept: tuple[str, ...], dropped: tuple[str, ...]) -> None:
     assert filter_betas(CLAUDE_CODE, kind) == (kept, dropped)
 
 

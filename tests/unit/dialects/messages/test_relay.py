@@ -272,3 +272,29 @@ def test_errors_are_the_formats() -> None:
     assert json.loads(IDENTITY.render_error(TollwayError("m")))["type"] == "error"
     assert IDENTITY.parse_error(429, b"{}", "x", ()).error_class == "RateLimitError"
     assert isinstance(IDENTITY.relay("m", forwards_usage=True), MessagesRelay)
+
+
+def test_a_cloud_gets_the_flags_it_knows_and_the_others_are_named() -> None:
+    headers = {b"anthropic-beta": b"context-1m-2025-08-07, tomorrow-2027-01-01"}
+    assert IDENTITY.pass_headers({}, deployment()) == ((), ())
+    own, _ = IDENTITY.pass_headers(headers, deployment())
+    assert own == (("anthropic-beta", "context-1m-2025-08-07,tomorrow-2027-01-01"),)
+    google = msgspec.structs.replace(deployment(), cloud="google")
+    assert IDENTITY.pass_headers(headers, google) == (
+        (("anthropic-beta", "context-1m-2025-08-07"),),
+        ("anthropic-beta.tomorrow-2027-01-01",),
+    )
+
+
+def test_where_the_path_names_the_model_the_body_does_not() -> None:
+    version = {"anthropic_version": msgspec.Raw(b'"vertex-2023-10-16"')}
+    target = msgspec.structs.replace(deployment(), dropped=frozenset({"model"}), overrides=version)
+    request = IDENTITY.read_request(
+        read_fields(b'{"model":"m","max_tokens":5,"messages":[],"stream":true}'), path_model=None, is_stream=False
+    )
+    assert json.loads(IDENTITY.render_request(request, target)) == {
+        "max_tokens": 5,
+        "messages": [],
+        "stream": True,
+        "anthropic_version": "vertex-2023-10-16",
+    }
