@@ -29,6 +29,14 @@ _MORE = {
         CredentialField(key="aws_web_identity_token", label="AWS Web Identity Token", field_type="password"),
         CredentialField(key="aws_sts_endpoint", label="AWS STS Endpoint"),
         CredentialField(key="aws_bedrock_runtime_endpoint", label="AWS Bedrock Runtime Endpoint"),
+        CredentialField(key="vertex_project", label="Vertex Project"),
+        CredentialField(key="vertex_location", label="Vertex Location", placeholder="us-central1"),
+        CredentialField(
+            key="vertex_credentials",
+            label="Vertex Credentials",
+            field_type="password",
+            tooltip="The JSON of a service account's key, or of a federated identity.",
+        ),
     )
 }
 """What some providers take besides a key and an address."""
