@@ -11,36 +11,21 @@ charge (https://docs.cohere.com/docs/how-does-cohere-pricing-work). `cached_toke
 
 from __future__ import annotations
 
-from tollway.core.errors import Header, UpstreamError
 from tollway.dialects.cohere.answer import parse_answer
 from tollway.dialects.cohere.decode import CohereDecoder
 from tollway.dialects.cohere.errors import parse_error
 from tollway.dialects.cohere.render import render_request
-from tollway.dialects.generation.answer import Answer
-from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.request import DialectName, Request
+from tollway.dialects.generation.request import DialectName
 
 
 class CohereDialect:
     """The chat API, for providers."""
 
     name: DialectName = "cohere"
-
-    def render_request(self, request: Request, target: Target) -> Rendered:
-        """The body for a provider."""
-        return render_request(request, target)
-
-    def parse_answer(self, body: bytes) -> Answer:
-        """A whole answer. Raises `msgspec.DecodeError` if it is not one."""
-        return parse_answer(body)
-
-    def decoder(self) -> CohereDecoder:
-        """For one stream."""
-        return CohereDecoder()
-
-    def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...] = ()) -> UpstreamError:
-        """What to tell the client about an error answer."""
-        return parse_error(status, body, vendor, headers)
+    render_request = staticmethod(render_request)
+    parse_answer = staticmethod(parse_answer)
+    decoder = CohereDecoder
+    parse_error = staticmethod(parse_error)
 
 
 DIALECT = CohereDialect()

@@ -9,10 +9,7 @@ of different turns never share one.
 
 from __future__ import annotations
 
-from tollway.core.errors import Header, UpstreamError
-from tollway.dialects.generation.answer import Answer
-from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.request import DialectName, Request
+from tollway.dialects.generation.request import DialectName
 from tollway.dialects.ollama.answer import parse_answer
 from tollway.dialects.ollama.decode import OllamaDecoder
 from tollway.dialects.ollama.errors import parse_error
@@ -23,22 +20,10 @@ class OllamaDialect:
     """The chat API, for providers."""
 
     name: DialectName = "ollama"
-
-    def render_request(self, request: Request, target: Target) -> Rendered:
-        """The body for a provider."""
-        return render_request(request, target)
-
-    def parse_answer(self, body: bytes) -> Answer:
-        """A whole answer. Raises `msgspec.DecodeError` if it is not one."""
-        return parse_answer(body)
-
-    def decoder(self) -> OllamaDecoder:
-        """For one stream."""
-        return OllamaDecoder()
-
-    def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...] = ()) -> UpstreamError:
-        """What to tell the client about an error answer."""
-        return parse_error(status, body, vendor, headers)
+    render_request = staticmethod(render_request)
+    parse_answer = staticmethod(parse_answer)
+    decoder = OllamaDecoder
+    parse_error = staticmethod(parse_error)
 
 
 DIALECT = OllamaDialect()
