@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import Loss, LossKind, unknown_fields
+from tollway.dialects.generation.losses import LossKind, unknown_fields
 from tollway.dialects.generation.request import (
+    CUSTOM_TOOL_PARAMETERS,
     CacheHint,
     CustomTool,
     Media,
@@ -34,6 +35,7 @@ from tollway.dialects.generation.request import (
     effort_for,
 )
 from tollway.dialects.generation.seals import write_seal
+from tollway.dialects.generation.writer import Writer
 
 _REASONS = re.compile(
     r"(^|[/.-])(o[134]($|-)|gpt-5|gpt-oss|codex|grok-(3-mini|4)|deepseek-(r|v3\.)|qwen3|magistral|gemini|claude|glm-4\.)"
@@ -62,19 +64,14 @@ _OPENAI_ALONE: tuple[tuple[str, str], ...] = (
 _COMPATIBLE_ALONE: tuple[tuple[str, str], ...] = (("top_k", "top_k"), ("min_p", "min_p"))
 
 
-class _Writer:
+class _ChatWriter(Writer):
     """Collects the fields and the losses of one request."""
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.request = request
-        self.target = target
+        super().__init__(request, target)
         self.is_openai = "openai_fields" in target.traits
         self.takes_cache_hints = "cache_hints" in target.traits
         self.takes_thoughts = "earlier_thoughts" in target.traits
-        self.losses: dict[Loss, None] = {}
-
-    def lose(self, kind: LossKind, field: str) -> None:
-        self.losses[Loss(kind, field)] = None
 
     def cache_control(self, hint: CacheHint | None, field: str) -> dict[str, Any]:
         if hint is None:
@@ -88,7 +85,7 @@ class _Writer:
 
 def render_request(request: Request, target: Target) -> Rendered:
     """The body for a provider, and what chat cannot say."""
-    writer = _Writer(request, target)
+    writer = _ChatWriter(request, target)
     fields: dict[str, Any] = {"model": target.model, "messages": _messages(writer)}
     _settings(writer, fields)
     _tools(writer, fields)
@@ -110,7 +107,7 @@ def render_request(request: Request, target: Target) -> Rendered:
     return Rendered(fields=fields, losses=list(writer.losses))
 
 
-def _settings(writer: _Writer, fields: dict[str, Any]) -> None:
+def _settings(writer: _ChatWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     for name, attribute in _PLAIN:
         value = getattr(request, attribute)
@@ -148,7 +145,7 @@ def _settings(writer: _Writer, fields: dict[str, Any]) -> None:
     _reasoning(writer, fields)
 
 
-def _reasoning(writer: _Writer, fields: dict[str, Any]) -> None:
+def _reasoning(writer: _ChatWriter, fields: dict[str, Any]) -> None:
     reasoning = writer.request.reasoning
     if reasoning is None:
         return
@@ -175,7 +172,7 @@ def _format(wanted: OutputFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
+def _tools(writer: _ChatWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     tools = [wire for tool in request.tools if (wire := _tool(tool, writer, fields)) is not None]
     if not tools:
@@ -187,7 +184,7 @@ def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
         fields["parallel_tool_calls"] = request.allows_parallel_tools
 
 
-def _tool(tool: Any, writer: _Writer, fields: dict[str, Any]) -> dict[str, Any] | msgspec.Raw | None:
+def _tool(tool: Any, writer: _ChatWriter, fields: dict[str, Any]) -> dict[str, Any] | msgspec.Raw | None:
     match tool:
         case Tool():
             function: dict[str, Any] = {"name": tool.name}
@@ -209,14 +206,10 @@ def _tool(tool: Any, writer: _Writer, fields: dict[str, Any]) -> dict[str, Any] 
     return None
 
 
-_INPUT_SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-"""Where custom tools are not known they become functions with one text."""
-
-
-def _custom_tool(tool: CustomTool, writer: _Writer) -> dict[str, Any]:
+def _custom_tool(tool: CustomTool, writer: _ChatWriter) -> dict[str, Any]:
     described = {"description": tool.description} if tool.description is not None else {}
     if not writer.is_openai:
-        return {"type": "function", "function": {"name": tool.name, **described, "parameters": _INPUT_SCHEMA}}
+        return {"type": "function", "function": {"name": tool.name, **described, "parameters": CUSTOM_TOOL_PARAMETERS}}
     custom: dict[str, Any] = {"name": tool.name, **described}
     if tool.format is not None:
         inner = msgspec.json.decode(tool.format, type=dict[str, Any])
@@ -225,7 +218,7 @@ def _custom_tool(tool: CustomTool, writer: _Writer) -> dict[str, Any]:
     return {"type": "custom", "custom": custom}
 
 
-def _web_search(tool: WebSearch, writer: _Writer) -> dict[str, Any]:
+def _web_search(tool: WebSearch, writer: _ChatWriter) -> dict[str, Any]:
     if writer.is_openai and "search" not in writer.target.model:
         writer.lose(LossKind.TOOL, "tools.web_search")
         return {}
@@ -239,7 +232,7 @@ def _web_search(tool: WebSearch, writer: _Writer) -> dict[str, Any]:
     return {"web_search_options": options}
 
 
-def _tool_choice(choice: ToolChoice, writer: _Writer) -> Any:
+def _tool_choice(choice: ToolChoice, writer: _ChatWriter) -> Any:
     if choice.mode == "tool":
         name = choice.names[0] if choice.names else ""
         is_custom = writer.is_openai and any(
@@ -258,7 +251,7 @@ def _named(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
 
 
-def _messages(writer: _Writer) -> list[dict[str, Any]]:
+def _messages(writer: _ChatWriter) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     for message in writer.request.messages:
         if message.role == "assistant":
@@ -277,7 +270,7 @@ def _with_name(wire: dict[str, Any], message: Message) -> dict[str, Any]:
     return wire
 
 
-def _user(message: Message, writer: _Writer) -> list[dict[str, Any]]:
+def _user(message: Message, writer: _ChatWriter) -> list[dict[str, Any]]:
     """Results of tools are messages of their own; pictures in them, which those cannot hold, follow as the user's."""
     wires: list[dict[str, Any]] = []
     rest: list[Part] = []
@@ -297,7 +290,7 @@ def _user(message: Message, writer: _Writer) -> list[dict[str, Any]]:
     return wires
 
 
-def _assistant(message: Message, writer: _Writer) -> dict[str, Any]:
+def _assistant(message: Message, writer: _ChatWriter) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": "assistant"}
     content: list[Part] = []
     calls: list[dict[str, Any]] = []
@@ -323,7 +316,7 @@ def _assistant(message: Message, writer: _Writer) -> dict[str, Any]:
     return _with_name(wire, message)
 
 
-def _add_thoughts(wire: dict[str, Any], thoughts: list[Thinking], writer: _Writer) -> None:
+def _add_thoughts(wire: dict[str, Any], thoughts: list[Thinking], writer: _ChatWriter) -> None:
     if not thoughts:
         return
     if not writer.takes_thoughts:
@@ -346,7 +339,7 @@ def thinking_block(thought: Thinking) -> dict[str, Any]:
     return block if signature is None else {**block, "signature": signature}
 
 
-def _call(call: ToolCall, writer: _Writer) -> dict[str, Any]:
+def _call(call: ToolCall, writer: _ChatWriter) -> dict[str, Any]:
     if call.is_custom and writer.is_openai:
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     arguments = call.arguments or "{}"
@@ -362,7 +355,7 @@ def _call(call: ToolCall, writer: _Writer) -> dict[str, Any]:
     return wire | writer.cache_control(call.cache, "messages.cache_control")
 
 
-def _content(parts: list[Part], writer: _Writer) -> str | list[Any]:
+def _content(parts: list[Part], writer: _ChatWriter) -> str | list[Any]:
     """One text as it is; anything more as a list of parts."""
     if not parts:
         return ""
@@ -372,7 +365,7 @@ def _content(parts: list[Part], writer: _Writer) -> str | list[Any]:
     return [wire for part in parts if (wire := _part(part, writer)) is not None]
 
 
-def _part(part: Part, writer: _Writer) -> dict[str, Any] | msgspec.Raw | None:
+def _part(part: Part, writer: _ChatWriter) -> dict[str, Any] | msgspec.Raw | None:
     match part:
         case Text():
             hint = writer.cache_control(part.cache, "messages.content.cache_control")
@@ -392,7 +385,7 @@ def _part(part: Part, writer: _Writer) -> dict[str, Any] | msgspec.Raw | None:
     return None
 
 
-def _media(part: Media, writer: _Writer) -> dict[str, Any] | None:
+def _media(part: Media, writer: _ChatWriter) -> dict[str, Any] | None:
     if part.text is not None:
         return {"type": "text", "text": f"{part.title}\n\n{part.text}" if part.title else part.text}
     url = f"data:{part.media_type or _TYPES[part.kind]};base64,{part.data}" if part.data is not None else part.url

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import Loss, LossKind
+from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
+    CUSTOM_TOOL_PARAMETERS,
     AnyTool,
     CustomTool,
     Media,
@@ -30,6 +31,7 @@ from tollway.dialects.generation.request import (
     budget_for,
 )
 from tollway.dialects.generation.unsaid import unsaid
+from tollway.dialects.generation.writer import Writer
 
 _REASONS = re.compile(r"reasoning|command-a-plus")
 """Models that think before they answer; the others refuse to be told how long (checked 2026-11-26)."""
@@ -40,27 +42,21 @@ _OWN = frozenset({"documents", "citation_options", "safety_mode", "strict_tools"
 _LEAST_P, _MOST_P = 0.01, 0.99
 _MOST_K = 500
 _NO_PARAMETERS = {"type": "object", "properties": {}}
-_INPUT_SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-"""Custom tools are functions with one text here."""
 
 
-class _Writer:
+class _CohereWriter(Writer):
     """Collects the documents and the losses of one request."""
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.request = request
-        self.target = target
+        super().__init__(request, target)
         self.documents: list[dict[str, Any]] = []
-        self.losses: dict[Loss, None] = dict.fromkeys(unsaid(request))
+        self.losses |= dict.fromkeys(unsaid(request))
         self.reasons = _REASONS.search(target.model.lower()) is not None
-
-    def lose(self, kind: LossKind, field: str) -> None:
-        self.losses[Loss(kind, field)] = None
 
 
 def render_request(request: Request, target: Target) -> Rendered:
     """The body for a provider, and what Cohere cannot be told."""
-    writer = _Writer(request, target)
+    writer = _CohereWriter(request, target)
     messages = [wire for message in request.messages for wire in _message(message, writer)]
     fields: dict[str, Any] = {"model": target.model, "messages": messages}
     if request.is_stream:
@@ -78,7 +74,7 @@ def render_request(request: Request, target: Target) -> Rendered:
     return Rendered(fields=fields, losses=list(writer.losses))
 
 
-def _settings(writer: _Writer, fields: dict[str, Any]) -> None:
+def _settings(writer: _CohereWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     if request.max_output_tokens is not None:
         fields["max_tokens"] = request.max_output_tokens
@@ -102,7 +98,7 @@ def _settings(writer: _Writer, fields: dict[str, Any]) -> None:
         fields["response_format"] = _format(request.format)
 
 
-def _penalty(name: str, value: float | None, writer: _Writer, fields: dict[str, Any]) -> None:
+def _penalty(name: str, value: float | None, writer: _CohereWriter, fields: dict[str, Any]) -> None:
     """From 0 to 1, where others take -2 to 2."""
     if value is None:
         return
@@ -116,7 +112,7 @@ def _format(wanted: OutputFormat) -> dict[str, Any]:
     return {"type": "json_object", **schema}
 
 
-def _reasoning(writer: _Writer, fields: dict[str, Any]) -> None:
+def _reasoning(writer: _CohereWriter, fields: dict[str, Any]) -> None:
     reasoning = writer.request.reasoning
     if reasoning is None:
         return
@@ -134,7 +130,7 @@ def _reasoning(writer: _Writer, fields: dict[str, Any]) -> None:
     fields["thinking"] = {"type": "enabled", **({"token_budget": budget} if budget else {})}
 
 
-def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
+def _tools(writer: _CohereWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     choice = request.tool_choice
     allowed = frozenset(choice.names) if choice is not None and choice.mode != "none" else frozenset()
@@ -148,7 +144,7 @@ def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
         fields["tool_choice"] = "NONE" if choice.mode == "none" else "REQUIRED"
 
 
-def _tool(tool: AnyTool, allowed: frozenset[str], writer: _Writer) -> dict[str, Any] | None:
+def _tool(tool: AnyTool, allowed: frozenset[str], writer: _CohereWriter) -> dict[str, Any] | None:
     """A function. To force one of several, it is the only one that is offered."""
     match tool:
         case Tool() | CustomTool():
@@ -160,7 +156,7 @@ def _tool(tool: AnyTool, allowed: frozenset[str], writer: _Writer) -> dict[str, 
             if tool.description is not None:
                 function["description"] = tool.description
             if isinstance(tool, CustomTool):
-                function["parameters"] = _INPUT_SCHEMA
+                function["parameters"] = CUSTOM_TOOL_PARAMETERS
             else:
                 function["parameters"] = tool.parameters if tool.parameters is not None else _NO_PARAMETERS
             return {"type": "function", "function": function}
@@ -171,7 +167,7 @@ def _tool(tool: AnyTool, allowed: frozenset[str], writer: _Writer) -> dict[str, 
     return None
 
 
-def _message(message: Message, writer: _Writer) -> list[dict[str, Any]]:
+def _message(message: Message, writer: _CohereWriter) -> list[dict[str, Any]]:
     if message.role == "assistant":
         wire = _assistant(message, writer)
         return [wire] if len(wire) > 1 else []
@@ -180,7 +176,7 @@ def _message(message: Message, writer: _Writer) -> list[dict[str, Any]]:
     return _user(message, writer)
 
 
-def _user(message: Message, writer: _Writer) -> list[dict[str, Any]]:
+def _user(message: Message, writer: _CohereWriter) -> list[dict[str, Any]]:
     """Results of tools are messages of their own; pictures in them, which those cannot hold, follow as the user's."""
     wires: list[dict[str, Any]] = []
     rest: list[Part] = []
@@ -201,7 +197,7 @@ def _user(message: Message, writer: _Writer) -> list[dict[str, Any]]:
     return wires
 
 
-def _assistant(message: Message, writer: _Writer) -> dict[str, Any]:
+def _assistant(message: Message, writer: _CohereWriter) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": "assistant"}
     calls = [_call(part, writer) for part in message.parts if isinstance(part, ToolCall)]
     thoughts = [part for part in message.parts if isinstance(part, Thinking)]
@@ -221,7 +217,7 @@ def _assistant(message: Message, writer: _Writer) -> dict[str, Any]:
     return wire
 
 
-def _call(call: ToolCall, writer: _Writer) -> dict[str, Any]:
+def _call(call: ToolCall, writer: _CohereWriter) -> dict[str, Any]:
     if call.cache is not None:
         writer.lose(LossKind.CACHE_HINT, "messages.cache_control")
     arguments = call.arguments or "{}"
@@ -230,7 +226,7 @@ def _call(call: ToolCall, writer: _Writer) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _content(parts: list[Part], writer: _Writer) -> Any:
+def _content(parts: list[Part], writer: _CohereWriter) -> Any:
     return _plain(_parts(parts, writer))
 
 
@@ -241,11 +237,11 @@ def _plain(content: list[dict[str, Any]]) -> Any:
     return content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
 
 
-def _parts(parts: Sequence[Part], writer: _Writer) -> list[dict[str, Any]]:
+def _parts(parts: Sequence[Part], writer: _CohereWriter) -> list[dict[str, Any]]:
     return [wire for part in parts if (wire := _part(part, writer)) is not None]
 
 
-def _part(part: Part, writer: _Writer) -> dict[str, Any] | None:
+def _part(part: Part, writer: _CohereWriter) -> dict[str, Any] | None:
     match part:
         case Text():
             if part.cache is not None:
@@ -262,7 +258,7 @@ def _part(part: Part, writer: _Writer) -> dict[str, Any] | None:
     return None
 
 
-def _media(part: Media, writer: _Writer) -> dict[str, Any] | None:
+def _media(part: Media, writer: _CohereWriter) -> dict[str, Any] | None:
     if part.cache is not None:
         writer.lose(LossKind.CACHE_HINT, "messages.content.cache_control")
     if part.text is not None and part.wants_citations:  # only what is given as a document can be cited

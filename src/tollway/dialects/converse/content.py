@@ -11,7 +11,7 @@ import msgspec
 from tollway.dialects.converse.media import write_media
 from tollway.dialects.converse.models import family_of, takes_cache_points
 from tollway.dialects.generation.dialect import Target
-from tollway.dialects.generation.losses import Loss, LossKind
+from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
     CacheHint,
     Media,
@@ -25,6 +25,7 @@ from tollway.dialects.generation.request import (
     ToolCall,
     ToolResult,
 )
+from tollway.dialects.generation.writer import Writer
 from tollway.dialects.messages.blocks import write_input
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_.:-]")
@@ -35,19 +36,13 @@ _OPENING = {"text": "(continue)"}
 Block = dict[str, Any]
 
 
-class Writer:
+class ConverseWriter(Writer):
     """Collects the losses of one request."""
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.request = request
-        self.target = target
+        super().__init__(request, target)
         self.family = family_of(target.model)
-        self.losses: dict[Loss, None] = {}
         self.documents: set[str] = set()
-
-    def lose(self, kind: LossKind, field: str) -> None:
-        """Notes what cannot be said."""
-        self.losses[Loss(kind, field)] = None
 
     def cache_points(self, hint: CacheHint | None, field: str) -> list[Block]:
         """The mark that everything before it may be kept; none where nobody asked, or nobody would understand."""
@@ -60,7 +55,7 @@ class Writer:
         return [{"cachePoint": {"type": "default", **({"ttl": "1h"} if is_long else {})}}]
 
 
-def write_turns(messages: list[Message], writer: Writer) -> list[Block]:
+def write_turns(messages: list[Message], writer: ConverseWriter) -> list[Block]:
     """Turns alternate: neighbours of one role become one, later instructions are the user's words."""
     turns: list[Block] = []
     for message in messages:
@@ -84,7 +79,7 @@ def write_turns(messages: list[Message], writer: Writer) -> list[Block]:
     return turns
 
 
-def write_blocks(parts: list[Part], writer: Writer, field: str) -> list[Block]:
+def write_blocks(parts: list[Part], writer: ConverseWriter, field: str) -> list[Block]:
     """Content blocks, with the cache points between them. System prompts hold nothing but texts."""
     blocks: list[Block] = []
     for part in parts:
@@ -97,7 +92,7 @@ def write_blocks(parts: list[Part], writer: Writer, field: str) -> list[Block]:
     return blocks
 
 
-def _system(part: Part, writer: Writer) -> Block | None:
+def _system(part: Part, writer: ConverseWriter) -> Block | None:
     if isinstance(part, Text):
         return _text(part.text)
     writer.lose(LossKind.MEDIA if isinstance(part, Media) else LossKind.PART, "system")
@@ -109,7 +104,7 @@ def _text(text: str) -> Block | None:
     return {"text": text} if text.strip() else None
 
 
-def _block(part: Part, writer: Writer) -> Block | None:
+def _block(part: Part, writer: ConverseWriter) -> Block | None:
     if isinstance(part, Text | Media | ToolCall) and part.seal is not None:
         writer.lose(LossKind.FOREIGN_SEAL, "messages.content")
     match part:
@@ -139,7 +134,7 @@ def _block(part: Part, writer: Writer) -> Block | None:
     return None
 
 
-def _result(part: ToolResult, writer: Writer) -> Block:
+def _result(part: ToolResult, writer: ConverseWriter) -> Block:
     content = []
     for piece in part.parts:
         block = _block(piece, writer) if isinstance(piece, Text | Media | Opaque) else None
@@ -151,7 +146,7 @@ def _result(part: ToolResult, writer: Writer) -> Block:
     return {"toolResult": wire}
 
 
-def _thinking(part: Thinking, writer: Writer) -> Block | None:
+def _thinking(part: Thinking, writer: ConverseWriter) -> Block | None:
     """Thoughts go back only with their seal: Claude insists on it, others refuse to read what they thought."""
     seal = part.seal
     if seal is None or seal.origin not in writer.target.seals:

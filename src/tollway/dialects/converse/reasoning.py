@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollway.dialects.converse.content import Writer
+from tollway.dialects.converse.content import ConverseWriter
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import Reasoning, effort_for
 from tollway.dialects.messages.reasoning import write_reasoning as write_own_reasoning
 from tollway.dialects.messages.turns import Block
-from tollway.dialects.messages.writer import Writer as MessagesWriter
+from tollway.dialects.messages.writer import MessagesWriter
 
 
-def write_reasoning(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
+def write_reasoning(writer: ConverseWriter, fields: dict[str, Any], more: dict[str, Any]) -> None:
     """How a model is told to think, in Converse's `fields` or in `more`, its own."""
     reasoning = writer.request.reasoning
     if reasoning is None:
@@ -34,7 +34,7 @@ def write_reasoning(writer: Writer, fields: dict[str, Any], more: dict[str, Any]
             writer.lose(LossKind.HINT, "reasoning")
 
 
-def _claude(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
+def _claude(writer: ConverseWriter, fields: dict[str, Any], more: dict[str, Any]) -> None:
     """As Anthropic's own format has it, with each field in its place here."""
     request, inference = writer.request, fields.setdefault("inferenceConfig", {})
     choice = request.tool_choice

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.dialects.converse.content import Writer, write_blocks, write_turns
+from tollway.dialects.converse.content import ConverseWriter, write_blocks, write_turns
 from tollway.dialects.converse.models import write_top_k
 from tollway.dialects.converse.reasoning import write_reasoning
 from tollway.dialects.converse.tools import write_tools
@@ -52,7 +52,7 @@ _LOST: tuple[tuple[str, str, LossKind], ...] = (
 
 def render_request(request: Request, target: Target) -> Rendered:
     """The body for a provider, and what Converse cannot say."""
-    writer = Writer(request, target)
+    writer = ConverseWriter(request, target)
     leading = next((at for at, message in enumerate(request.messages) if message.role != "system"), None)
     first = len(request.messages) if leading is None else leading
     fields: dict[str, Any] = {"messages": write_turns(request.messages[first:], writer)}
@@ -71,7 +71,7 @@ def render_request(request: Request, target: Target) -> Rendered:
     return Rendered(fields=fields, losses=list(writer.losses))
 
 
-def _settings(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
+def _settings(writer: ConverseWriter, fields: dict[str, Any], more: dict[str, Any]) -> None:
     request = writer.request
     inference: dict[str, Any] = {}
     if request.max_output_tokens is not None:
@@ -105,7 +105,7 @@ def _settings(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> N
             writer.lose(kind, field)
 
 
-def _format(writer: Writer, fields: dict[str, Any]) -> None:
+def _format(writer: ConverseWriter, fields: dict[str, Any]) -> None:
     wanted = writer.request.format
     if wanted is None or wanted.kind == "text":
         return
@@ -118,7 +118,7 @@ def _format(writer: Writer, fields: dict[str, Any]) -> None:
     fields["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}
 
 
-def _extra(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
+def _extra(writer: ConverseWriter, fields: dict[str, Any], more: dict[str, Any]) -> None:
     """What the caller's format has no field for is Converse's where Converse has the name, else the model's."""
     request = writer.request
     takes_rest = request.origin == "chat" or (request.origin == "messages" and writer.family == "claude")

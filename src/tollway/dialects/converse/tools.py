@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from tollway.dialects.converse.content import Block, Writer
+from tollway.dialects.converse.content import Block, ConverseWriter
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
+    CUSTOM_TOOL_PARAMETERS,
     AnyTool,
     CustomTool,
     OpaqueTool,
@@ -18,8 +19,6 @@ from tollway.dialects.generation.request import (
     WebSearch,
 )
 
-_INPUT_SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-"""Custom tools are functions with one text here."""
 _ANYTHING = {"type": "object"}
 _OF_CLAUDE = ("bash_", "computer_", "memory_", "text_editor_")
 """Tools of Anthropic's that Claude has on Bedrock too; they are the client's to run."""
@@ -33,7 +32,7 @@ _BETAS = {
 _FORBIDDEN_CHOICE = "none"
 
 
-def write_tools(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) -> None:
+def write_tools(writer: ConverseWriter, fields: dict[str, Any], more: dict[str, Any]) -> None:
     """`toolConfig`; and what Claude wants beside it."""
     request = writer.request
     used = _used(writer)
@@ -61,7 +60,7 @@ def write_tools(writer: Writer, fields: dict[str, Any], more: dict[str, Any]) ->
             writer.lose(LossKind.HINT, "parallel_tool_calls")
 
 
-def _used(writer: Writer) -> list[str]:
+def _used(writer: ConverseWriter) -> list[str]:
     """Names of the tools that the conversation so far has used."""
     parts = [part for message in writer.request.messages for part in message.parts]
     names = [part.name for part in parts if isinstance(part, ToolCall)]
@@ -69,7 +68,7 @@ def _used(writer: Writer) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _choice(writer: Writer) -> dict[str, Any] | None:
+def _choice(writer: ConverseWriter) -> dict[str, Any] | None:
     choice = writer.request.tool_choice
     if choice is None or choice.mode == _FORBIDDEN_CHOICE:
         return None
@@ -90,14 +89,14 @@ def _spec(name: str, description: str | None, schema: Any, *, is_strict: bool = 
     return {"toolSpec": spec}
 
 
-def _tool(tool: AnyTool, writer: Writer, more: dict[str, Any]) -> list[Block]:
+def _tool(tool: AnyTool, writer: ConverseWriter, more: dict[str, Any]) -> list[Block]:
     match tool:
         case Tool():
             schema = tool.parameters if tool.parameters is not None else _ANYTHING
             spec = _spec(tool.name, tool.description, schema, is_strict=bool(tool.is_strict))
             return [spec, *writer.cache_points(tool.cache, "tools")]
         case CustomTool():
-            spec = _spec(tool.name, tool.description, _INPUT_SCHEMA)
+            spec = _spec(tool.name, tool.description, CUSTOM_TOOL_PARAMETERS)
             return [spec, *writer.cache_points(tool.cache, "tools")]
         case OpaqueTool(origin="messages" | "chat") if writer.family == "claude" and tool.kind.startswith(_OF_CLAUDE):
             _own_tool(tool, more)

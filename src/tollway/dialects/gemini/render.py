@@ -10,7 +10,7 @@ from typing import Any
 from tollway.dialects.gemini.schema import takes_nothing, to_google_schema
 from tollway.dialects.gemini.thinking import thinking_config
 from tollway.dialects.gemini.turns import write_messages
-from tollway.dialects.gemini.writer import Writer
+from tollway.dialects.gemini.writer import GeminiWriter
 from tollway.dialects.generation.dialect import Rendered, Target
 from tollway.dialects.generation.losses import LossKind, unknown_fields
 from tollway.dialects.generation.request import (
@@ -56,7 +56,7 @@ _CALLING = "functionCallingConfig"
 
 def render_request(request: Request, target: Target) -> Rendered:
     """The body for a provider, and what Gemini cannot say."""
-    writer = Writer(request, target)
+    writer = GeminiWriter(request, target)
     fields = write_messages(request.messages, writer)
     _tools(writer, fields)
     config = _config(writer)
@@ -75,7 +75,7 @@ def render_request(request: Request, target: Target) -> Rendered:
     return Rendered(fields=fields, losses=list(writer.losses))
 
 
-def _extra(name: str, raw: Json, writer: Writer, fields: dict[str, Any]) -> None:
+def _extra(name: str, raw: Json, writer: GeminiWriter, fields: dict[str, Any]) -> None:
     """What only Gemini knows goes back to where it stood."""
     if writer.request.origin == "chat":
         fields.setdefault(name, raw)
@@ -89,7 +89,7 @@ def _extra(name: str, raw: Json, writer: Writer, fields: dict[str, Any]) -> None
         place[field] = raw
 
 
-def _config(writer: Writer) -> dict[str, Any]:
+def _config(writer: GeminiWriter) -> dict[str, Any]:
     request = writer.request
     config: dict[str, Any] = {}
     for name, attribute in _PLAIN:
@@ -115,7 +115,7 @@ def _config(writer: Writer) -> dict[str, Any]:
     return config
 
 
-def _format(wanted: OutputFormat, writer: Writer) -> dict[str, Any]:
+def _format(wanted: OutputFormat, writer: GeminiWriter) -> dict[str, Any]:
     if wanted.kind == "text":
         return {"responseMimeType": "text/plain"} if writer.is_own else {}
     if wanted.description is not None:
@@ -127,7 +127,7 @@ def _format(wanted: OutputFormat, writer: Writer) -> dict[str, Any]:
     return config
 
 
-def _tools(writer: Writer, fields: dict[str, Any]) -> None:
+def _tools(writer: GeminiWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     functions: list[dict[str, Any]] = []
     others: list[Any] = []
@@ -152,7 +152,7 @@ def _tools(writer: Writer, fields: dict[str, Any]) -> None:
         writer.lose(LossKind.HINT, "parallel_tool_calls")
 
 
-def _function(tool: Tool, writer: Writer) -> dict[str, Any]:
+def _function(tool: Tool, writer: GeminiWriter) -> dict[str, Any]:
     writer.lose_hint(tool.cache, "tools.cache_control")
     if tool.is_strict:
         writer.lose(LossKind.HINT, "tools.strict")
@@ -165,7 +165,7 @@ def _function(tool: Tool, writer: Writer) -> dict[str, Any]:
     return wire | tool.extra if writer.is_own else wire
 
 
-def _custom_tool(tool: CustomTool, writer: Writer) -> dict[str, Any]:
+def _custom_tool(tool: CustomTool, writer: GeminiWriter) -> dict[str, Any]:
     writer.lose_hint(tool.cache, "tools.cache_control")
     if tool.format is not None and b'"grammar"' in bytes(tool.format):
         writer.lose(LossKind.HINT, "tools.custom.format")
@@ -173,7 +173,7 @@ def _custom_tool(tool: CustomTool, writer: Writer) -> dict[str, Any]:
     return {"name": tool.name, **described, "parameters": _INPUT_SCHEMA}
 
 
-def _search(tool: WebSearch, writer: Writer) -> Any:
+def _search(tool: WebSearch, writer: GeminiWriter) -> Any:
     if tool.origin == "gemini":
         return tool.raw
     writer.lose_hint(tool.cache, "tools.cache_control")

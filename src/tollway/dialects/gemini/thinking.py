@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.dialects.gemini.writer import Writer
+from tollway.dialects.gemini.writer import GeminiWriter
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import Effort, Reasoning, budget_for, effort_for
 
@@ -49,7 +49,7 @@ _SHOWING = frozenset({"chat", "messages", "converse", "ollama", "cohere"})
 """Dialects that show thoughts wherever there are any."""
 
 
-def thinking_config(reasoning: Reasoning, writer: Writer) -> dict[str, Any]:
+def thinking_config(reasoning: Reasoning, writer: GeminiWriter) -> dict[str, Any]:
     """`thinkingConfig`; empty where there is nothing to say."""
     if _WITHOUT.search(writer.model):
         if not reasoning.is_off:
@@ -62,7 +62,7 @@ def thinking_config(reasoning: Reasoning, writer: Writer) -> dict[str, Any]:
     return config
 
 
-def _shows(reasoning: Reasoning, writer: Writer) -> bool | None:
+def _shows(reasoning: Reasoning, writer: GeminiWriter) -> bool | None:
     if reasoning.summary == "none":
         return False
     if reasoning.summary is not None:
@@ -70,7 +70,7 @@ def _shows(reasoning: Reasoning, writer: Writer) -> bool | None:
     return True if writer.request.origin in _SHOWING and not reasoning.is_off else None
 
 
-def _levels(reasoning: Reasoning, writer: Writer) -> dict[str, Any]:
+def _levels(reasoning: Reasoning, writer: GeminiWriter) -> dict[str, Any]:
     effort = reasoning.effort
     if reasoning.is_off:
         effort = "none"
@@ -90,7 +90,7 @@ def _levels(reasoning: Reasoning, writer: Writer) -> dict[str, Any]:
     return {"thinkingLevel": level}
 
 
-def _budget(reasoning: Reasoning, writer: Writer) -> dict[str, Any]:
+def _budget(reasoning: Reasoning, writer: GeminiWriter) -> dict[str, Any]:
     if reasoning.is_adaptive:
         return {"thinkingBudget": -1}
     budgets = next((found for name, found in _BUDGETS if name in writer.model), _ANY)

@@ -23,7 +23,7 @@ from tollway.dialects.gemini.parts import (
     write_response,
 )
 from tollway.dialects.gemini.signature import UNSIGNED
-from tollway.dialects.gemini.writer import Writer
+from tollway.dialects.gemini.writer import GeminiWriter
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
     Json,
@@ -51,7 +51,7 @@ class _Turn:
         self.parts: list[Part] = []
 
 
-def write_messages(messages: Sequence[Message], writer: Writer) -> _Wire:
+def write_messages(messages: Sequence[Message], writer: GeminiWriter) -> _Wire:
     """`systemInstruction`, where there are instructions at the beginning, and `contents`."""
     name_results(list(messages))
     leading = next((at for at, message in enumerate(messages) if message.role != "system"), len(messages))
@@ -78,7 +78,7 @@ def write_messages(messages: Sequence[Message], writer: Writer) -> _Wire:
     return fields
 
 
-def _turns(messages: Sequence[Message], writer: Writer) -> list[_Turn]:
+def _turns(messages: Sequence[Message], writer: GeminiWriter) -> list[_Turn]:
     turns: list[_Turn] = []
     for message in messages:
         role: Literal["user", "model"] = "model" if message.role == "assistant" else "user"
@@ -90,7 +90,7 @@ def _turns(messages: Sequence[Message], writer: Writer) -> list[_Turn]:
     return turns
 
 
-def _model_parts(parts: list[Part], writer: Writer) -> list[Any]:
+def _model_parts(parts: list[Part], writer: GeminiWriter) -> list[Any]:
     wires = _parts(parts, writer)
     if writer.generation >= 3:
         _mark_unsigned(wires)
@@ -105,7 +105,7 @@ def _mark_unsigned(wires: list[Any]) -> None:
         calls[0]["thoughtSignature"] = UNSIGNED
 
 
-def _user_parts(parts: list[Part], calls: list[ToolCall], writer: Writer) -> list[Any]:
+def _user_parts(parts: list[Part], calls: list[ToolCall], writer: GeminiWriter) -> list[Any]:
     order = {call.id: number for number, call in enumerate(calls)}
     results = [part for part in parts if isinstance(part, ToolResult)]
     results.sort(key=lambda result: order.get(result.call_id, len(order)))
@@ -114,7 +114,7 @@ def _user_parts(parts: list[Part], calls: list[ToolCall], writer: Writer) -> lis
     return [*wires, *behind, *_parts([part for part in parts if not isinstance(part, ToolResult)], writer)]
 
 
-def _result(result: ToolResult, behind: list[Any], writer: Writer) -> _Wire:
+def _result(result: ToolResult, behind: list[Any], writer: GeminiWriter) -> _Wire:
     """A function's response. Media go into it where the model takes them there (Gemini 3), else `behind` it."""
     writer.lose_hint(result.cache, "messages.cache_control")
     texts = [part.text for part in result.parts if isinstance(part, Text | Refusal)]
@@ -134,7 +134,7 @@ def _result(result: ToolResult, behind: list[Any], writer: Writer) -> _Wire:
     return {"functionResponse": response}
 
 
-def _parts(parts: Sequence[Part], writer: Writer) -> list[Any]:
+def _parts(parts: Sequence[Part], writer: GeminiWriter) -> list[Any]:
     wires: list[Any] = []
     last: _Wire | Json | None = None
     for part in parts:
@@ -150,7 +150,7 @@ def _parts(parts: Sequence[Part], writer: Writer) -> list[Any]:
     return wires
 
 
-def _part(part: Part, writer: Writer) -> _Wire | Json | None:
+def _part(part: Part, writer: GeminiWriter) -> _Wire | Json | None:
     match part:
         case Text():
             writer.lose_hint(part.cache, "messages.content.cache_control")
@@ -175,7 +175,7 @@ def _part(part: Part, writer: Writer) -> _Wire | Json | None:
     return None
 
 
-def _thinking(part: Thinking, writer: Writer) -> _Wire | None:
+def _thinking(part: Thinking, writer: GeminiWriter) -> _Wire | None:
     """Gemini's own thoughts go back to it, signed or not; it has no use for anybody else's."""
     if part.seal is None and not writer.is_own:
         writer.lose(LossKind.FOREIGN_SEAL, "messages.thinking")
@@ -186,7 +186,7 @@ def _thinking(part: Thinking, writer: Writer) -> _Wire | None:
     return thought_part(part)
 
 
-def _media(part: Media, writer: Writer) -> _Wire | None:
+def _media(part: Media, writer: GeminiWriter) -> _Wire | None:
     writer.lose_hint(part.cache, "messages.content.cache_control")
     if part.detail not in (None, "auto"):
         writer.lose(LossKind.HINT, "messages.content.detail")

@@ -5,28 +5,24 @@ from __future__ import annotations
 import re
 
 from tollway.dialects.generation.dialect import Target
-from tollway.dialects.generation.losses import Loss, LossKind
+from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import CacheHint, Request, Seal
+from tollway.dialects.generation.writer import Writer
 
 _GENERATION = re.compile(r"gemini-(\d+)")
 
 
-class Writer:
+class GeminiWriter(Writer):
     """Collects the losses of one request."""
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.request = request
+        super().__init__(request, target)
         self.model = target.model.lower()
         self.seals = target.seals
         self.is_own = request.origin == "gemini"
         match = _GENERATION.search(self.model)
         self.generation = int(match.group(1)) if match else 0
         """Of the model: 2 for `gemini-2.5-pro`; 0: its name does not say."""
-        self.losses: dict[Loss, None] = {}
-
-    def lose(self, kind: LossKind, field: str) -> None:
-        """Notes what is left out."""
-        self.losses[Loss(kind, field)] = None
 
     def lose_hint(self, hint: CacheHint | None, field: str) -> None:
         """Gemini caches by itself what repeats."""

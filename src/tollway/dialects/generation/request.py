@@ -177,6 +177,10 @@ class Tool(msgspec.Struct, kw_only=True, gc=False):
     """Fields that have no counterpart here, in the dialect of the request: written back into that, lost in others."""
 
 
+CUSTOM_TOOL_PARAMETERS = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+"""Where custom tools are not known they are functions with one text."""
+
+
 class CustomTool(msgspec.Struct, kw_only=True, gc=False):
     """A tool that takes free text, possibly bound by a grammar (OpenAI)."""
 

@@ -13,7 +13,7 @@ from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import Effort, Reasoning, budget_for, effort_for
 from tollway.dialects.messages.models import nearest_effort
 from tollway.dialects.messages.turns import Turn, continues_without_thoughts
-from tollway.dialects.messages.writer import Writer
+from tollway.dialects.messages.writer import MessagesWriter
 
 LEAST_BUDGET = 1024
 """The minimum of `budget_tokens`."""
@@ -22,7 +22,7 @@ ROOM_TO_ANSWER = 4096
 _LEAST_TOP_P = 0.95
 
 
-def write_reasoning(writer: Writer, fields: dict[str, Any], turns: list[Turn]) -> None:
+def write_reasoning(writer: MessagesWriter, fields: dict[str, Any], turns: list[Turn]) -> None:
     """`thinking` and `output_config.effort`."""
     reasoning = writer.request.reasoning
     if reasoning is None:
@@ -45,7 +45,7 @@ def write_reasoning(writer: Writer, fields: dict[str, Any], turns: list[Turn]) -
     _clear_sampling(writer, fields)
 
 
-def _switch_off(reasoning: Reasoning, writer: Writer, fields: dict[str, Any]) -> None:
+def _switch_off(reasoning: Reasoning, writer: MessagesWriter, fields: dict[str, Any]) -> None:
     model = writer.model
     if not model.can_rest:  # as little as there is
         _say_effort("low", writer, fields)
@@ -56,12 +56,12 @@ def _switch_off(reasoning: Reasoning, writer: Writer, fields: dict[str, Any]) ->
         _say_effort(reasoning.effort, writer, fields)
 
 
-def _say_effort(effort: Effort, writer: Writer, fields: dict[str, Any]) -> None:
+def _say_effort(effort: Effort, writer: MessagesWriter, fields: dict[str, Any]) -> None:
     config = fields.setdefault("output_config", {})
     config["effort"] = nearest_effort(effort, writer.model)
 
 
-def _effort(reasoning: Reasoning, writer: Writer) -> Effort | None:
+def _effort(reasoning: Reasoning, writer: MessagesWriter) -> Effort | None:
     """What was said, or what the budget stands for where a model takes none."""
     if reasoning.effort is None and reasoning.budget_tokens is not None and not writer.model.takes_budget:
         return effort_for(reasoning.budget_tokens)
@@ -69,7 +69,7 @@ def _effort(reasoning: Reasoning, writer: Writer) -> Effort | None:
 
 
 def _thinking(
-    reasoning: Reasoning, effort: Effort | None, writer: Writer, fields: dict[str, Any], turns: list[Turn]
+    reasoning: Reasoning, effort: Effort | None, writer: MessagesWriter, fields: dict[str, Any], turns: list[Turn]
 ) -> dict[str, Any] | None:
     model = writer.model
     budget = reasoning.budget_tokens
@@ -89,7 +89,7 @@ def _thinking(
     return _within_limit(max(budget, LEAST_BUDGET), writer, fields)
 
 
-def _within_limit(budget: int, writer: Writer, fields: dict[str, Any]) -> dict[str, Any] | None:
+def _within_limit(budget: int, writer: MessagesWriter, fields: dict[str, Any]) -> dict[str, Any] | None:
     """A budget below `max_tokens`, which is raised where the caller did not say it."""
     if writer.request.max_output_tokens is None:
         wanted = max(fields["max_tokens"], budget + ROOM_TO_ANSWER)
@@ -101,7 +101,7 @@ def _within_limit(budget: int, writer: Writer, fields: dict[str, Any]) -> dict[s
     return {"type": "enabled", "budget_tokens": budget}
 
 
-def _clear_sampling(writer: Writer, fields: dict[str, Any]) -> None:
+def _clear_sampling(writer: MessagesWriter, fields: dict[str, Any]) -> None:
     clashing = {
         "temperature": fields.get("temperature", 1) != 1,
         "top_k": "top_k" in fields,

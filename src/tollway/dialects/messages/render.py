@@ -11,6 +11,7 @@ from tollway.core.errors import InvalidRequest
 from tollway.dialects.generation.dialect import Rendered, Target
 from tollway.dialects.generation.losses import LossKind, unknown_fields
 from tollway.dialects.generation.request import (
+    CUSTOM_TOOL_PARAMETERS,
     AnyTool,
     CustomTool,
     Json,
@@ -24,7 +25,7 @@ from tollway.dialects.messages.blocks import write_cache
 from tollway.dialects.messages.reasoning import write_reasoning
 from tollway.dialects.messages.turns import plain, write_turns
 from tollway.dialects.messages.wire import NULL, UNREADABLE
-from tollway.dialects.messages.writer import Writer
+from tollway.dialects.messages.writer import MessagesWriter
 
 DEFAULT_MAX_TOKENS = 4096
 """Anthropic insists on a limit; this one where neither the caller nor the price book knows one."""
@@ -48,15 +49,13 @@ _LOST: tuple[tuple[str, str, LossKind], ...] = (
     ("prompt_cache_key", "prompt_cache_key", LossKind.HINT),
     ("metadata", "metadata", LossKind.HINT),
 )
-_INPUT_SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-"""Custom tools are functions with one text here."""
 _MERGED = frozenset({"output_config", "metadata"})
 """Objects of which the middle form knows a part: the rest is in `extra`."""
 
 
 def render_request(request: Request, target: Target) -> Rendered:
     """The body for a provider, and what Anthropic's format cannot say."""
-    writer = Writer(request, target)
+    writer = MessagesWriter(request, target)
     system, turns = write_turns(writer)
     fields: dict[str, Any] = {
         "model": target.model,
@@ -73,7 +72,7 @@ def render_request(request: Request, target: Target) -> Rendered:
     return Rendered(fields=fields, losses=list(writer.losses))
 
 
-def _sampling(writer: Writer, fields: dict[str, Any]) -> None:
+def _sampling(writer: MessagesWriter, fields: dict[str, Any]) -> None:
     """Temperatures go up to 1 here, to 2 elsewhere. The newest models take none but the default."""
     request = writer.request
     for name, value in (("temperature", request.temperature), ("top_p", request.top_p), ("top_k", request.top_k)):
@@ -88,7 +87,7 @@ def _sampling(writer: Writer, fields: dict[str, Any]) -> None:
             fields[name] = value
 
 
-def _settings(writer: Writer, fields: dict[str, Any]) -> None:
+def _settings(writer: MessagesWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     if request.stop:
         fields["stop_sequences"] = request.stop
@@ -113,7 +112,7 @@ def _settings(writer: Writer, fields: dict[str, Any]) -> None:
             writer.lose(kind, field)
 
 
-def _format(writer: Writer, fields: dict[str, Any]) -> None:
+def _format(writer: MessagesWriter, fields: dict[str, Any]) -> None:
     wanted = writer.request.format
     if wanted is not None and wanted.kind == "json_schema":
         schema = wanted.schema if wanted.schema is not None else {"type": "object"}
@@ -122,7 +121,7 @@ def _format(writer: Writer, fields: dict[str, Any]) -> None:
         writer.lose(LossKind.PARAMETER, "response_format")
 
 
-def _extra(writer: Writer, fields: dict[str, Any]) -> None:
+def _extra(writer: MessagesWriter, fields: dict[str, Any]) -> None:
     """Fields of Anthropic's own; in chat, existing clients send them too."""
     if not writer.is_own:
         for loss in unknown_fields(writer.request):
@@ -143,7 +142,7 @@ def _object(raw: Json, name: str) -> dict[str, Any]:
         raise InvalidRequest(f"{name}: must be an object.", param=name) from None
 
 
-def _tools(writer: Writer, fields: dict[str, Any]) -> None:
+def _tools(writer: MessagesWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     choice = request.tool_choice
     allowed = choice.names if choice is not None and choice.mode in ("auto", "required") else ()
@@ -172,7 +171,7 @@ def _tool_choice(choice: ToolChoice | None, allows_parallel: bool | None) -> dic
     return wire
 
 
-def _tool(tool: AnyTool, writer: Writer) -> dict[str, Any] | Json | None:
+def _tool(tool: AnyTool, writer: MessagesWriter) -> dict[str, Any] | Json | None:
     match tool:
         case Tool():
             return _function(tool, writer)
@@ -189,7 +188,7 @@ def _tool(tool: AnyTool, writer: Writer) -> dict[str, Any] | Json | None:
     return None
 
 
-def _function(tool: Tool, writer: Writer) -> dict[str, Any]:
+def _function(tool: Tool, writer: MessagesWriter) -> dict[str, Any]:
     wire: dict[str, Any] = {"name": tool.name}
     if tool.description:
         wire["description"] = tool.description
@@ -217,7 +216,7 @@ class _Grammar(msgspec.Struct, gc=False):
     definition: str = ""
 
 
-def _custom_tool(tool: CustomTool, writer: Writer) -> dict[str, Any]:
+def _custom_tool(tool: CustomTool, writer: MessagesWriter) -> dict[str, Any]:
     """A function with one text. A grammar cannot be enforced; the model is told of it."""
     description = tool.description or ""
     if tool.format is not None:
@@ -226,10 +225,10 @@ def _custom_tool(tool: CustomTool, writer: Writer) -> dict[str, Any]:
             writer.lose(LossKind.HINT, "tools.format")
             description += f"\n\nThe input follows this grammar ({grammar.syntax}):\n{grammar.definition}"
     described = {"description": description.strip()} if description else {}
-    return {"name": tool.name, **described, "input_schema": _INPUT_SCHEMA, **write_cache(tool.cache)}
+    return {"name": tool.name, **described, "input_schema": CUSTOM_TOOL_PARAMETERS, **write_cache(tool.cache)}
 
 
-def _web_search(tool: WebSearch, writer: Writer) -> dict[str, Any]:
+def _web_search(tool: WebSearch, writer: MessagesWriter) -> dict[str, Any]:
     wire: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
     for name in ("max_uses", "allowed_domains", "blocked_domains", "user_location"):
         value = getattr(tool, name)

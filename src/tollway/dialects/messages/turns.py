@@ -24,7 +24,7 @@ from tollway.dialects.generation.request import (
     ToolResult,
 )
 from tollway.dialects.messages.blocks import clean_id, write_cache, write_citation, write_input, write_thinking
-from tollway.dialects.messages.writer import Writer
+from tollway.dialects.messages.writer import MessagesWriter
 
 Block = dict[str, Any] | msgspec.Raw
 Turn = tuple[str, list[Block]]
@@ -33,7 +33,7 @@ _BEFORE_ASSISTANT = "(continue)"
 """The user's turn where a conversation begins with the assistant's: the API wants the user to begin."""
 
 
-def write_turns(writer: Writer) -> tuple[list[Block], list[Turn]]:
+def write_turns(writer: MessagesWriter) -> tuple[list[Block], list[Turn]]:
     """The instructions that begin the request, and the turns that follow.
 
     Neighbours of one role become one turn, and results of tools come first in theirs. Later instructions are the user's
@@ -60,13 +60,13 @@ def write_turns(writer: Writer) -> tuple[list[Block], list[Turn]]:
     return [block for blocks in system for block in blocks], turns
 
 
-def _role(message: Message, writer: Writer) -> str:
+def _role(message: Message, writer: MessagesWriter) -> str:
     if message.role == "system":
         return "system" if writer.is_own else "user"
     return message.role
 
 
-def _add(turns: list[Turn], role: str, message: Message, writer: Writer) -> None:
+def _add(turns: list[Turn], role: str, message: Message, writer: MessagesWriter) -> None:
     if message.name is not None:
         writer.lose(LossKind.HINT, "messages.name")
     blocks = _blocks(message.parts, writer, in_answer=role == "assistant")
@@ -106,11 +106,11 @@ def plain(blocks: list[Block]) -> Any:
     return only["text"] if isinstance(only, dict) and only.keys() == {"type", "text"} else blocks
 
 
-def _blocks(parts: list[Part], writer: Writer, *, in_answer: bool = False) -> list[Block]:
+def _blocks(parts: list[Part], writer: MessagesWriter, *, in_answer: bool = False) -> list[Block]:
     return [block for part in parts if (block := _block(part, writer, in_answer)) is not None]
 
 
-def _block(part: Part, writer: Writer, in_answer: bool) -> Block | None:
+def _block(part: Part, writer: MessagesWriter, in_answer: bool) -> Block | None:
     match part:
         case Text():
             _lose_seal(part.seal, writer)
@@ -136,7 +136,7 @@ def _block(part: Part, writer: Writer, in_answer: bool) -> Block | None:
     return None
 
 
-def _lose_seal(seal: Seal | None, writer: Writer) -> None:
+def _lose_seal(seal: Seal | None, writer: MessagesWriter) -> None:
     """The seal of a text, a picture or a call: Anthropic's format has no place for one."""
     if seal is not None:
         writer.lose(LossKind.FOREIGN_SEAL, "messages.content")
@@ -148,7 +148,7 @@ def _text(part: Text) -> Block:
     return {"type": "text", "text": part.text, **({"citations": cited} if cited else {}), **write_cache(part.cache)}
 
 
-def _call(part: ToolCall, writer: Writer) -> Block:
+def _call(part: ToolCall, writer: MessagesWriter) -> Block:
     return {
         "type": "tool_use",
         "id": clean_id(part.id),
@@ -159,7 +159,7 @@ def _call(part: ToolCall, writer: Writer) -> Block:
     }
 
 
-def _result(part: ToolResult, writer: Writer) -> Block:
+def _result(part: ToolResult, writer: MessagesWriter) -> Block:
     wire: dict[str, Any] = {"type": "tool_result", "tool_use_id": clean_id(part.call_id)}
     blocks = _blocks(part.parts, writer)
     if blocks:
@@ -175,7 +175,7 @@ _TEXTS = re.compile(r"text/|application/(json|xml|yaml|x-yaml|javascript|x-ndjso
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
-def _media(part: Media, writer: Writer, in_answer: bool) -> Block | None:
+def _media(part: Media, writer: MessagesWriter, in_answer: bool) -> Block | None:
     """A picture or a document. What a model made cannot be its history here."""
     source = _source(part) if part.kind in ("image", "file") else None
     if in_answer and source is not None:

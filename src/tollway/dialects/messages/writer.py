@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from tollway.dialects.generation.dialect import Target
-from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import Request
+from tollway.dialects.generation.writer import Writer
 from tollway.dialects.messages.models import traits_of
 
 
-class Writer:
+class MessagesWriter(Writer):
     """Collects the losses of one request."""
 
     def __init__(self, request: Request, target: Target) -> None:
         """Nothing is lost yet."""
-        self.request = request
-        self.target = target
+        super().__init__(request, target)
         self.model = traits_of(target.model)
         self.is_own = request.origin == "messages"
-        self.losses: dict[Loss, None] = {}
-
-    def lose(self, kind: LossKind, field: str) -> None:
-        """Notes a loss, once."""
-        self.losses[Loss(kind, field)] = None

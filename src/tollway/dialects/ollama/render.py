@@ -10,8 +10,9 @@ import msgspec
 
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import Loss, LossKind
+from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
+    CUSTOM_TOOL_PARAMETERS,
     AnyTool,
     CustomTool,
     Effort,
@@ -32,6 +33,7 @@ from tollway.dialects.generation.request import (
     name_results,
 )
 from tollway.dialects.generation.unsaid import unsaid
+from tollway.dialects.generation.writer import Writer
 
 _LEVELS: dict[Effort | None, str | bool] = {
     None: True,
@@ -70,25 +72,19 @@ https://docs.ollama.com/modelfile#valid-parameters-and-values"""
 _OWN = frozenset({"keep_alive", "think", "truncate", "shift"})
 
 _NO_PARAMETERS = {"type": "object", "properties": {}}
-_INPUT_SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-"""Custom tools are functions with one text here."""
 
 
-class _Writer:
+class _OllamaWriter(Writer):
     """Collects the losses of one request."""
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.request = request
-        self.target = target
-        self.losses: dict[Loss, None] = dict.fromkeys(unsaid(request, frozenset({"min_p"})))
-
-    def lose(self, kind: LossKind, field: str) -> None:
-        self.losses[Loss(kind, field)] = None
+        super().__init__(request, target)
+        self.losses |= dict.fromkeys(unsaid(request, frozenset({"min_p"})))
 
 
 def render_request(request: Request, target: Target) -> Rendered:
     """The body for a provider, and what Ollama cannot be told."""
-    writer = _Writer(request, target)
+    writer = _OllamaWriter(request, target)
     name_results(request.messages)
     fields: dict[str, Any] = {
         "model": target.model,
@@ -112,7 +108,7 @@ def _settings(request: Request, fields: dict[str, Any]) -> None:
             fields["top_logprobs"] = request.logprobs
 
 
-def _options(writer: _Writer, fields: dict[str, Any]) -> None:
+def _options(writer: _OllamaWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     options = {name: value for name, attribute in _OPTIONS if (value := getattr(request, attribute)) is not None}
     if request.stop:
@@ -137,7 +133,7 @@ def _given_options(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
         raise InvalidRequest("'options' must be an object of Ollama's model options.", param="options") from None
 
 
-def _reasoning(writer: _Writer, fields: dict[str, Any]) -> None:
+def _reasoning(writer: _OllamaWriter, fields: dict[str, Any]) -> None:
     reasoning = writer.request.reasoning
     if reasoning is None:
         return
@@ -155,7 +151,7 @@ def _reasoning(writer: _Writer, fields: dict[str, Any]) -> None:
         fields["think"] = _LEVELS.get(effort, False)
 
 
-def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
+def _tools(writer: _OllamaWriter, fields: dict[str, Any]) -> None:
     """Tools cannot be forced or forbidden: who forbids them offers none, and those allowed are all there are."""
     request = writer.request
     choice = request.tool_choice
@@ -170,7 +166,7 @@ def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
         writer.lose(LossKind.PARAMETER, "tool_choice")
 
 
-def _tool(tool: AnyTool, allowed: frozenset[str], writer: _Writer) -> dict[str, Any] | None:
+def _tool(tool: AnyTool, allowed: frozenset[str], writer: _OllamaWriter) -> dict[str, Any] | None:
     match tool:
         case Tool() | CustomTool():
             if tool.cache is not None:
@@ -181,7 +177,7 @@ def _tool(tool: AnyTool, allowed: frozenset[str], writer: _Writer) -> dict[str, 
             if tool.description is not None:
                 function["description"] = tool.description
             if isinstance(tool, CustomTool):
-                function["parameters"] = _INPUT_SCHEMA
+                function["parameters"] = CUSTOM_TOOL_PARAMETERS
             else:
                 function["parameters"] = tool.parameters if tool.parameters is not None else _NO_PARAMETERS
             return {"type": "function", "function": function}
@@ -192,7 +188,7 @@ def _tool(tool: AnyTool, allowed: frozenset[str], writer: _Writer) -> dict[str, 
     return None
 
 
-def _message(message: Message, writer: _Writer) -> list[dict[str, Any]]:
+def _message(message: Message, writer: _OllamaWriter) -> list[dict[str, Any]]:
     if message.role != "user":
         return [_said({"role": message.role}, message.parts, writer)]
     wires: list[dict[str, Any]] = []
@@ -216,7 +212,7 @@ def _message(message: Message, writer: _Writer) -> list[dict[str, Any]]:
     return wires
 
 
-def _said(wire: dict[str, Any], parts: Sequence[Part], writer: _Writer) -> dict[str, Any]:
+def _said(wire: dict[str, Any], parts: Sequence[Part], writer: _OllamaWriter) -> dict[str, Any]:
     """A message with its content: texts are one text, the rest has fields of its own."""
     texts: list[str] = []
     thoughts: list[str] = []

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from tollway.dialects.generation.dialect import Rendered, Target
-from tollway.dialects.generation.losses import Loss, LossKind
+from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import OpaqueTool, OutputFormat, Reasoning, Request, WebSearch, effort_for
+from tollway.dialects.generation.writer import Writer
 from tollway.dialects.responses.history import HistoryWriter
 from tollway.dialects.responses.parse import ENCRYPTED, LOGPROBS, OFFLINE_SEARCH
 from tollway.dialects.responses.tools import render_tool_choice, render_tools
@@ -40,23 +41,18 @@ _NOT_HERE: tuple[tuple[str, str], ...] = (
 )
 
 
-class _Writer:
+class _ResponsesWriter(Writer):
     """Collects the losses of one request."""
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.request = request
-        self.target = target
+        super().__init__(request, target)
         self.is_own = request.origin == "responses"
         self.thinks = _REASONS.search(target.model.lower()) is not None
-        self.losses: dict[Loss, None] = {}
-
-    def lose(self, kind: LossKind, field: str) -> None:
-        self.losses[Loss(kind, field)] = None
 
 
 def render_request(request: Request, target: Target) -> Rendered:
     """The body for a provider, and what the Responses API cannot say."""
-    writer = _Writer(request, target)
+    writer = _ResponsesWriter(request, target)
     history = HistoryWriter(request, target.seals, writer.lose)
     fields: dict[str, Any] = {"model": target.model}
     instructions = history.instructions()
@@ -72,7 +68,7 @@ def render_request(request: Request, target: Target) -> Rendered:
     return Rendered(fields=fields, losses=list(writer.losses))
 
 
-def _settings(writer: _Writer, fields: dict[str, Any]) -> None:
+def _settings(writer: _ResponsesWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     for name, attribute in _PLAIN:
         value = getattr(request, attribute)
@@ -102,7 +98,7 @@ def _settings(writer: _Writer, fields: dict[str, Any]) -> None:
             writer.lose(LossKind.HINT, "metadata")
 
 
-def _include(writer: _Writer) -> list[str]:
+def _include(writer: _ResponsesWriter) -> list[str]:
     """Logprobs, and thoughts that can come back on the next turn where nothing is stored."""
     request = writer.request
     include: list[str] = []
@@ -116,7 +112,7 @@ def _include(writer: _Writer) -> list[str]:
     return include
 
 
-def _reasoning(writer: _Writer) -> dict[str, Any]:
+def _reasoning(writer: _ResponsesWriter) -> dict[str, Any]:
     reasoning = writer.request.reasoning
     if reasoning is None:
         return {}
@@ -162,7 +158,7 @@ def _format(wanted: OutputFormat) -> dict[str, Any]:
     return wire
 
 
-def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
+def _tools(writer: _ResponsesWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     for tool in request.tools:
         if isinstance(tool, OpaqueTool):
@@ -181,7 +177,7 @@ def _tools(writer: _Writer, fields: dict[str, Any]) -> None:
         fields["parallel_tool_calls"] = request.allows_parallel_tools
 
 
-def _lose_others(writer: _Writer) -> None:
+def _lose_others(writer: _ResponsesWriter) -> None:
     request = writer.request
     for attribute, name in _NOT_HERE:
         if getattr(request, attribute) is not None:
@@ -196,7 +192,7 @@ def _lose_others(writer: _Writer) -> None:
         writer.lose(LossKind.CACHE_HINT, "cache_control")
 
 
-def _extra(writer: _Writer, fields: dict[str, Any]) -> None:
+def _extra(writer: _ResponsesWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     for name, raw in request.extra.items():
         if writer.is_own and name == "include":
