@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from typing_extensions import override
 
 from tollway.core.errors import UpstreamError
 from tollway.core.usage import NO_USAGE
@@ -28,10 +29,10 @@ from tollway.dialects.generation.answer import (
     Stopped,
     TokenProbability,
 )
+from tollway.dialects.generation.decoder import EventStreamDecoder
 from tollway.dialects.generation.request import Part, Refusal, Text, Thinking, ToolCall
 from tollway.dialects.openai.errors import status_in, upstream_error
 from tollway.dialects.openai.wire import usage_from_wire
-from tollway.dialects.sse import EventReader
 
 _decode = msgspec.json.Decoder(ChunkWire, strict=False).decode
 
@@ -75,33 +76,18 @@ class _Choice:
         self.is_stopped = False
 
 
-class ChatDecoder:
+class ChatDecoder(EventStreamDecoder):
     """Reads one stream."""
 
     def __init__(self, vendor: str = "") -> None:
         """`vendor` names it in errors."""
-        self._vendor = vendor
-        self._reader = EventReader()
+        super().__init__(vendor)
         self._choices: dict[int, _Choice] = {}
         self._is_started = False
         self._id = ""
-        self.is_done = False
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
-        events: list[Event] = []
-        for _, document in self._reader.feed(data):
-            self._read(document, events)
-        return events
-
-    def end(self) -> list[Event]:
-        """The body has ended: what a last event without its blank line says, and what waited."""
-        events: list[Event] = []
-        for _, document in self._reader.end():
-            self._read(document, events)
-        return events
-
-    def _read(self, document: bytes, events: list[Event]) -> None:
+    @override
+    def read(self, name: bytes, document: bytes, events: list[Event]) -> None:
         if self.is_done:
             return
         if document == b"[DONE]":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
+from typing_extensions import override
 
 from tollway.core.usage import NO_USAGE
 from tollway.dialects.cohere.answer import citations, probabilities, stop_reason, tool_call
@@ -30,9 +31,9 @@ from tollway.dialects.generation.answer import (
     Started,
     Stopped,
 )
+from tollway.dialects.generation.decoder import EventStreamDecoder
 from tollway.dialects.generation.request import Part, Text, Thinking, ToolCall
 from tollway.dialects.openai.errors import is_error_document, status_in
-from tollway.dialects.sse import EventReader
 
 
 class _MessageStart(msgspec.Struct, tag_field="type", tag="message-start", gc=False):
@@ -131,7 +132,7 @@ class _Call:
         self.is_complete = False
 
 
-class CohereDecoder:
+class CohereDecoder(EventStreamDecoder):
     """Reads one stream.
 
     A part stays open until the next one begins, as citations may follow a text that is already complete.
@@ -139,8 +140,7 @@ class CohereDecoder:
 
     def __init__(self, vendor: str = VENDOR) -> None:
         """`vendor` names it in errors."""
-        self._vendor = vendor
-        self._reader = EventReader()
+        super().__init__(vendor)
         self._id = ""
         self._is_started = False
         self._open: type[Part] | Literal["plan"] | None = None
@@ -148,23 +148,9 @@ class CohereDecoder:
         self._calls: list[_Call] = []
         """Calls that are not finished; the first of them is open."""
         self._begun = 0
-        self.is_done = False
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
-        events: list[Event] = []
-        for _, document in self._reader.feed(data):
-            self._read(document, events)
-        return events
-
-    def end(self) -> list[Event]:
-        """The body has ended."""
-        events: list[Event] = []
-        for _, document in self._reader.end():
-            self._read(document, events)
-        return events
-
-    def _read(self, document: bytes, events: list[Event]) -> None:
+    @override
+    def read(self, name: bytes, document: bytes, events: list[Event]) -> None:
         if self.is_done:
             return
         try:

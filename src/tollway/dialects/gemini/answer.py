@@ -28,7 +28,7 @@ def parse_answer(body: bytes) -> Answer:
         raise msgspec.ValidationError("Object missing the field `candidates`")
     decoder = GeminiDecoder()
     events: list[Event] = []
-    decoder.read(body, events)
+    decoder.read(b"", body, events)
     decoder.finish(events, otherwise="STOP")
     assembler = Assembler("gemini")
     try:

@@ -11,6 +11,7 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
+from typing_extensions import override
 
 from tollway.core.errors import InvalidRequest
 from tollway.core.usage import NO_USAGE, Usage
@@ -43,8 +44,8 @@ from tollway.dialects.generation.answer import (
     Stopped,
     TokenProbability,
 )
+from tollway.dialects.generation.decoder import EventStreamDecoder
 from tollway.dialects.generation.request import Json, Opaque, Part, Text, Thinking, ToolCall
-from tollway.dialects.sse import EventReader
 
 CANDIDATE = "candidate."
 """How the kind of an `Opaque` begins that is said about an answer as a whole."""
@@ -83,40 +84,31 @@ class _Choice:
         self.about: dict[str, Json] = {}
 
 
-class GeminiDecoder:
+class GeminiDecoder(EventStreamDecoder):
     """Reads one stream."""
 
     def __init__(self, vendor: str = "") -> None:
         """`vendor` names it in errors."""
-        self._vendor = vendor
-        self._reader = EventReader()
+        super().__init__(vendor)
         self._choices: dict[int, _Choice] = {}
         self._is_started = False
         self._turn = ""
         self._calls = 0
         self._feedback: Json | None = None
         self._usage: Usage = NO_USAGE
-        self.is_done = False
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
-        events: list[Event] = []
-        for _, document in self._reader.feed(data):
-            self.read(document, events)
-        return events
-
+    @override
     def end(self) -> list[Event]:
         """The body has ended: the answers that gave a finish reason are complete."""
-        events: list[Event] = []
         rest = self._reader.rest.strip()
-        for _, document in self._reader.end():
-            self.read(document, events)
+        events = super().end()
         if rest[:1] in (b"{", b"["):  # an error that is not sent as an event
-            self.read(rest.removeprefix(b"[").removesuffix(b"]"), events)
+            self.read(b"", rest.removeprefix(b"[").removesuffix(b"]"), events)
         self.finish(events)
         return events
 
-    def read(self, document: bytes, events: list[Event]) -> None:
+    @override
+    def read(self, name: bytes, document: bytes, events: list[Event]) -> None:
         """One chunk, or a whole answer."""
         if self.is_done:
             return

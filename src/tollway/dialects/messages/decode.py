@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
+from typing_extensions import override
 
 from tollway.core.usage import NO_USAGE
 from tollway.dialects.generation.answer import (
@@ -21,25 +22,24 @@ from tollway.dialects.generation.answer import (
     Started,
     Stopped,
 )
+from tollway.dialects.generation.decoder import EventStreamDecoder
 from tollway.dialects.generation.request import Json, Media, Part, Text, Thinking, ToolCall
 from tollway.dialects.generation.seals import read_seal
 from tollway.dialects.messages.answer import STOP_REASONS
 from tollway.dialects.messages.blocks import OWN, read_block, read_citation
 from tollway.dialects.messages.errors import parse_error, status_in
 from tollway.dialects.messages.wire import NULL, UNREADABLE, Block, EventWire, UsageWire, usage_from_wire
-from tollway.dialects.sse import EventReader
 
 _decode = msgspec.json.Decoder(EventWire, strict=False).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class MessagesDecoder:
+class MessagesDecoder(EventStreamDecoder):
     """Reads one stream."""
 
     def __init__(self, vendor: str = "AnthropicException") -> None:
         """`vendor` names it in errors."""
-        self._vendor = vendor
-        self._reader = EventReader()
+        super().__init__(vendor)
         self._usage: UsageWire | None = None
         self._parts = 0
         self._open: Part | None = None
@@ -48,23 +48,9 @@ class MessagesDecoder:
         self._input: list[str] = []
         self._is_started = False
         self._is_stopped = False
-        self.is_done = False
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
-        events: list[Event] = []
-        for _, document in self._reader.feed(data):
-            self.read(document, events)
-        return events
-
-    def end(self) -> list[Event]:
-        """The body has ended."""
-        events: list[Event] = []
-        for _, document in self._reader.end():
-            self.read(document, events)
-        return events
-
-    def read(self, document: bytes, events: list[Event]) -> None:
+    @override
+    def read(self, name: bytes, document: bytes, events: list[Event]) -> None:
         """One event's JSON, which clouds wrap in frames of their own."""
         if self.is_done:
             return

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from typing_extensions import override
 
 from tollway.core.usage import NO_USAGE
 from tollway.dialects.generation.answer import (
@@ -27,6 +28,7 @@ from tollway.dialects.generation.answer import (
     Stopped,
     events_of,
 )
+from tollway.dialects.generation.decoder import EventStreamDecoder
 from tollway.dialects.generation.request import Part, Refusal, Text, Thinking, ToolCall
 from tollway.dialects.responses.answer import failed, stop_reason
 from tollway.dialects.responses.errors import error_event
@@ -46,7 +48,6 @@ from tollway.dialects.responses.wire import (
     read_typed,
     usage_from_wire,
 )
-from tollway.dialects.sse import EventReader
 
 _read_type = msgspec.json.Decoder(TypeWire, strict=False).decode
 _read_delta = msgspec.json.Decoder(DeltaWire, strict=False).decode
@@ -76,13 +77,12 @@ class _Item:
         """Of the open part."""
 
 
-class ResponsesDecoder:
+class ResponsesDecoder(EventStreamDecoder):
     """Reads one stream."""
 
     def __init__(self, vendor: str = "") -> None:
         """`vendor` names it in errors."""
-        self._vendor = vendor
-        self._reader = EventReader()
+        super().__init__(vendor)
         self._item: _Item | None = None
         self._waiting: list[tuple[_Handler, Any]] = []
         """Events of items that are not on yet."""
@@ -90,23 +90,9 @@ class ResponsesDecoder:
         self._parts = 0
         self._has_calls = False
         self._is_started = False
-        self.is_done = False
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
-        events: list[Event] = []
-        for name, document in self._reader.feed(data):
-            self._read(name, document, events)
-        return events
-
-    def end(self) -> list[Event]:
-        """The body has ended: what a last event without its blank line says."""
-        events: list[Event] = []
-        for name, document in self._reader.end():
-            self._read(name, document, events)
-        return events
-
-    def _read(self, name: bytes, document: bytes, events: list[Event]) -> None:
+    @override
+    def read(self, name: bytes, document: bytes, events: list[Event]) -> None:
         if self.is_done:
             return
         try:
