@@ -9,15 +9,12 @@ from typing import Any
 import msgspec
 
 from tollway.dialects.generation.dialect import Rendered, Target
+from tollway.dialects.generation.functions import function_tool
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
-    CUSTOM_TOOL_PARAMETERS,
-    AnyTool,
-    CustomTool,
     Media,
     Message,
     Opaque,
-    OpaqueTool,
     OutputFormat,
     Part,
     Refusal,
@@ -27,7 +24,6 @@ from tollway.dialects.generation.request import (
     Tool,
     ToolCall,
     ToolResult,
-    WebSearch,
     budget_for,
 )
 from tollway.dialects.generation.unsaid import unsaid
@@ -41,7 +37,6 @@ _OWN = frozenset({"documents", "citation_options", "safety_mode", "strict_tools"
 
 _LEAST_P, _MOST_P = 0.01, 0.99
 _MOST_K = 500
-_NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
 class _CohereWriter(Writer):
@@ -134,7 +129,7 @@ def _tools(writer: _CohereWriter, fields: dict[str, Any]) -> None:
     request = writer.request
     choice = request.tool_choice
     allowed = frozenset(choice.names) if choice is not None and choice.mode != "none" else frozenset()
-    tools = [wire for tool in request.tools if (wire := _tool(tool, allowed, writer)) is not None]
+    tools = [wire for tool in request.tools if (wire := function_tool(tool, allowed, writer)) is not None]
     if not tools:
         return
     fields["tools"] = tools
@@ -142,29 +137,6 @@ def _tools(writer: _CohereWriter, fields: dict[str, Any]) -> None:
         fields["strict_tools"] = True
     if choice is not None and choice.mode != "auto":
         fields["tool_choice"] = "NONE" if choice.mode == "none" else "REQUIRED"
-
-
-def _tool(tool: AnyTool, allowed: frozenset[str], writer: _CohereWriter) -> dict[str, Any] | None:
-    """A function. To force one of several, it is the only one that is offered."""
-    match tool:
-        case Tool() | CustomTool():
-            if tool.cache is not None:
-                writer.lose(LossKind.CACHE_HINT, "tools.cache_control")
-            if allowed and tool.name not in allowed:
-                return None
-            function: dict[str, Any] = {"name": tool.name}
-            if tool.description is not None:
-                function["description"] = tool.description
-            if isinstance(tool, CustomTool):
-                function["parameters"] = CUSTOM_TOOL_PARAMETERS
-            else:
-                function["parameters"] = tool.parameters if tool.parameters is not None else _NO_PARAMETERS
-            return {"type": "function", "function": function}
-        case WebSearch():
-            writer.lose(LossKind.TOOL, "tools.web_search")
-        case OpaqueTool():
-            writer.lose(LossKind.TOOL, f"tools.{tool.kind}")
-    return None
 
 
 def _message(message: Message, writer: _CohereWriter) -> list[dict[str, Any]]:

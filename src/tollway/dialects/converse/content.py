@@ -11,6 +11,7 @@ import msgspec
 from tollway.dialects.converse.media import write_media
 from tollway.dialects.converse.models import family_of, takes_cache_points
 from tollway.dialects.generation.dialect import Target
+from tollway.dialects.generation.functions import arguments_object
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
     CacheHint,
@@ -26,7 +27,6 @@ from tollway.dialects.generation.request import (
     ToolResult,
 )
 from tollway.dialects.generation.writer import Writer
-from tollway.dialects.messages.blocks import write_input
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_.:-]")
 _LONGEST_ID = 64
@@ -122,7 +122,7 @@ def _block(part: Part, writer: ConverseWriter) -> Block | None:
                 writer.lose(LossKind.HINT, "messages.content.detail")
             return block
         case ToolCall():
-            return {"toolUse": {"toolUseId": clean_id(part.id), "name": part.name, "input": write_input(part)}}
+            return {"toolUse": {"toolUseId": clean_id(part.id), "name": part.name, "input": arguments_object(part)}}
         case ToolResult():
             return _result(part, writer)
         case Thinking():

@@ -9,6 +9,7 @@ import msgspec
 from tollway.core.usage import NO_USAGE
 from tollway.dialects.generation.answer import Answer, Choice, StopReason
 from tollway.dialects.generation.dialect import StreamOptions
+from tollway.dialects.generation.functions import arguments_object
 from tollway.dialects.generation.request import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from tollway.dialects.messages.blocks import (
     clean_id,
@@ -16,7 +17,6 @@ from tollway.dialects.messages.blocks import (
     rest_of,
     return_seals,
     write_citation,
-    write_input,
     write_seal_of,
     write_thinking,
 )
@@ -151,7 +151,7 @@ def write_part(part: Part) -> dict[str, Any] | Json | None:
                 "type": "tool_use",
                 "id": clean_id(part.id),
                 "name": part.name,
-                "input": write_input(part),
+                "input": arguments_object(part),
                 **part.extra,
             }
         case Media(kind="image", data=str()):

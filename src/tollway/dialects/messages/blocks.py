@@ -103,21 +103,6 @@ def clean_id(id_: str) -> str:
     return _NOT_IN_IDS.sub("_", id_) or "_"
 
 
-def write_input(call: ToolCall) -> Any:
-    """Arguments as an object. Text that is no object is put into one, so that a model that wrote broken JSON gets to
-    see its own text."""
-    if call.is_custom:
-        return {"input": call.arguments}
-    text = call.arguments.strip()
-    if not text:
-        return {}
-    try:
-        value = msgspec.json.decode(text)
-    except UNREADABLE:
-        return {"arguments": call.arguments}
-    return msgspec.Raw(text.encode()) if isinstance(value, dict) else {"arguments": value}
-
-
 def _text(block: Block, path: str) -> Part:
     citations = block.get("citations", NULL)
     found = msgspec.json.decode(citations, type=list[msgspec.Raw] | None)

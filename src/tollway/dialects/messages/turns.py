@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.dialects.generation.functions import arguments_object
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
     Media,
@@ -23,7 +24,7 @@ from tollway.dialects.generation.request import (
     ToolCall,
     ToolResult,
 )
-from tollway.dialects.messages.blocks import clean_id, write_cache, write_citation, write_input, write_thinking
+from tollway.dialects.messages.blocks import clean_id, write_cache, write_citation, write_thinking
 from tollway.dialects.messages.writer import MessagesWriter
 
 Block = dict[str, Any] | msgspec.Raw
@@ -153,7 +154,7 @@ def _call(part: ToolCall, writer: MessagesWriter) -> Block:
         "type": "tool_use",
         "id": clean_id(part.id),
         "name": part.name,
-        "input": write_input(part),
+        "input": arguments_object(part),
         **(part.extra if writer.is_own else {}),
         **write_cache(part.cache),
     }

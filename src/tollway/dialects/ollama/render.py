@@ -10,25 +10,20 @@ import msgspec
 
 from tollway.core.errors import InvalidRequest
 from tollway.dialects.generation.dialect import Rendered, Target
+from tollway.dialects.generation.functions import arguments_object, function_tool
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
-    CUSTOM_TOOL_PARAMETERS,
-    AnyTool,
-    CustomTool,
     Effort,
     Media,
     Message,
     Opaque,
-    OpaqueTool,
     Part,
     Refusal,
     Request,
     Text,
     Thinking,
-    Tool,
     ToolCall,
     ToolResult,
-    WebSearch,
     effort_for,
     name_results,
 )
@@ -70,8 +65,6 @@ _MORE_OPTIONS = frozenset(
 """Options of Ollama alone, which callers of any format may send as if they were fields:
 https://docs.ollama.com/modelfile#valid-parameters-and-values"""
 _OWN = frozenset({"keep_alive", "think", "truncate", "shift"})
-
-_NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
 class _OllamaWriter(Writer):
@@ -158,34 +151,12 @@ def _tools(writer: _OllamaWriter, fields: dict[str, Any]) -> None:
     allowed = frozenset(choice.names) if choice is not None else frozenset()
     if choice is not None and choice.mode == "none":
         return
-    tools = [wire for tool in request.tools if (wire := _tool(tool, allowed, writer)) is not None]
+    tools = [wire for tool in request.tools if (wire := function_tool(tool, allowed, writer)) is not None]
     if not tools:
         return
     fields["tools"] = tools
     if choice is not None and choice.mode != "auto":
         writer.lose(LossKind.PARAMETER, "tool_choice")
-
-
-def _tool(tool: AnyTool, allowed: frozenset[str], writer: _OllamaWriter) -> dict[str, Any] | None:
-    match tool:
-        case Tool() | CustomTool():
-            if tool.cache is not None:
-                writer.lose(LossKind.CACHE_HINT, "tools.cache_control")
-            if allowed and tool.name not in allowed:
-                return None
-            function: dict[str, Any] = {"name": tool.name}
-            if tool.description is not None:
-                function["description"] = tool.description
-            if isinstance(tool, CustomTool):
-                function["parameters"] = CUSTOM_TOOL_PARAMETERS
-            else:
-                function["parameters"] = tool.parameters if tool.parameters is not None else _NO_PARAMETERS
-            return {"type": "function", "function": function}
-        case WebSearch():
-            writer.lose(LossKind.TOOL, "tools.web_search")
-        case OpaqueTool():
-            writer.lose(LossKind.TOOL, f"tools.{tool.kind}")
-    return None
 
 
 def _message(message: Message, writer: _OllamaWriter) -> list[dict[str, Any]]:
@@ -252,19 +223,5 @@ def _said(wire: dict[str, Any], parts: Sequence[Part], writer: _OllamaWriter) ->
 
 
 def _call(call: ToolCall, index: int) -> dict[str, Any]:
-    function = {"index": index, "name": call.name, "arguments": _arguments(call)}
+    function = {"index": index, "name": call.name, "arguments": arguments_object(call)}
     return {"id": call.id, "type": "function", "function": function}
-
-
-def _arguments(call: ToolCall) -> Any:
-    """Arguments as an object, whatever the model wrote."""
-    if call.is_custom:
-        return {"input": call.arguments}
-    text = call.arguments.strip()
-    if not text:
-        return {}
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return {"arguments": call.arguments}
-    return msgspec.Raw(text.encode()) if isinstance(value, dict) else {"arguments": value}
