@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.core.snapshot import Deployment
 
 Fields = dict[str, msgspec.Raw]
 """The top level of a body: every value still the bytes the client sent."""
@@ -34,3 +37,20 @@ def read_fields(body: bytes) -> Fields:
         raise InvalidRequest("The request body must be a JSON object.", param="request_body") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"Invalid JSON payload: {error}", param="request_body") from None
+
+
+def suit(fields: dict[str, Any], deployment: Deployment) -> None:
+    """Takes out what a deployment refuses, and gives the rest the names it has for it."""
+    for name in deployment.dropped:
+        fields.pop(name, None)
+    for name, other in deployment.renamed.items():
+        if name in fields and other not in fields:
+            fields[other] = fields.pop(name)
+
+
+def adapt(fields: dict[str, Any], deployment: Deployment) -> None:
+    """Makes a body one for a deployment: without what it refuses, with its names, its defaults and its overrides."""
+    suit(fields, deployment)
+    for name, value in deployment.defaults.items():
+        fields.setdefault(name, value)
+    fields.update(deployment.overrides)

@@ -7,14 +7,13 @@ of the gateway's own. Otherwise the request goes through the middle form once, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from tollway.core.errors import Header, InvalidRequest, Misconfigured, TollwayError, UpstreamError
 from tollway.core.snapshot import GENERATIVE, Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects.body import Fields
+from tollway.dialects.body import Fields, suit
 from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, Started, Stopped, text_of
 from tollway.dialects.generation.dialect import ClientSide, ProviderSide, StreamDecoder, StreamOptions, Target
 from tollway.dialects.generation.losses import Loss, LossKind
@@ -130,7 +129,8 @@ class _Translated:
             if name in call.request.fields and name not in fields:
                 fields[name] = call.request.fields[name]
         self._judge(losses)
-        _apply(fields, deployment)
+        suit(fields, deployment)
+        fields.update(deployment.overrides)
         return _encode(fields)
 
     def _parse(self, fields: Fields) -> MiddleRequest:
@@ -299,13 +299,3 @@ _FILLED = tuple(
     for name in MiddleRequest.__struct_fields__
     if name not in ("origin", "model", "messages", "is_stream", "wants_stream_usage", "extra")
 )
-
-
-def _apply(fields: dict[str, Any], deployment: Deployment) -> None:
-    """What the operator wants of every body of this deployment."""
-    for name in deployment.dropped:
-        fields.pop(name, None)
-    for name, other in deployment.renamed.items():
-        if name in fields and other not in fields:
-            fields[other] = fields.pop(name)
-    fields.update(deployment.overrides)

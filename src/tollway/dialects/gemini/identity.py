@@ -9,7 +9,7 @@ import msgspec
 
 from tollway.core.errors import Header, InvalidRequest, TollwayError, UpstreamError
 from tollway.core.snapshot import Deployment, Operation
-from tollway.dialects.body import Fields, Request
+from tollway.dialects.body import Fields, Request, suit
 from tollway.dialects.gemini.errors import parse_error, render_error
 from tollway.dialects.gemini.fields import fields_of, in_camel_case, typed
 from tollway.dialects.gemini.relay import GeminiRelay, render_reply
@@ -55,11 +55,7 @@ def render_request(request: Request, deployment: Deployment) -> bytes:
     """The body for a deployment: its defaults and overrides, without what it refuses. The model is in the path."""
     fields = request.fields.copy()
     fields.pop("model", None)
-    for name in deployment.dropped:
-        fields.pop(name, None)
-    for name, other in deployment.renamed.items():
-        if name in fields and other not in fields:
-            fields[other] = fields.pop(name)
+    suit(fields, deployment)
     if deployment.defaults:
         _fill(fields, deployment.defaults)
     fields.update(deployment.overrides)

@@ -8,7 +8,7 @@ import msgspec
 
 from tollway.core.errors import InvalidRequest
 from tollway.core.snapshot import Deployment, Operation
-from tollway.dialects.body import Fields, Request
+from tollway.dialects.body import Fields, Request, adapt
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -58,18 +58,7 @@ def render_request(request: Request, deployment: Deployment) -> bytes:
     """The body for a deployment: its model, its defaults and overrides, without what it refuses."""
     fields = request.fields.copy()
     fields["model"] = _encoded_name(deployment.model)
-    if deployment.dropped:
-        for name in deployment.dropped:
-            fields.pop(name, None)
-    if deployment.renamed:
-        for name, other in deployment.renamed.items():
-            if name in fields and other not in fields:
-                fields[other] = fields.pop(name)
-    if deployment.defaults:
-        for name, value in deployment.defaults.items():
-            fields.setdefault(name, value)
-    if deployment.overrides:
-        fields.update(deployment.overrides)
+    adapt(fields, deployment)
     if request.is_stream and not request.wants_usage and deployment.sends_stream_usage:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
     elif not deployment.sends_stream_usage:

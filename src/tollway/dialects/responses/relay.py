@@ -15,7 +15,7 @@ import msgspec
 from tollway.core.errors import Header, InvalidRequest, TollwayError, UpstreamError
 from tollway.core.snapshot import Deployment
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects.body import Fields, Request
+from tollway.dialects.body import Fields, Request, suit
 from tollway.dialects.chat.fields import NULL, typed
 from tollway.dialects.generation.answer import said
 from tollway.dialects.identity import NOTHING_PASSED, Passed, Reply
@@ -59,8 +59,7 @@ def render_request(request: Request, deployment: Deployment) -> bytes:
     fields["model"] = msgspec.Raw(_encode(deployment.model))
     if "input" in fields:
         fields["input"] = own_thoughts(fields["input"])
-    for name in deployment.dropped:
-        fields.pop(name, None)
+    suit(fields, deployment)
     for name, value in deployment.defaults.items():
         fields.setdefault(_FROM_CHAT.get(name, name), value)
     fields.update(deployment.overrides)
