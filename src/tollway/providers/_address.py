@@ -42,6 +42,10 @@ class Location(msgspec.Struct, frozen=True):
         """The endpoint there."""
         return Endpoint(origin=self.origin, target=self.target, headers=headers, credential=credential)
 
+    def beside(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint there, with the headers and the credential of another."""
+        return self.endpoint(endpoint.headers, endpoint.credential)
+
 
 def locate(base: str, path: str, *, field: str, verify: bool | str = True, query: str = "") -> Location:
     """`path` below the URL `base`, whose own query stays; a base that ends in an operation's path is cut back first.

@@ -117,7 +117,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         credential = self.credential(params)
         base = self.base(params)
         return {
-            operation: self.endpoint(operation, base, params, headers, credential)
+            operation: self.complete(
+                operation, self.locate(operation, base, params).endpoint(headers, credential), base, params
+            )
             for operation in self.preference(params)
             if operation in self.operations
         }
@@ -126,16 +128,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """Operations in the order in which they are asked for, where a caller's own format is not among them."""
         return OPERATIONS
 
-    def endpoint(
-        self,
-        operation: Operation,
-        base: str,
-        params: ConnectionParams,
-        headers: tuple[tuple[str, str], ...],
-        credential: CredentialHeaders | None,
-    ) -> Endpoint:
-        """Where one operation is called."""
-        return self.locate(operation, base, params).endpoint(headers, credential)
+    def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
+        """An endpoint with what only this vendor has: other addresses for streams or counting, another header."""
+        return endpoint
 
     def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
         """Where `operation` is, below `base`."""

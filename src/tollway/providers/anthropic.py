@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from typing_extensions import override
 
-from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
+from tollway.core.snapshot import Endpoint, Operation
 from tollway.providers._address import locate
 from tollway.providers._kit import MESSAGES, ConnectionParams, Provider
 
@@ -19,7 +19,7 @@ class Anthropic(Provider, frozen=True, kw_only=True):
     @override
     def authorization(self, params: ConnectionParams) -> dict[str, str]:
         key = self.key(params)
-        version = {"anthropic-version": text_of(params, "anthropic_version") or _VERSION}
+        version = {"anthropic-version": _VERSION}
         if not key:
             return version if self._has_own_credential(params) else {}
         if key.startswith("sk-ant-oat"):
@@ -27,17 +27,9 @@ class Anthropic(Provider, frozen=True, kw_only=True):
         return {"x-api-key": key, **version}
 
     @override
-    def endpoint(
-        self,
-        operation: Operation,
-        base: str,
-        params: ConnectionParams,
-        headers: tuple[tuple[str, str], ...],
-        credential: CredentialHeaders | None,
-    ) -> Endpoint:
-        endpoint = super().endpoint(operation, base, params, headers, credential)
+    def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
         counting = locate(base, "/messages/count_tokens", field=self._base_field, verify=params.verify)
-        return msgspec.structs.replace(endpoint, for_counting=counting.endpoint(headers, credential))
+        return msgspec.structs.replace(endpoint, for_counting=counting.beside(endpoint))
 
     @override
     def seals(self, model: str) -> frozenset[str]:
@@ -47,12 +39,6 @@ class Anthropic(Provider, frozen=True, kw_only=True):
         return bool(self.configured_base(params)) or any(
             name.lower() in ("authorization", "x-api-key") for name in params.headers
         )
-
-
-def text_of(params: ConnectionParams, name: str) -> str | None:
-    """A parameter of the vendor's own."""
-    value = params.extra.get(name)
-    return str(value) if value else None
 
 
 PROVIDERS = (

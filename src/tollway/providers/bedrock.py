@@ -78,17 +78,9 @@ class Bedrock(Provider, frozen=True, kw_only=True):
         return self._method("converse", base, params)
 
     @override
-    def endpoint(
-        self,
-        operation: Operation,
-        base: str,
-        params: ConnectionParams,
-        headers: tuple[tuple[str, str], ...],
-        credential: CredentialHeaders | None,
-    ) -> Endpoint:
-        endpoint = super().endpoint(operation, base, params, headers, credential)
+    def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
         streams = self._method("converse-stream", base, params)
-        return msgspec.structs.replace(endpoint, for_streams=streams.endpoint(headers, credential))
+        return msgspec.structs.replace(endpoint, for_streams=streams.beside(endpoint))
 
     @override
     def key(self, params: ConnectionParams) -> str | None:

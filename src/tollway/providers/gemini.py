@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 from typing_extensions import override
 
-from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
+from tollway.core.snapshot import Endpoint, Operation
 from tollway.providers._address import Location, locate
 from tollway.providers._kit import EMBEDDINGS, GEMINI, ConnectionParams, Provider
 
@@ -27,24 +27,14 @@ class Gemini(Provider, frozen=True, kw_only=True):
         return locate(root, tail, field=self._base_field, verify=params.verify)
 
     @override
-    def endpoint(
-        self,
-        operation: Operation,
-        base: str,
-        params: ConnectionParams,
-        headers: tuple[tuple[str, str], ...],
-        credential: CredentialHeaders | None,
-    ) -> Endpoint:
+    def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
         if operation != "gemini":
-            headers = tuple((_bearer(value) if name == _KEY else (name, value)) for name, value in headers)
-            return super().endpoint(operation, base, params, headers, credential)
-        endpoint = super().endpoint(operation, base, params, headers, credential)
+            headers = tuple((_bearer(value) if name == _KEY else (name, value)) for name, value in endpoint.headers)
+            return msgspec.structs.replace(endpoint, headers=headers)
         streams = self._method("streamGenerateContent", base, params, query="alt=sse")
         counting = self._method("countTokens", base, params)
         return msgspec.structs.replace(
-            endpoint,
-            for_streams=streams.endpoint(headers, credential),
-            for_counting=counting.endpoint(headers, credential),
+            endpoint, for_streams=streams.beside(endpoint), for_counting=counting.beside(endpoint)
         )
 
     @override

@@ -32,15 +32,12 @@ class VertexAI(Provider, frozen=True, kw_only=True):
 
     @override
     def endpoints(self, params: ConnectionParams) -> dict[Operation, Endpoint]:
-        headers, credential = self.headers(params), self.credential(params)
         whole, streamed, operation = _methods(params.model)
         base = self.base(params)
-        streams = self._method(streamed, base, params).endpoint(headers, credential)
-        endpoint = self._method(whole, base, params).endpoint(headers, credential)
-        if operation == "gemini":
-            counting = self._method("countTokens", base, params).endpoint(headers, credential)
-            endpoint = msgspec.structs.replace(endpoint, for_counting=counting)
-        return {operation: msgspec.structs.replace(endpoint, for_streams=streams)}
+        endpoint = self._method(whole, base, params).endpoint(self.headers(params), self.credential(params))
+        counting = self._method("countTokens", base, params).beside(endpoint) if operation == "gemini" else None
+        streams = self._method(streamed, base, params).beside(endpoint)
+        return {operation: msgspec.structs.replace(endpoint, for_streams=streams, for_counting=counting)}
 
     @override
     def base(self, params: ConnectionParams) -> str:
