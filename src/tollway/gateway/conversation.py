@@ -163,7 +163,7 @@ class _Translated:
         return Reply(self._client.render_answer(answer, self._options()), answer.id, usage, text)
 
     def relay(self) -> Relay:
-        return TranslatingRelay(self._provider, self._client, self._options())
+        return TranslatingRelay(self._provider, self._client, self._options(), vendor_name(self._deployment))
 
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
         return self._provider.parse_error(status, body, vendor_name(self._deployment), headers)
@@ -195,9 +195,9 @@ class TranslatingRelay:
         "usage",
     )
 
-    def __init__(self, provider: ProviderSide, client: ClientSide, options: StreamOptions) -> None:
+    def __init__(self, provider: ProviderSide, client: ClientSide, options: StreamOptions, vendor: str) -> None:
         self._provider = provider
-        self._decoder: StreamDecoder = provider.decoder()
+        self._decoder: StreamDecoder = provider.decoder(vendor)
         self._encoder = client.encoder(options)
         self._pieces: list[str] = []
         self._is_stopped = False
@@ -209,7 +209,7 @@ class TranslatingRelay:
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
         """The error that a stream begins with, read apart: what follows is none of the encoder's business then."""
-        for event in self._provider.decoder().feed(data):
+        for event in self._provider.decoder(vendor).feed(data):
             if isinstance(event, Failed):
                 return event.error
         return None

@@ -122,8 +122,8 @@ class ProviderSide(Protocol):
         """A whole answer. Raises `msgspec.DecodeError` if it is not one."""
         ...
 
-    def decoder(self) -> StreamDecoder:
-        """For one stream."""
+    def decoder(self, vendor: str) -> StreamDecoder:
+        """For one stream. `vendor` names it in errors."""
         ...
 
     def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...] = ()) -> UpstreamError:

@@ -1,0 +1,31 @@
+"""A stream between two formats, as the gateway forwards it."""
+
+from __future__ import annotations
+
+from tollway.dialects.chat import DIALECT as CHAT
+from tollway.dialects.generation.dialect import StreamOptions
+from tollway.dialects.messages import DIALECT as MESSAGES
+from tollway.gateway.conversation import TranslatingRelay
+
+START = b'data: {"id":"r","model":"m","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+ERROR = b'data: {"error":{"message":"slow down","code":429}}\n\n'
+
+
+def relay() -> TranslatingRelay:
+    return TranslatingRelay(CHAT, MESSAGES, StreamOptions(model="m", call_id="c"), "OpenaiException")
+
+
+def test_an_error_in_the_middle_of_a_stream_names_the_vendor() -> None:
+    one = relay()
+    assert b"message_start" in one.feed(START)
+    one.feed(ERROR)
+    assert one.failure is not None
+    assert one.failure.message == "litellm.RateLimitError: OpenaiException - slow down"
+    assert one.is_done
+
+
+def test_an_error_at_its_beginning_does_too_and_nothing_is_forwarded() -> None:
+    error = relay().opening_error(ERROR, "OpenaiException")
+    assert error is not None
+    assert error.message == "litellm.RateLimitError: OpenaiException - slow down"
+    assert relay().opening_error(START, "OpenaiException") is None
