@@ -8,7 +8,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 from tests.support.gateway import Gateway
 from tests.support.ledger import spend_logs
 
-UPSTREAMS = ["claude", "gemini", "bedrock"]
+UPSTREAMS = ["claude", "gemini", "bedrock", "cohere", "ollama"]
 WEATHER: ChatCompletionToolParam = {
     "type": "function",
     "function": {
@@ -39,7 +39,7 @@ def test_a_chat_is_answered_under_the_public_name(
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (20, 9)
     [record] = spend_logs(gateway, key, count=1)
     assert (record["prompt_tokens"], record["completion_tokens"]) == (20, 9)
-    assert record["spend"] > 0
+    assert (record["spend"] > 0) == (model != "ollama")  # which runs on a machine of one's own
 
 
 @pytest.mark.parametrize("wants_usage", [False, True])
@@ -97,8 +97,9 @@ def test_a_vendors_error_is_the_sdks_own(client: openai.OpenAI, model: str) -> N
     assert caught.value.response.headers["retry-after"] == "7"
 
 
+# Ollama completes texts itself, which its mock does not.
 @pytest.mark.parametrize("is_stream", [False, True])
-@pytest.mark.parametrize("model", UPSTREAMS)
+@pytest.mark.parametrize("model", [each for each in UPSTREAMS if each != "ollama"])
 def test_a_model_that_chats_completes_a_text_too(client: openai.OpenAI, model: str, is_stream: bool) -> None:
     if is_stream:
         stream = client.completions.create(model=model, prompt="Tell me a story", stream=True)
