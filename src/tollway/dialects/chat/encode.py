@@ -32,6 +32,16 @@ _encode = msgspec.json.Encoder().encode
 _DONE = b"data: [DONE]\n\n"
 
 
+def chunk_head(event: Started, options: StreamOptions, *, kind: bytes, id_prefix: str) -> bytes:
+    """How every chunk of a stream begins, up to its choices."""
+    return b'data: {"id":%s,"object":"%s","created":%d,"model":%s,"choices":' % (
+        _encode(event.id or f"{id_prefix}-{options.call_id}"),
+        kind,
+        event.created or options.created,
+        _encode(options.model),
+    )
+
+
 class _Choice:
     """What is open in one choice, and how its pieces are written."""
 
@@ -99,12 +109,7 @@ class ChatEncoder:
         return b'%s[],"usage":%s}\n\n%s' % (self._head(), usage, _DONE)
 
     def _start(self, event: Started) -> None:
-        options = self._options
-        self._prefix = b'data: {"id":%s,"object":"chat.completion.chunk","created":%d,"model":%s,"choices":' % (
-            _encode(event.id or f"chatcmpl-{options.call_id}"),
-            event.created or options.created,
-            _encode(options.model),
-        )
+        self._prefix = chunk_head(event, self._options, kind=b"chat.completion.chunk", id_prefix="chatcmpl")
 
     def _head(self) -> bytes:
         if not self._prefix:

@@ -14,6 +14,7 @@ from tollway.core.errors import InvalidRequest, TollwayError
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.body import Fields
 from tollway.dialects.chat.answer import FINISH_REASONS
+from tollway.dialects.chat.encode import chunk_head
 from tollway.dialects.chat.parse import parse_request
 from tollway.dialects.chat.wire import usage_to_wire
 from tollway.dialects.generation.answer import Answer, Choice, Delta, Event, Metered, PartStarted, Started, Stopped
@@ -119,12 +120,7 @@ class CompletionsEncoder:
         return b'%s[],"usage":%s}\n\n%s' % (self._head(), _encode(usage_to_wire(self._usage)), _DONE)
 
     def _start(self, event: Started) -> None:
-        options = self._options
-        self._prefix = b'data: {"id":%s,"object":"text_completion","created":%d,"model":%s,"choices":' % (
-            _encode(event.id or f"cmpl-{options.call_id}"),
-            event.created or options.created,
-            _encode(options.model),
-        )
+        self._prefix = chunk_head(event, self._options, kind=b"text_completion", id_prefix="cmpl")
 
     def _head(self) -> bytes:
         if not self._prefix:

@@ -14,6 +14,7 @@ from tollway.dialects.generation.dialect import Rendered, Target
 from tollway.dialects.generation.losses import LossKind, unknown_fields
 from tollway.dialects.generation.request import Request
 from tollway.dialects.messages.models import traits_of
+from tollway.dialects.messages.render import LOST
 
 _TIERS = frozenset({"priority", "default", "flex", "reserved"})
 _OWN_FIELDS = frozenset(
@@ -31,23 +32,7 @@ _OWN_FIELDS = frozenset(
 """Fields of Converse that existing clients put into a chat request; any other is the model's own."""
 _MORE = "additionalModelRequestFields"
 
-_LOST: tuple[tuple[str, str, LossKind], ...] = (
-    ("seed", "seed", LossKind.PARAMETER),
-    ("n", "choices", LossKind.PARAMETER),
-    ("presence_penalty", "presence_penalty", LossKind.PARAMETER),
-    ("frequency_penalty", "frequency_penalty", LossKind.PARAMETER),
-    ("logprobs", "logprobs", LossKind.PARAMETER),
-    ("logit_bias", "logit_bias", LossKind.PARAMETER),
-    ("min_p", "min_p", LossKind.PARAMETER),
-    ("audio", "audio", LossKind.PARAMETER),
-    ("prediction", "prediction", LossKind.HINT),
-    ("safetySettings", "safety_settings", LossKind.HINT),
-    ("verbosity", "verbosity", LossKind.HINT),
-    ("store", "store", LossKind.HINT),
-    ("prompt_cache_key", "prompt_cache_key", LossKind.HINT),
-    ("metadata", "metadata", LossKind.HINT),
-    ("user", "user", LossKind.HINT),
-)
+_LOST = (("n", "choices", LossKind.PARAMETER), *LOST, ("user", "user", LossKind.HINT))
 
 
 def render_request(request: Request, target: Target) -> Rendered:

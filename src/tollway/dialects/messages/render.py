@@ -34,7 +34,7 @@ _TIERS = {"auto": "auto", "standard_only": "standard_only", "default": "standard
 _IDENTIFYING = re.compile(r"@|^\+?[\d\s().-]{7,}$")
 """The API refuses e-mail addresses and telephone numbers as `metadata.user_id` (BerriAI/litellm#10106)."""
 
-_LOST: tuple[tuple[str, str, LossKind], ...] = (
+LOST: tuple[tuple[str, str, LossKind], ...] = (
     ("seed", "seed", LossKind.PARAMETER),
     ("presence_penalty", "presence_penalty", LossKind.PARAMETER),
     ("frequency_penalty", "frequency_penalty", LossKind.PARAMETER),
@@ -49,6 +49,7 @@ _LOST: tuple[tuple[str, str, LossKind], ...] = (
     ("prompt_cache_key", "prompt_cache_key", LossKind.HINT),
     ("metadata", "metadata", LossKind.HINT),
 )
+"""What Anthropic's format has no word for: how callers call it, where it is, and what its loss counts as."""
 _MERGED = frozenset({"output_config", "metadata"})
 """Objects of which the middle form knows a part: the rest is in `extra`."""
 
@@ -107,7 +108,7 @@ def _settings(writer: MessagesWriter, fields: dict[str, Any]) -> None:
         writer.lose(LossKind.PARAMETER, "modalities")
     if request.choices not in (None, 1):
         writer.lose(LossKind.PARAMETER, "n")
-    for field, attribute, kind in _LOST:
+    for field, attribute, kind in LOST:
         if getattr(request, attribute) is not None:
             writer.lose(kind, field)
 
