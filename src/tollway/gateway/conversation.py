@@ -262,7 +262,7 @@ def vendor_name(deployment: Deployment) -> str:
     return f"{deployment.provider.capitalize()}Exception"
 
 
-_REFERENCES = ("previous_response_id", "conversation", "prompt")
+REFERENCES = ("previous_response_id", "conversation", "prompt")
 """Fields of the Responses API that stand for something only its own provider has."""
 
 
@@ -270,7 +270,7 @@ def _refuse_references(call: Call, deployment: Deployment) -> None:
     """Half a conversation would be answered as if it were all of it."""
     if call.operation != "responses":
         return
-    for name in _REFERENCES:
+    for name in REFERENCES:
         if call.request.fields.get(name, _NULL) != _NULL:
             raise InvalidRequest(
                 f"'{name}' is known only to a provider that speaks the Responses API, and {deployment.provider} does "

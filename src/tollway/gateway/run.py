@@ -16,14 +16,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from tollway.accounting.pricing import upper_bound_nanos
-from tollway.accounting.tokens import input_bound
 from tollway.core.errors import DeploymentFull, Header, TollwayError, UnknownModel, UpstreamError
 from tollway.core.principal import Scope
-from tollway.core.snapshot import Deployment, Endpoint, ModelGroup, Operation, Origin, Settings, Timeouts, TransportName
+from tollway.core.snapshot import Deployment, Endpoint, ModelGroup, Operation, Origin, Timeouts, TransportName
 from tollway.core.usage import Usage
-from tollway.dialects.body import Request, read_fields
+from tollway.dialects.body import read_fields
 from tollway.dialects.identity import Relay
 from tollway.dialects.openai.errors import is_error_document, status_in
+from tollway.gateway.bounds import answer_bound, prompt_bound
 from tollway.gateway.call import Call, Conversation
 from tollway.gateway.conversation import converse, speaks, vendor_name
 from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
@@ -38,9 +38,6 @@ from tollway.routing.router import Router
 logger = logging.getLogger(__name__)
 
 _DRAIN_S = 1.0
-_ELSEWHERE = frozenset({"previous_response_id", "conversation", "prompt_template", "cachedContent", "cached_content"})
-"""Fields that stand for a part of the prompt which the provider keeps: it may be as long as the model reads."""
-_LONGEST_PROMPT = 200_000
 
 _MOCK_ORIGIN = Origin("http", "mock", 0)
 _MOCKED: dict[Operation, Endpoint] = {
@@ -198,10 +195,8 @@ class Gateway:
             call.scopes = (*call.scopes, deployment.scope)
         if not call.scopes:
             return
-        tokens_in = input_bound(call.raw_body, request.fields, model=deployment.model)
-        if not request.fields.keys().isdisjoint(_ELSEWHERE):
-            tokens_in += deployment.max_input_tokens or _LONGEST_PROMPT
-        tokens_out = _output_bound(request, deployment, call.settings) if call.operation != "embeddings" else 0
+        tokens_in = prompt_bound(call, deployment)
+        tokens_out = answer_bound(request, deployment, call.settings) if call.operation != "embeddings" else 0
         call.ticket = await limits.admit(
             self._counters,
             self._seed,
@@ -426,16 +421,6 @@ def _scopes(call: Call) -> tuple[Scope, ...]:
 def _default_model(call: Call) -> str | None:
     of_customer = call.customer.default_model if call.customer is not None else None
     return of_customer or call.settings.default_model
-
-
-def _output_bound(request: Request, deployment: Deployment, settings: Settings) -> int:
-    """Most tokens the answer can have: the caller's limit, else the model's, capped unless reservations are strict."""
-    limit = request.output_limit
-    if limit is None:
-        limit = deployment.max_output_tokens or settings.output_reservation_tokens
-        if not settings.is_output_reservation_strict:
-            limit = min(limit, settings.output_reservation_tokens)
-    return limit * request.choices
 
 
 def _timeouts(call: Call, deployment: Deployment) -> Timeouts:

@@ -374,6 +374,74 @@ def test_without_media_the_bound_is_the_length_of_the_body() -> None:
     )
 
 
+OTHER_FORMATS: dict[str, tuple[dict[str, Any], int, str]] = {
+    # a body, the documented maximum of its media, the model
+    "Anthropic's picture": (
+        {"messages": [{"content": [{"type": "image", "source": {"type": "base64", "data": "A" * 40_000}}]}]},
+        4784,
+        "claude-x",
+    ),
+    "Anthropic's file in a tool's result": (
+        {
+            "messages": [
+                {"content": [{"type": "tool_result", "content": [{"type": "document", "source": {"url": "u"}}]}]}
+            ]
+        },
+        778_400,
+        "claude-x",
+    ),
+    "a picture of the Responses API": (
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://x/y"}]}]},
+        1445,
+        "gpt-4o",
+    ),
+    "a file of the Responses API": (
+        {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://x/y"}]}]},
+        778_400,
+        "gpt-4o",
+    ),
+    "Gemini's sound": (
+        {"contents": [{"parts": [{"inlineData": {"mimeType": "audio/mp3", "data": "A" * 40_000}}]}]},
+        41 * 32,
+        "gemini-x",
+    ),
+    "Gemini's film": (
+        {"contents": [{"parts": [{"file_data": {"mime_type": "video/mp4", "file_uri": "u"}}]}]},
+        1_080_000,
+        "gemini-x",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "maximum", "model"), OTHER_FORMATS.values(), ids=OTHER_FORMATS.keys())
+def test_media_of_other_formats_count_with_their_maximum_too(body: dict[str, Any], maximum: int, model: str) -> None:
+    encoded = json.dumps(body).encode()
+    framing = len(encoded) - (40_000 if "A" * 40_000 in encoded.decode() else 0)
+    for written in (encoded, with_escaped_keys(encoded)):
+        bound = bound_of(written, model)
+        assert maximum <= bound <= maximum + len(written) - (len(encoded) - framing)
+
+
+def test_what_a_tool_was_called_with_is_text_whatever_it_looks_like() -> None:
+    call = {"type": "tool_use", "id": "c", "name": "f", "input": {"image_url": "data:image/png;base64," + "A" * 9_000}}
+    body = json.dumps({"messages": [{"role": "assistant", "content": [call]}]}).encode()
+    assert bound_of(body, "claude-x") == len(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [{"role": "user", "content": "hello world"}], "system": [{"type": "text", "text": "hello world"}]},
+        {"input": [{"role": "user", "content": [{"type": "input_text", "text": "hello world"}]}]},
+        {"contents": [{"role": "user", "parts": [{"text": "hello world"}]}]},
+        {"contents": [{"parts": [{"text": "hello"}]}], "systemInstruction": {"parts": [{"text": " world"}]}},
+    ],
+)
+def test_texts_of_other_formats_are_counted(body: dict[str, Any]) -> None:
+    counted = usage_for(json.dumps(body).encode(), "", "gpt-4o").input_tokens
+    assert 2 + 3 <= counted <= 2 * 2 + 3 + 6
+
+
 def media_bodies() -> Iterator[tuple[str, dict[str, Any], int, str]]:
     payload = "A" * 40_000
     yield "picture", {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{payload}"}}, 1445, "gpt-4o"

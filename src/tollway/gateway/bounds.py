@@ -1,0 +1,36 @@
+"""The most that a call can use of each side: what is reserved before it is sent."""
+
+from __future__ import annotations
+
+from tollway.accounting.tokens import input_bound
+from tollway.core.snapshot import Deployment, Operation, Settings
+from tollway.dialects.body import Request
+from tollway.gateway.call import Call
+from tollway.gateway.conversation import REFERENCES
+
+_KEPT_PROMPTS: dict[Operation, frozenset[str]] = {
+    "responses": frozenset(REFERENCES),
+    "gemini": frozenset({"cachedContent", "cached_content"}),
+}
+"""Fields that stand for a part of the prompt which the provider keeps: it may be as long as the model reads."""
+_LONGEST_PROMPT = 200_000
+
+
+def prompt_bound(call: Call, deployment: Deployment) -> int:
+    """Most tokens the prompt can have: what the body shows, and what it only names."""
+    fields = call.request.fields
+    bound = input_bound(call.raw_body, fields, model=deployment.model)
+    kept = _KEPT_PROMPTS.get(call.operation)
+    if kept is not None and not fields.keys().isdisjoint(kept):
+        bound += deployment.max_input_tokens or _LONGEST_PROMPT
+    return bound
+
+
+def answer_bound(request: Request, deployment: Deployment, settings: Settings) -> int:
+    """Most tokens the answer can have: the caller's limit, else the model's, capped unless reservations are strict."""
+    limit = request.output_limit
+    if limit is None:
+        limit = deployment.max_output_tokens or settings.output_reservation_tokens
+        if not settings.is_output_reservation_strict:
+            limit = min(limit, settings.output_reservation_tokens)
+    return limit * request.choices
