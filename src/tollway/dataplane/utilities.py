@@ -159,7 +159,7 @@ class UtilityPages:
         call.requested_model = deployment.group
         conversation = converse(call, deployment)
         try:
-            body = conversation.render_request()
+            body = conversation.render_request(call)
         except InvalidRequest:
             return False
         if conversation.operation == "chat":
@@ -199,7 +199,7 @@ def _text(fields: Fields, name: str) -> str | None:
 def _described(call: Call, deployment: Deployment) -> dict[str, Any]:
     conversation = call.conversation
     assert conversation is not None
-    body = conversation.render_request()
+    body = conversation.render_request(call)
     endpoint = deployment.endpoints[conversation.operation]
     if call.request.is_stream and endpoint.for_streams is not None:
         endpoint = endpoint.for_streams

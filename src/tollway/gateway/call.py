@@ -46,7 +46,7 @@ _UNREAD = Request({}, None, False, False, None, 1)
 
 
 class Conversation(Protocol):
-    """One attempt of one call."""
+    """How a call is put to a deployment. It does not hold the call, which holds it: the collector finds nothing to do."""
 
     operation: Operation
     """What the deployment is asked for: the key of its endpoint."""
@@ -55,15 +55,15 @@ class Conversation(Protocol):
     passed_headers: tuple[tuple[str, str], ...]
     """Headers of the caller that are the provider's."""
 
-    def render_request(self) -> bytes:
+    def render_request(self, call: Call) -> bytes:
         """The body for the provider. Raises `InvalidRequest` for what it cannot be told."""
         ...
 
-    def read_answer(self, body: bytes) -> Reply:
+    def read_answer(self, call: Call, body: bytes) -> Reply:
         """A whole answer as the client gets it. Raises `msgspec.DecodeError` if it is not one."""
         ...
 
-    def relay(self) -> Relay:
+    def relay(self, call: Call) -> Relay:
         """For the stream of the answer."""
         ...
 

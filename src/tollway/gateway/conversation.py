@@ -61,23 +61,21 @@ def mocked_as(operation: Operation) -> Operation:
 class _Untouched:
     """Both sides speak the same."""
 
-    __slots__ = ("_call", "_deployment", "_identity", "dropped", "operation", "passed_headers")
+    __slots__ = ("_deployment", "_identity", "dropped", "operation", "passed_headers")
 
     def __init__(self, call: Call, deployment: Deployment, identity: Identity) -> None:
         self.operation: Operation = call.operation
-        self._call = call
         self._deployment = deployment
         self._identity = identity
         self.passed_headers, self.dropped = identity.pass_headers(call.headers, deployment)
 
-    def render_request(self) -> bytes:
-        return self._identity.render_request(self._call.request, self._deployment)
+    def render_request(self, call: Call) -> bytes:
+        return self._identity.render_request(call.request, self._deployment)
 
-    def read_answer(self, body: bytes) -> Reply:
-        return self._identity.read_reply(body, self._call.requested_model)
+    def read_answer(self, call: Call, body: bytes) -> Reply:
+        return self._identity.read_reply(body, call.requested_model)
 
-    def relay(self) -> Relay:
-        call = self._call
+    def relay(self, call: Call) -> Relay:
         wants_usage = call.request.wants_usage or call.settings.always_include_stream_usage
         return self._identity.relay(call.requested_model, forwards_usage=wants_usage)
 
@@ -90,23 +88,22 @@ class _Translated:
 
     passed_headers: tuple[tuple[str, str], ...] = ()
 
-    __slots__ = ("_call", "_client", "_deployment", "_provider", "_request", "dropped", "operation")
+    __slots__ = ("_client", "_deployment", "_provider", "_request", "dropped", "operation")
 
     def __init__(self, call: Call, deployment: Deployment, operation: Operation) -> None:
         self.operation: Operation = operation
         self.dropped: tuple[str, ...] = ()
-        self._call = call
         self._deployment = deployment
         self._client: ClientSide = find_dialect(call.operation)
         self._provider: ProviderSide = find_dialect(operation)
         self._request: MiddleRequest | None = None
 
-    def render_request(self) -> bytes:
-        call, deployment = self._call, self._deployment
+    def render_request(self, call: Call) -> bytes:
+        deployment = self._deployment
         _refuse_references(call, deployment)
         defaults = deployment.defaults
         fields = {**defaults, **call.request.fields} if call.operation == "chat" else call.request.fields
-        request = self._parse(fields)
+        request = self._parse(call, fields)
         if defaults and call.operation != "chat":
             _fill(request, defaults)
         self._request = request
@@ -128,21 +125,20 @@ class _Translated:
         for name in call.controls.allowed_params:
             if name in call.request.fields and name not in fields:
                 fields[name] = call.request.fields[name]
-        self._judge(losses)
+        self._judge(call, losses)
         suit(fields, deployment)
         fields.update(deployment.overrides)
         return _encode(fields)
 
-    def _parse(self, fields: Fields) -> MiddleRequest:
-        call = self._call
+    def _parse(self, call: Call, fields: Fields) -> MiddleRequest:
         try:
             return self._client.parse_request(fields, model=call.requested_model, is_stream=call.request.is_stream)
         except UnicodeDecodeError:
             raise InvalidRequest("The request body must be UTF-8.", param="request_body") from None
 
-    def _judge(self, losses: Sequence[Loss]) -> None:
+    def _judge(self, call: Call, losses: Sequence[Loss]) -> None:
         """Refuses what changes the question, unless it may be dropped; the rest is named in a header."""
-        call, deployment = self._call, self._deployment
+        deployment = self._deployment
         refused = [loss.field for loss in losses if loss.kind.is_refused]
         may_drop = call.controls.drops_params
         if may_drop is None:
@@ -156,20 +152,19 @@ class _Translated:
             )
         self.dropped = tuple(dict.fromkeys(loss.field for loss in losses))
 
-    def read_answer(self, body: bytes) -> Reply:
+    def read_answer(self, call: Call, body: bytes) -> Reply:
         answer = self._provider.parse_answer(body)
         text = text_of(answer) if not answer.usage.total_tokens else ""
         usage = answer.usage if answer.usage.total_tokens else None
-        return Reply(self._client.render_answer(answer, self._options()), answer.id, usage, text)
+        return Reply(self._client.render_answer(answer, self._options(call)), answer.id, usage, text)
 
-    def relay(self) -> Relay:
-        return TranslatingRelay(self._provider, self._client, self._options(), vendor_name(self._deployment))
+    def relay(self, call: Call) -> Relay:
+        return TranslatingRelay(self._provider, self._client, self._options(call), vendor_name(self._deployment))
 
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
         return self._provider.parse_error(status, body, vendor_name(self._deployment), headers)
 
-    def _options(self) -> StreamOptions:
-        call = self._call
+    def _options(self, call: Call) -> StreamOptions:
         return StreamOptions(
             model=call.requested_model,
             call_id=call.call_id,

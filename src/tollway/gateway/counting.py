@@ -48,7 +48,7 @@ class TokenCounter:
         deployment = await self._gateway.choose(call)
         conversation = call.conversation
         assert conversation is not None
-        body = conversation.render_request()
+        body = conversation.render_request(call)
         endpoint = deployment.endpoints.get(conversation.operation)
         if endpoint is not None and endpoint.for_counting is not None:
             try:

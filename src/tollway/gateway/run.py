@@ -215,7 +215,7 @@ class Gateway:
         mock = call.controls.mock_response if call.controls.mock_response is not None else deployment.mock_response
         if mock is not None:
             name = "demo"
-        call.upstream_body = conversation.render_request()
+        call.upstream_body = conversation.render_request(call)
         if mock is not None:
             call.upstream_body = _with_mock(call.upstream_body, mock)
         endpoint = (deployment.endpoints if mock is None else _MOCKED)[conversation.operation]
@@ -250,7 +250,7 @@ class Gateway:
             call.upstream_s = time.perf_counter() - call.sent
         assert call.conversation is not None
         try:
-            reply = call.conversation.read_answer(body)
+            reply = call.conversation.read_answer(call, body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _unreadable(deployment, "is not valid JSON, or not an answer") from None
         cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=reply.text)
@@ -293,7 +293,7 @@ class Stream:
         self._settler = settler
         self._first = b""
         assert call.conversation is not None
-        self._relay: Relay = call.conversation.relay()
+        self._relay: Relay = call.conversation.relay(call)
         self._sink: Sink
         self._block = b""
         """The answer's last bytes, kept back until the call is settled."""
