@@ -46,7 +46,7 @@ _UNREAD = Request({}, None, False, False, None, 1)
 
 
 class Conversation(Protocol):
-    """How a call is put to a deployment. It does not hold the call, which holds it: the collector finds nothing to do."""
+    """How a call is put to a deployment. It does not hold the call, by which it is held: a cycle would be garbage."""
 
     operation: Operation
     """What the deployment is asked for: the key of its endpoint."""
