@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -431,6 +432,33 @@ async def test_only_scopes_with_a_rate_limit_say_what_is_left(counters: CounterS
     assert (left.scope, left.requests, left.tokens, left.parallel) == (limited, 99, 3975, 9)
 
 
+async def test_more_money_of_a_call_takes_no_call_no_slot_and_no_request(counters: CounterStore) -> None:
+    scope = key(rpm=2, parallel=2, max_calls=2, budget_nanos=100)
+    ticket = await admitted(counters, scope, cost=60)
+    more = await counters.reserve([scope], tokens=0, cost_nanos=39, is_more=True)
+    assert not isinstance(more, Refusal | Unseeded)
+    second = await admitted(counters, scope, cost=1)
+    (left,) = second.remaining
+    assert (left.requests, left.parallel, left.calls) == (0, 0, 0)
+    refusal = await counters.reserve([scope], tokens=0, cost_nanos=1, is_more=True)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.is_by_reservations) == ("budget", True)
+    await counters.settle(ticket, tokens=0, cost_nanos=80)
+    await counters.settle(more, tokens=0, cost_nanos=0)
+    assert await counters.spent(scope) == 80
+
+
+async def test_what_is_withdrawn_counts_as_a_request_and_nothing_else(counters: CounterStore) -> None:
+    deployment = Scope(kind="deployment", id="d", rpm=2, tpm=100, parallel=1, max_calls=9)
+    ticket = await admitted(counters, key(budget_nanos=100), deployment, tokens=90, cost=10)
+    await counters.withdraw(ticket, [deployment])
+    again = await admitted(counters, deployment, tokens=5)
+    (left,) = again.remaining
+    assert (left.requests, left.tokens, left.parallel, left.calls) == (0, 95, 0, 8)
+    settled = await counters.settle(ticket, tokens=7, cost_nanos=4)
+    assert [charge.scope_kind for charge in settled.charges] == ["api_key"]
+
+
 async def test_a_ticket_settles_once(counters: CounterStore) -> None:
     ticket = await admitted(counters, key(parallel=1))
     await counters.settle(ticket, tokens=0, cost_nanos=0)
@@ -489,13 +517,16 @@ class Used:
         self.tokens = tokens
 
 
-class Held(NamedTuple):
+@dataclass
+class Held:
     """A call in flight."""
 
     ticket: Ticket
     scopes: tuple[Scope, ...]
     cost: int
     used: Used
+    more: list[tuple[Ticket, tuple[Scope, ...], int]] = field(default_factory=list)
+    """Further money: which scopes, how much."""
 
 
 class Schedules(RuleBasedStateMachine):
@@ -543,7 +574,8 @@ class Schedules(RuleBasedStateMachine):
         return sum(scope in held.scopes for held in self.in_flight)
 
     def reserved(self, scope: Scope) -> int:
-        return sum(held.cost for held in self.in_flight if scope in held.scopes)
+        held = sum(held.cost for held in self.in_flight if scope in held.scopes)
+        return held + sum(cost for one in self.in_flight for _, scopes, cost in one.more if scope in scopes)
 
     def blocks(self, scope: Scope) -> set[str]:
         """The limits of a scope that have no room."""
@@ -584,7 +616,7 @@ class Schedules(RuleBasedStateMachine):
             self.check_admission(answer, chosen, tokens=tokens, cost=cost)
 
     def check_refusal(self, refusal: Refusal) -> None:
-        scope = refusal.scope
+        scope = next(one for one in SCOPES if one.key == refusal.scope.key)
         assert refusal.kind in self.blocks(scope)
         if refusal.kind == "budget":
             assert refusal.spent_nanos == self.spent(scope)
@@ -627,6 +659,40 @@ class Schedules(RuleBasedStateMachine):
             held.used.tokens = tokens
         else:
             self.used.append(Used(held.scopes, int(self.clock()), tokens))
+
+        for ticket, _, _ in held.more:
+            assert self.run(self.store.settle(ticket, tokens=0, cost_nanos=0)).crossed == ()
+        self.run(self.store.delivered())
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data(), cost=st.integers(0, 40))
+    def want_more(self, data: st.DataObject, cost: int) -> None:
+        held = data.draw(st.sampled_from(self.in_flight))
+        if not held.scopes or any(self.charge(scope) not in self.known for scope in held.scopes):
+            return  # a window has turned: to be seeded, which is not what is tried here
+        answer = self.run(self.store.reserve(held.scopes, tokens=0, cost_nanos=cost, is_more=True))
+        assert not isinstance(answer, Unseeded)
+        has_no_money = any("budget" in self.blocks(scope) for scope in held.scopes)
+        assert isinstance(answer, Refusal) == has_no_money
+        if isinstance(answer, Refusal):
+            assert answer.kind == "budget"
+            self.check_refusal(answer)
+        else:
+            assert answer.calls == 0
+            held.more.append((answer, held.scopes, cost))
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        held = data.draw(st.sampled_from(self.in_flight))
+        gone = data.draw(st.sets(st.sampled_from(held.scopes))) if held.scopes else set()
+        for ticket in (held.ticket, *(ticket for ticket, _, _ in held.more)):
+            self.run(self.store.withdraw(ticket, gone))
+        self.run(self.store.delivered())
+        held.scopes = held.used.scopes = tuple(scope for scope in held.scopes if scope not in gone)
+        held.more = [
+            (ticket, tuple(scope for scope in scopes if scope not in gone), cost) for ticket, scopes, cost in held.more
+        ]
 
     @rule(scope=st.sampled_from(SCOPES), delta=st.integers(-30, 30))
     def adjust(self, scope: Scope, delta: int) -> None:

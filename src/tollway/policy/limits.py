@@ -44,15 +44,17 @@ async def admit(
     cost_nanos: int,
     settings: Settings,
     key_name: str = "",
+    is_more: bool = False,
 ) -> Ticket:
     """Reserves `tokens` and `cost_nanos`, both upper bounds, in every scope. The ticket has to be settled.
 
+    `is_more`: beside another ticket of the same call; see `CounterStore.reserve`.
     A call that only others' reservations keep out waits up to `settings.budget_wait_s`. `key_name` is the abbreviated
     key for the message. Raises `LimitExceeded`, `BudgetExceeded`, and what `spends` raises when spend has to be read.
     """
     deadline: float | None = None
     while True:
-        answer = await store.reserve(scopes, tokens=tokens, cost_nanos=cost_nanos)
+        answer = await store.reserve(scopes, tokens=tokens, cost_nanos=cost_nanos, is_more=is_more)
         if isinstance(answer, Unseeded):
             await seed(answer.charges)
         elif not isinstance(answer, Refusal):

@@ -6,7 +6,7 @@ by what was really used, and always runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -35,6 +35,8 @@ class Remaining(msgspec.Struct, frozen=True, gc=False):
 class Ticket(Protocol):
     """A reserved allowance, to be settled exactly once."""
 
+    calls: int
+    """1; 0: it only adds money to another ticket of the same call."""
     remaining: Sequence[Remaining]
     divided_by: int
     """More than 1: the shared counters are away, and the call was admitted within this part of every limit."""
@@ -87,8 +89,13 @@ class CounterStore(Protocol):
     Settled spend and settled calls are counted in every scope, limited or not, by budget window.
     """
 
-    async def reserve(self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int) -> Ticket | Refusal | Unseeded:
+    async def reserve(
+        self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int, is_more: bool = False
+    ) -> Ticket | Refusal | Unseeded:
         """Takes one call, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all.
+
+        `is_more`: of a call that has a ticket for these scopes. It takes no further call, no slot and no request; only
+        the scopes' budgets can refuse it, so `tokens` is 0.
 
         A scope has no room for a call once those settled in its window and those in flight have reached `max_calls`:
         a refusal that no waiting cures, since every call that was admitted counts, however it ends.
@@ -97,6 +104,13 @@ class CounterStore(Protocol):
 
     async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
         """Replaces the reservation by what was used and frees the parallel slot. A failed call counts as one too."""
+        ...
+
+    async def withdraw(self, ticket: Ticket, scopes: Collection[Scope]) -> None:
+        """Ends what an open ticket holds in these scopes: the call will not use them after all.
+
+        It counts as none of their settled calls; a request that was counted stays counted.
+        """
         ...
 
     async def changed(self, timeout_s: float) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 from tollway.core.windows import Window, window
 from tollway.ports.counters import Reading, Refusal, Remaining, Settled, Ticket, Unseeded
-from tollway.stores.memory.counter import LIVE_S, Counter, Rate, SettledSum, count_call, explain
+from tollway.stores.memory.counter import LIVE_S, Counter, Rate, SettledSum, budget_only, count_call, explain
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,11 @@ _SWEEP = 1000
 class MemoryTicket:
     """`ports.counters.Ticket`: what it holds, and since which second."""
 
-    __slots__ = ("cost_nanos", "divided_by", "holds", "is_open", "remaining", "second", "tokens")
+    __slots__ = ("calls", "cost_nanos", "divided_by", "holds", "is_open", "remaining", "second", "tokens")
 
-    def __init__(self, second: int, tokens: int, cost_nanos: int) -> None:
+    def __init__(self, second: int, tokens: int, cost_nanos: int, calls: int = 1) -> None:
+        self.calls = calls
+        """1; 0 where it only adds to another ticket of the same call."""
         self.second = second
         self.tokens = tokens
         self.cost_nanos = cost_nanos
@@ -54,11 +56,15 @@ class MemoryCounterStore:
         self._waiters: dict[asyncio.Future[None], None] = {}
         """In order of arrival."""
 
-    async def reserve(self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int) -> Ticket | Refusal | Unseeded:
+    async def reserve(
+        self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int, is_more: bool = False
+    ) -> Ticket | Refusal | Unseeded:
         """Takes one call, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all."""
         now = self._now()
+        if is_more:
+            scopes = [budget_only(scope) for scope in scopes]
         second = int(now)
-        ticket = MemoryTicket(second, tokens, cost_nanos)
+        ticket = MemoryTicket(second, tokens, cost_nanos, calls=0 if is_more else 1)
         for scope in scopes:
             counter = self._counter(scope.kind, scope.id, now)
             if not self._has_room(scope, counter, now, second):
@@ -67,8 +73,10 @@ class MemoryCounterStore:
         remaining = []
         for scope, counter in ticket.holds:
             counter.used_at = now
-            counter.in_flight += 1
             counter.reserved_nanos += cost_nanos
+            if is_more:
+                continue
+            counter.in_flight += 1
             if scope.kind == "session" or scope.max_calls is not None:
                 settled = self._settled(counter, self._window(scope.budget_duration, now).start)
                 remaining.append(count_call(scope, counter, second, tokens, settled))
@@ -78,19 +86,27 @@ class MemoryCounterStore:
         return ticket
 
     def take(
-        self, scopes: Sequence[Scope], known: Sequence[SettledSum], *, second: int, tokens: int, cost_nanos: int
+        self,
+        scopes: Sequence[Scope],
+        known: Sequence[SettledSum],
+        *,
+        second: int,
+        tokens: int,
+        cost_nanos: int,
+        calls: int = 1,
     ) -> MemoryTicket:
         """A ticket for a call that was admitted elsewhere, where `known` is settled in each scope."""
         now = self._now()
-        ticket = MemoryTicket(second, tokens, cost_nanos)
+        ticket = MemoryTicket(second, tokens, cost_nanos, calls)
         for scope, settled in zip(scopes, known, strict=True):
             counter = self._counter(scope.kind, scope.id, now)
             counter.settled[self._window(scope.budget_duration, now).start] = settled
             counter.used_at = now
-            counter.in_flight += 1
+            counter.in_flight += calls
             counter.reserved_nanos += cost_nanos
             counter.follow(scope)
-            count_call(scope, counter, second, tokens)
+            if calls:
+                count_call(scope, counter, second, tokens)
             ticket.holds.append((scope, counter))
         return ticket
 
@@ -110,9 +126,9 @@ class MemoryCounterStore:
             if settled is None:  # the clock was set back; else known since the reservation
                 settled = counter.settled[start] = SettledSum()
             spent = settled.nanos = settled.nanos + cost_nanos
-            settled.calls += 1
+            settled.calls += ticket.calls
             counter.reserved_nanos -= ticket.cost_nanos
-            counter.in_flight -= 1
+            counter.in_flight -= ticket.calls
             counter.used_at = now
             if scope.tpm is not None and counter.tokens is not None:
                 counter.tokens.replace(ticket.second, second, reserved=ticket.tokens, used=tokens)
@@ -125,6 +141,28 @@ class MemoryCounterStore:
         if self._waiters:
             self._wake()
         return Settled(tuple(charges), spent_nanos, crossed)
+
+    async def withdraw(self, ticket: Ticket, scopes: Collection[Scope]) -> None:
+        """Ends what an open ticket holds in these scopes: the call will not use them after all."""
+        part = self.part(ticket, scopes)
+        second = int(self._now())
+        for scope, counter in part.holds:
+            counter.reserved_nanos -= part.cost_nanos
+            counter.in_flight -= part.calls
+            if scope.tpm is not None and counter.tokens is not None:
+                counter.tokens.replace(part.second, second, reserved=part.tokens, used=0)
+        if self._waiters:
+            self._wake()
+
+    def part(self, ticket: Ticket, scopes: Collection[Scope]) -> MemoryTicket:
+        """Takes what a ticket holds in these scopes out of it, into one of its own."""
+        if not isinstance(ticket, MemoryTicket) or not ticket.is_open:
+            raise RuntimeError("Only what an open ticket of this store holds can be withdrawn.")
+        keys = {scope.key for scope in scopes}
+        part = MemoryTicket(ticket.second, ticket.tokens, ticket.cost_nanos, ticket.calls)
+        part.holds = [hold for hold in ticket.holds if hold[0].key in keys]
+        ticket.holds = [hold for hold in ticket.holds if hold[0].key not in keys]
+        return part
 
     async def changed(self, timeout_s: float) -> bool:
         """Waits until some reservation was settled; False after `timeout_s`."""

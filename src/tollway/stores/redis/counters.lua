@@ -94,15 +94,18 @@ local function buckets(key, kind)
   return found
 end
 
-local function hold(key, name, cost)
-  redis.call('HINCRBY', key, 'p', 1)
+-- `calls` is 0 for more money of a call that is held already, else 1.
+local function hold(key, name, cost, calls)
   if cost ~= 0 then redis.call('HINCRBY', key, 'r', cost) end
+  if calls == 0 then return end
+  redis.call('HINCRBY', key, 'p', 1)
   if redis.call('HINCRBY', key, 'p:' .. worker, 1) == 1 then redis.call('SADD', held_key(worker), name) end
 end
 
-local function release(key, name, cost)
-  redis.call('HINCRBY', key, 'p', -1)
+local function release(key, name, cost, calls)
   if cost ~= 0 then redis.call('HINCRBY', key, 'r', -cost) end
+  if calls == 0 then return end
+  redis.call('HINCRBY', key, 'p', -1)
   if redis.call('HINCRBY', key, 'p:' .. worker, -1) <= 0 then
     redis.call('HDEL', key, 'p:' .. worker)
     redis.call('SREM', held_key(worker), name)
@@ -111,10 +114,12 @@ end
 
 local perform = {}
 
--- {'reserve', tokens, cost, {{name, window start, budget, rpm, tpm, parallel, calls}, …}}; -1: no such limit.
+-- {'reserve', tokens, cost, {{name, window start, budget, rpm, tpm, parallel, calls}, …}, calls}; -1: no such limit.
+-- The last is 0 for more money of a call that is held already; of an older worker it is missing, and means 1.
 -- Answers {'taken', second, {{generation, settled, in flight, requests, tokens, calls settled, reserved}, …}},
 -- {'unseeded', {position, …}} or {'refused', now, {{settled, reserved, in flight, calls, {requests}, {tokens}}, …}}.
-function perform.reserve(tokens, cost, scopes)
+function perform.reserve(tokens, cost, scopes, taken)
+  taken = taken or 1
   local states, unseeded, has_room = {}, {}, true
   for i, scope in ipairs(scopes) do
     local name, start, budget, rpm, tpm, parallel, calls = unpack(scope)
@@ -149,7 +154,7 @@ function perform.reserve(tokens, cost, scopes)
   for i, scope in ipairs(scopes) do
     local name, start, budget, rpm, tpm = unpack(scope)
     local state = states[i]
-    hold(state.key, name, cost)
+    hold(state.key, name, cost, taken)
     if second % 8 == 0 then redis.call('EXPIRE', state.key, LIFETIME) end  -- often enough, and seldom enough to be cheap
     if rpm >= 0 then
       begin(state.key, 'q', state.qa)
@@ -161,26 +166,28 @@ function perform.reserve(tokens, cost, scopes)
       add(state.key, 't', current(state.ta), tokens)
       state.tokens = state.tokens + tokens
     end
-    answer[i] = { state.generation, state.settled, state.flying + 1, state.requests, state.tokens, state.calls,
+    answer[i] = { state.generation, state.settled, state.flying + taken, state.requests, state.tokens, state.calls,
       state.reserved + cost }
   end
   return { 'taken', second, answer }
 end
 
 -- {'settle', second of the reservation, tokens reserved, used, money reserved, spent,
---   {{name, generation, window start, whether tokens are limited}, …}}
+--   {{name, generation, window start, whether tokens are limited}, …}, calls held, calls settled}
 -- What was held in another generation is gone, and its record is in the ledger that the new one was seeded from.
-function perform.settle(reserved_in, reserved_tokens, tokens, reserved, cost, scopes)
+-- The calls are 1 and 1; 0 and 0 for money beside a ticket; 1 and 0 for what a call did not use after all.
+function perform.settle(reserved_in, reserved_tokens, tokens, reserved, cost, scopes, held, settled)
+  held, settled = held or 1, settled or 1
   for _, scope in ipairs(scopes) do
     local name, generation, start, counts_tokens = unpack(scope)
     local key = scope_key(name)
     local f = redis.call('HMGET', key, 'g', 'o', 's' .. start, 't', 'ta')
     if f[1] == generation then
-      release(key, name, reserved)
+      release(key, name, reserved, held)
       if settled_in(key, start, f[3], f[2]) == nil then
         redis.call('HINCRBY', key, 'e', 1)
       else
-        redis.call('HINCRBY', key, 'n' .. start, 1)
+        if settled ~= 0 then redis.call('HINCRBY', key, 'n' .. start, settled) end
         if cost ~= 0 then redis.call('HINCRBY', key, 's' .. start, cost) end
       end
       if counts_tokens then

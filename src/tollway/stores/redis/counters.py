@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -32,7 +32,7 @@ from tollway.core.errors import StoreUnavailable
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 from tollway.ports.counters import Reading, Refusal, Settled, Ticket, Unseeded
-from tollway.stores.memory.counter import SettledSum, explain
+from tollway.stores.memory.counter import SettledSum, budget_only, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
 from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
 from tollway.stores.redis.gathering import Gathering, Generations, Members
@@ -100,23 +100,38 @@ class RedisCounterStore:
 
     # The port
 
-    async def reserve(self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int) -> Ticket | Refusal | Unseeded:
+    async def reserve(
+        self, scopes: Sequence[Scope], *, tokens: int, cost_nanos: int, is_more: bool = False
+    ) -> Ticket | Refusal | Unseeded:
         """Takes one call, one parallel slot, `tokens` and `cost_nanos` in every scope, or nothing at all."""
+        if is_more:
+            scopes = [budget_only(scope) for scope in scopes]
+        calls = 0 if is_more else 1
         if self.is_shared and scopes:
-            reservation = _Reservation(self, scopes, tokens, cost_nanos)
+            reservation = _Reservation(self, scopes, tokens, cost_nanos, calls)
             self._channel.put(reservation)
             answer = await reservation.answer
             if answer is not None:
                 return answer
-        return await self._reserve_alone(scopes, tokens, cost_nanos)
+        return await self._reserve_alone(scopes, tokens, cost_nanos, is_more=is_more)
 
     async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
         """Replaces the reservation by what was used and frees the parallel slot. Raises on a ticket settled before."""
         settled = await self._own.settle(ticket, tokens=tokens, cost_nanos=cost_nanos)
         assert isinstance(ticket, MemoryTicket)
         if self.is_shared and ticket.holds:
-            self._channel.put(Pending(settlement(ticket, settled, tokens, cost_nanos), _ignore, _nothing))
+            told = settlement(ticket, settled.charges, tokens=tokens, cost_nanos=cost_nanos, calls=ticket.calls)
+            self._channel.put(Pending(told, _ignore, _nothing))
         return settled
+
+    async def withdraw(self, ticket: Ticket, scopes: Collection[Scope]) -> None:
+        """Ends what an open ticket holds in these scopes: the call will not use them after all."""
+        part = self._own.part(ticket, scopes)
+        charges = tuple(self._charge(scope) for scope, _ in part.holds)
+        told = settlement(part, charges, tokens=0, cost_nanos=0, calls=0)
+        await self._own.withdraw(part, scopes)
+        if self.is_shared and charges:
+            self._channel.put(Pending(told, _ignore, _nothing))
 
     async def changed(self, timeout_s: float) -> bool:
         """Waits until some reservation may have been settled; False after `timeout_s`."""
@@ -295,7 +310,7 @@ class RedisCounterStore:
 
     # Reserving
 
-    def request(self, scopes: Sequence[Scope], tokens: int, cost_nanos: int) -> Operation:
+    def request(self, scopes: Sequence[Scope], tokens: int, cost_nanos: int, calls: int) -> Operation:
         """The operation that reserves."""
         window = self._own.current_window
         limits = [
@@ -306,16 +321,16 @@ class RedisCounterStore:
             )
             for scope in scopes
         ]
-        return ("reserve", tokens, cost_nanos, limits)
+        return ("reserve", tokens, cost_nanos, limits, calls)
 
     def answer(
-        self, reply: Sequence[Any], scopes: Sequence[Scope], tokens: int, cost_nanos: int
+        self, reply: Sequence[Any], scopes: Sequence[Scope], tokens: int, cost_nanos: int, calls: int
     ) -> MemoryTicket | Refusal | Unseeded:
         """What the server's reply to a reservation means; of one that was made, a ticket is kept here too."""
         self._heard_at = self._own.now()
         match reply:
             case ("taken", second, states):
-                return self._taken(scopes, states, second, tokens, cost_nanos)
+                return self._taken(scopes, states, second, tokens, cost_nanos, calls)
             case ("unseeded", positions):
                 asked = [scopes[position - 1] for position in positions]
                 return Unseeded(
@@ -328,10 +343,10 @@ class RedisCounterStore:
         raise ValueError(f"unexpected reply {reply!r}")
 
     def _taken(
-        self, scopes: Sequence[Scope], states: Sequence[Any], second: int, tokens: int, cost_nanos: int
+        self, scopes: Sequence[Scope], states: Sequence[Any], second: int, tokens: int, cost_nanos: int, calls: int
     ) -> MemoryTicket:
-        known = [SettledSum(int(settled), int(calls)) for _, settled, _, _, _, calls, _ in states]
-        ticket = self._own.take(scopes, known, second=second, tokens=tokens, cost_nanos=cost_nanos)
+        known = [SettledSum(int(settled), int(so_far)) for _, settled, _, _, _, so_far, _ in states]
+        ticket = self._own.take(scopes, known, second=second, tokens=tokens, cost_nanos=cost_nanos, calls=calls)
         for (_, counter), state in zip(ticket.holds, states, strict=True):
             generation = state[0]
             if counter.generation is not None and counter.generation != generation:
@@ -355,12 +370,12 @@ class RedisCounterStore:
         return explain(scopes, counters, windows, now)
 
     async def _reserve_alone(
-        self, scopes: Sequence[Scope], tokens: int, cost_nanos: int
+        self, scopes: Sequence[Scope], tokens: int, cost_nanos: int, *, is_more: bool
     ) -> Ticket | Refusal | Unseeded:
         """Within this worker's share of every limit."""
         workers = self.workers
         local = [local_share(scope, workers, self._known(scope)) for scope in scopes]
-        answer = await self._own.reserve(local, tokens=tokens, cost_nanos=cost_nanos)
+        answer = await self._own.reserve(local, tokens=tokens, cost_nanos=cost_nanos, is_more=is_more)
         if isinstance(answer, Refusal):
             return msgspec.structs.replace(answer, divided_by=workers)
         if isinstance(answer, MemoryTicket):
@@ -433,12 +448,14 @@ class RedisCounterStore:
 class _Reservation(Pending):
     __slots__ = ("answer",)
 
-    def __init__(self, store: RedisCounterStore, scopes: Sequence[Scope], tokens: int, cost_nanos: int) -> None:
+    def __init__(
+        self, store: RedisCounterStore, scopes: Sequence[Scope], tokens: int, cost_nanos: int, calls: int
+    ) -> None:
         future: asyncio.Future[MemoryTicket | Refusal | Unseeded | None] = asyncio.get_running_loop().create_future()
         self.answer = future
 
         def answered(reply: Any) -> None:
-            answer = store.answer(reply, scopes, tokens, cost_nanos)
+            answer = store.answer(reply, scopes, tokens, cost_nanos, calls)
             if not future.done():
                 future.set_result(answer)
             elif isinstance(answer, MemoryTicket):  # whoever asked has gone
@@ -449,7 +466,7 @@ class _Reservation(Pending):
             if not future.done():
                 future.set_result(None)
 
-        super().__init__(lambda: store.request(scopes, tokens, cost_nanos), answered, failed)
+        super().__init__(lambda: store.request(scopes, tokens, cost_nanos, calls), answered, failed)
 
 
 def _operation(*operation: Any) -> Callable[[], Operation]:

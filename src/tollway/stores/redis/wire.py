@@ -7,22 +7,27 @@ from typing import Any
 
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
-from tollway.ports.counters import Remaining, Settled
+from tollway.ports.counters import Remaining
 from tollway.stores.memory.counter import Counter, Rate, SettledSum
 from tollway.stores.memory.counters import MemoryTicket
 from tollway.stores.redis.channel import Operation
 
 
-def settlement(ticket: MemoryTicket, settled: Settled, tokens: int, cost_nanos: int) -> Callable[[], Operation]:
-    """The operation that settles a ticket. Made when it goes out: generations may have changed by then."""
+def settlement(
+    ticket: MemoryTicket, charges: Sequence[Charge], *, tokens: int, cost_nanos: int, calls: int
+) -> Callable[[], Operation]:
+    """The operation that settles a ticket as `calls` calls, 0 or 1. Made when it goes out: generations may have changed
+    by then."""
+    held = ticket.holds
 
     def make() -> Operation:
         holds = [
             (counter.name, counter.generation, charge.window_start, scope.tpm is not None)
-            for (scope, counter), charge in zip(ticket.holds, settled.charges, strict=True)
+            for (scope, counter), charge in zip(held, charges, strict=True)
             if counter.generation is not None
         ]
-        return ("settle", ticket.second, ticket.tokens, tokens, ticket.cost_nanos, cost_nanos, holds)
+        reserved, used = (ticket.tokens, tokens), (ticket.cost_nanos, cost_nanos)
+        return ("settle", ticket.second, *reserved, *used, holds, ticket.calls, calls)
 
     return make
 
