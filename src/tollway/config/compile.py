@@ -108,6 +108,7 @@ class _Compiler:
             by_id={one.id: _group_of(group, one) for group in groups for one in group.deployments},
             teams={team: each for team, each in models.items() if team is not None},
             settings=self._configuration.data_plane,
+            routing=self._configuration.routing,
             version=version,
         )
 

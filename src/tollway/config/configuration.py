@@ -14,6 +14,7 @@ from tollway.config.located import Document
 from tollway.config.problem import Problem
 from tollway.config.secret import Secret
 from tollway.core.redis import RedisAddress
+from tollway.core.routing import Routing
 from tollway.core.snapshot import Settings
 from tollway.db.pool import PoolSettings
 
@@ -180,6 +181,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings
     pool: PoolSettings
     data_plane: Settings
+    routing: Routing
     calls: CallSettings
     models: tuple[ModelEntry, ...]
     has_model_list: bool

@@ -41,6 +41,7 @@ from tollway.config.model_list import read_models, read_params
 from tollway.config.overlay import DATABASE, as_notices, blamed, leave_out, misfits, overlaid, withheld_secrets
 from tollway.config.problem import ConfigurationError
 from tollway.config.redis import settle_redis
+from tollway.config.routing import routing
 from tollway.config.server import fields_for, server_settings
 from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, note_variables
 from tollway.config.stored import lendable
@@ -117,6 +118,7 @@ def _settle(written: Written, stored: StoredSettings) -> Configuration:
         server=server,
         pool=PoolSettings(**fields_for(origins, "pool")),
         data_plane=Settings(**fields_for(origins, "data_plane")),
+        routing=routing(origins, findings),
         calls=_calls(origins, root, findings),
         models=_models(source, root, flags, findings),
         has_model_list="model_list" in document.root.items,

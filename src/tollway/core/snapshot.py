@@ -12,6 +12,7 @@ import msgspec
 
 from tollway.core.price import UNKNOWN_PRICE, Price
 from tollway.core.principal import Scope, SessionLimits
+from tollway.core.routing import Routing
 
 Operation = Literal[
     "chat", "completions", "embeddings", "responses", "messages", "gemini", "converse", "cohere", "ollama"
@@ -92,13 +93,22 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: dict[Operation, Endpoint] = {}
     timeouts: Timeouts = Timeouts()
     price: Price = UNKNOWN_PRICE
-    weight: float = 1.0
+    weight: float | None = None
+    """Share of its group's calls; None: nobody said."""
     order: int = 0
+    """Those of the lowest order are used while they work."""
     rpm: int | None = None
     tpm: int | None = None
     parallel: int | None = None
     scope: Scope | None = None
     """Its limits, for admission; None: it has none."""
+    cooldown_s: float | None = None
+    """How long it is set aside; None: as all others."""
+    tags: tuple[str, ...] = ()
+    """Callers it is for, where calls are routed by tag."""
+    region: str = ""
+    is_catch_all: bool = False
+    """Made from a pattern: many models share its state, and none of their troubles sets the others aside."""
     defaults: dict[str, msgspec.Raw] = {}
     """Body fields set when the caller leaves them out."""
     overrides: dict[str, msgspec.Raw] = {}
@@ -228,4 +238,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     teams: dict[str, TeamModels] = {}
     """Models of one team each, by its id."""
     settings: Settings = Settings()
+    routing: Routing = Routing()
     version: int = 0

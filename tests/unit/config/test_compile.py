@@ -118,7 +118,7 @@ def test_entries_of_one_name_share_its_calls(compiled: Compile) -> None:
     )
     group = snapshot.groups["m"]
     assert [(one.model_name, one.weight) for one in group.deployments] == [
-        ("openai/gpt-4o", 1.0),
+        ("openai/gpt-4o", None),
         ("groq/llama-3.1-8b-instant", 3.0),
     ]
     assert set(snapshot.by_id) == {one.id for one in group.deployments}

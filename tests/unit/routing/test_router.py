@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -79,26 +78,6 @@ def test_a_pattern_fits_what_its_star_can_stand_for(pattern: str, model: str, ex
     assert matches(pattern, model) is expected
 
 
-def test_deployments_are_picked_by_weight() -> None:
-    three = group("g", deployment("a", weight=1), deployment("b", weight=3), deployment("c", weight=0))
-    found = router(three)
-    picked = Counter(found.pick(three).id for _ in range(8_000))
-    assert picked["c"] == 0
-    assert 2.5 < picked["b"] / picked["a"] < 3.6
-
-
-def test_only_the_lowest_order_is_picked() -> None:
-    both = group("g", deployment("a", order=2), deployment("b", order=1), deployment("c", order=1))
-    found = router(both)
-    assert {found.pick(both).id for _ in range(200)} == {"b", "c"}
-
-
-def test_weights_of_nothing_are_equal_weights() -> None:
-    both = group("g", deployment("a", weight=0), deployment("b", weight=0))
-    found = router(both)
-    assert {found.pick(both).id for _ in range(200)} == {"a", "b"}
-
-
 def test_listings_show_groups_aliases_and_what_is_known_behind_wildcards_once() -> None:
     found = router(
         group("one"),
@@ -140,14 +119,6 @@ def test_a_teams_model_is_found_by_its_id_by_the_team_alone() -> None:
     assert routing.group(model_id, "t-1") is own
     assert routing.group(model_id, "t-2") is None
     assert routing.group(model_id) is None
-
-
-def test_groups_of_one_name_are_weighed_apart() -> None:
-    shared = group("m", deployment("a"), deployment("b"))
-    own = of_team("m", "t-1", deployment("c"), deployment("d"))
-    routing = team_router(shared, own=own)
-    assert {routing.pick(shared).id for _ in range(50)} == {"a", "b"}
-    assert {routing.pick(own).id for _ in range(50)} == {"c", "d"}
 
 
 def test_a_teams_wildcard_yields_to_exact_names_and_goes_before_everybodys() -> None:

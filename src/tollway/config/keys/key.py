@@ -42,6 +42,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     """What to do instead, while the key has no effect."""
     supported_values: frozenset[str] = frozenset()
     """Where only some values have an effect in this release."""
+    repeats: str = ""
+    """The path of the setting that this is another place for: what that says wins."""
     is_own: bool = False
     """Tollway's; LiteLLM does not know it."""
 
@@ -52,8 +54,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def twin(self) -> str:
-        """The environment variable that stands for this setting and wins over the file."""
-        return ENVIRONMENT_PREFIX + self.name.upper()
+        """The environment variable that stands for this setting and wins over the file; empty for one that repeats
+        another."""
+        return "" if self.repeats else ENVIRONMENT_PREFIX + self.name.upper()
 
 
 class Section(msgspec.Struct, frozen=True):

@@ -3,6 +3,8 @@
 # ruff: noqa: E501  (a table: one row, one line)
 from __future__ import annotations
 
+from typing import get_args
+
 from tollway.config.keys.key import accepted, later, section, supported
 from tollway.config.keys.redis import SHARED_REDIS
 from tollway.config.kinds import (
@@ -28,11 +30,9 @@ from tollway.config.kinds import (
     choice,
 )  # fmt: skip
 from tollway.core.money import NANOS_PER_DOLLAR
+from tollway.core.routing import Strategy
 
-_NO_RETRY = "every call is tried once; the client's own retries apply"
-_NO_FALLBACK = "a call fails with its deployment; give several deployments one `model_name` to spread them"
 _NO_CACHE = "nothing is cached"
-_NO_COOLDOWN = "no deployment is set aside"
 _METRICS_ONLY = "metrics at /metrics are always on; no other callback is called"
 
 _WITHOUT_CALLBACKS = frozenset({"prometheus"})
@@ -82,14 +82,14 @@ _CALLING = (
     later("force_ipv4", FLAG, "T2", "Never call over IPv6."),
     later("http2", FLAG, "T2", "Call over HTTP/2.", remedy="HTTP/1.1 is used, with connections kept"),
     accepted("aiohttp_trust_env", FLAG, "T2", "Honour HTTP_PROXY and the like; Tollway always does."),
-    later("num_retries", COUNT, "T1", "Tries after the first.", remedy=_NO_RETRY),
-    later("num_retries_per_request", COUNT, "T1", "Tries after the first, all deployments together.", remedy=_NO_RETRY),
-    later("allowed_fails", COUNT, "T1", "Failures before a deployment is set aside.", default=3, remedy=_NO_COOLDOWN),
-    later("fallbacks", LIST, "T1", "Models to try when one fails.", remedy=_NO_FALLBACK),
-    later("default_fallbacks", TEXTS, "T1", "Models to try when any fails.", remedy=_NO_FALLBACK),
-    later("context_window_fallbacks", LIST, "T1", "Models to try when a prompt is too long.", remedy=_NO_FALLBACK),
-    later("content_policy_fallbacks", LIST, "T1", "Models to try when a provider objects to the content.", remedy=_NO_FALLBACK),
-    later("max_fallbacks", COUNT, "T1", "Fallbacks tried at most.", remedy=_NO_FALLBACK),
+    supported("num_retries", COUNT, "T1", "The same as in `router_settings`, which wins.", repeats="router_settings.num_retries"),
+    later("num_retries_per_request", COUNT, "T1", "Tries after the first, all deployments together."),
+    supported("allowed_fails", COUNT, "T1", "The same as in `router_settings`, which wins.", repeats="router_settings.allowed_fails"),
+    supported("fallbacks", LIST, "T1", "The same as in `router_settings`, which wins.", default=[], repeats="router_settings.fallbacks"),
+    supported("default_fallbacks", TEXTS, "T1", "The same as in `router_settings`, which wins.", repeats="router_settings.default_fallbacks"),
+    supported("context_window_fallbacks", LIST, "T1", "The same as in `router_settings`, which wins.", default=[], repeats="router_settings.context_window_fallbacks"),
+    supported("content_policy_fallbacks", LIST, "T1", "The same as in `router_settings`, which wins.", default=[], repeats="router_settings.content_policy_fallbacks"),
+    supported("max_fallbacks", COUNT, "T1", "The same as in `router_settings`, which wins.", repeats="router_settings.max_fallbacks"),
     supported("cache", FLAG, "T1", "Nothing is cached in this release; with `cache_params`, or REDIS_* variables, the Redis of the cache is the one that replicas share.", default=False),
     supported("cache_params", MAPPING, "T1", "Redis of the cache, with `type: redis`: the one that replicas share.", default={}),
     later("add_user_information_to_llm_headers", FLAG, "T2", "Tell providers who calls."),
@@ -187,8 +187,8 @@ _STRATEGIES = choice(
 ROUTER = section(
     "router_settings",
     (
-        supported("routing_strategy", _STRATEGIES, "T1", "How one of several deployments is chosen.", default="simple-shuffle", supported_values=frozenset({"simple-shuffle"}), remedy="deployments are shuffled by weight"),
-        later("routing_strategy_args", MAPPING, "T1", "Details of the strategy."),
+        supported("routing_strategy", _STRATEGIES, "T1", "How one of several deployments is chosen.", default="simple-shuffle", supported_values=frozenset(get_args(Strategy)), remedy="deployments are chosen at random by weight"),
+        supported("routing_strategy_args", MAPPING, "T1", "Of latency-based routing: `lowest_latency_buffer`, the part above the lowest within which deployments are chosen from alike, and `ttl`, the seconds for which a measurement counts.", default={}),
         supported("model_group_alias", MAPPING, "T1", "Other names of models: `alias: group`, or `alias: {model: group, hidden: true}`.", default={}),
         supported("timeout", SECONDS, "T1", "Longest call, in seconds; wins over `litellm_settings.request_timeout`."),
         supported("stream_timeout", SECONDS, "T1", "Longest wait for a stream's first chunk."),
@@ -196,25 +196,25 @@ ROUTER = section(
         supported("default_litellm_params", MAPPING, "T2", "Parameters of every deployment that does not set them.", default={}),
         later("default_max_parallel_requests", POSITIVE, "T2", "`max_parallel_requests` of deployments that set none."),
         later("routing_groups", ANY, "T3", "Strategies for some models."),
-        later("num_retries", COUNT, "T1", "Tries after the first.", default=2, remedy=_NO_RETRY),
-        later("max_retries", COUNT, "T3", "Tries within one deployment.", remedy=_NO_RETRY),
-        later("retry_after", SECONDS_OR_NONE, "T1", "Least wait before a retry.", default=0, remedy=_NO_RETRY),
-        later("retry_policy", MAPPING, "T1", "Tries by sort of error.", remedy=_NO_RETRY),
-        later("model_group_retry_policy", MAPPING, "T2", "Tries by model and sort of error.", remedy=_NO_RETRY),
-        later("allowed_fails", COUNT, "T1", "Failures before a deployment is set aside.", default=3, remedy=_NO_COOLDOWN),
-        later("allowed_fails_policy", MAPPING, "T2", "The same by sort of error.", remedy=_NO_COOLDOWN),
-        later("cooldown_time", SECONDS_OR_NONE, "T1", "How long a deployment is set aside.", default=5, remedy=_NO_COOLDOWN),
-        later("disable_cooldowns", FLAG, "T1", "Set no deployment aside.", default=False, supported_values=frozenset({"True"}), remedy=_NO_COOLDOWN),
-        later("fallbacks", LIST, "T1", "Models to try when one fails.", default=[], remedy=_NO_FALLBACK),
-        later("default_fallbacks", TEXTS, "T1", "Models to try when any fails.", remedy=_NO_FALLBACK),
-        later("context_window_fallbacks", LIST, "T1", "Models to try when a prompt is too long.", default=[], remedy=_NO_FALLBACK),
-        later("content_policy_fallbacks", LIST, "T1", "Models to try when a provider objects to the content.", default=[], remedy=_NO_FALLBACK),
-        later("max_fallbacks", COUNT, "T2", "Fallbacks tried at most.", default=5, remedy=_NO_FALLBACK),
-        later("enable_pre_call_checks", FLAG, "T1", "Leave out deployments that cannot take the prompt.", default=False),
+        supported("num_retries", COUNT, "T1", "Tries after the first, in each model group.", default=2),
+        later("max_retries", COUNT, "T3", "Tries within one deployment."),
+        supported("retry_after", SECONDS_OR_NONE, "T1", "Least wait before a retry of the same deployment.", default=0),
+        supported("retry_policy", MAPPING, "T1", "Tries after the first by sort of failure: `RateLimitErrorRetries: 3`, …; `DefaultRetries` for the rest.", default={}),
+        supported("model_group_retry_policy", MAPPING, "T2", "The same by model group: `{group: {RateLimitErrorRetries: 3}}`.", default={}),
+        supported("allowed_fails", COUNT, "T1", "Failures within `cooldown_time` that set no deployment aside. Unless given, their share of the calls decides."),
+        supported("allowed_fails_policy", MAPPING, "T2", "The same by sort of failure: `RateLimitErrorAllowedFails: 10`, ….", default={}),
+        supported("cooldown_time", SECONDS_OR_NONE, "T1", "How long a deployment is set aside, in seconds, unless its provider says how long.", default=5),
+        supported("disable_cooldowns", FLAG, "T1", "Set no deployment aside.", default=False),
+        supported("fallbacks", LIST, "T1", "Models to try when one fails: `[{model: [other, …]}]`; `*` for every model without an entry.", default=[]),
+        supported("default_fallbacks", TEXTS, "T1", "Models to try when one fails that has no fallbacks of its own."),
+        supported("context_window_fallbacks", LIST, "T1", "Models to try, instead of `fallbacks`, when a prompt is too long.", default=[]),
+        supported("content_policy_fallbacks", LIST, "T1", "Models to try, instead of `fallbacks`, when a provider objects to the content.", default=[]),
+        supported("max_fallbacks", COUNT, "T2", "Models tried at most after the one that was asked for.", default=5),
+        supported("enable_pre_call_checks", FLAG, "T1", "Leave out deployments whose context window the prompt does not fit, before they are asked.", default=False),
         later("optional_pre_call_checks", TEXTS, "T2", "More such checks."),
-        later("enable_tag_filtering", FLAG, "T2", "Choose deployments by tag.", default=False),
-        later("tag_filtering_match_any", FLAG, "T2", "One matching tag is enough.", default=True),
-        later("tag_routing_prefix", TEXT, "T2", "Only tags that begin so count.", default=""),
+        supported("enable_tag_filtering", FLAG, "T2", "Choose deployments by the tags of the call and of `litellm_params.tags`.", default=False),
+        supported("tag_filtering_match_any", FLAG, "T2", "One matching tag is enough; false: all of the call's tags have to match.", default=True),
+        supported("tag_routing_prefix", TEXT, "T2", "Only tags that begin so choose deployments.", default=""),
         later("enable_weighted_failover", FLAG, "T3", "Fail over by weight.", default=False),
         later("provider_budget_config", MAPPING, "T2", "Budgets by provider."),
         *SHARED_REDIS,

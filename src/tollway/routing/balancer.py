@@ -1,0 +1,136 @@
+"""From a model group to the deployment that is asked: who can serve the call, who works, and who of them is chosen.
+
+    all of the group ── can serve it ── fits it ── not set aside ── not tried ── lowest order ── strategy
+
+A call to a group in which nothing is amiss costs one look into a list of weights made before.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from bisect import bisect
+from collections.abc import Callable, Collection, Sequence
+from itertools import accumulate
+
+from tollway.core.cooldown import Cooldown
+from tollway.core.routing import Routing
+from tollway.core.snapshot import Deployment, ModelGroup
+from tollway.routing.cooldowns import CooldownBook
+from tollway.routing.failure import Failure
+from tollway.routing.refusals import nobody
+from tollway.routing.state import DeploymentStates
+from tollway.routing.strategies import STRATEGIES, weights
+from tollway.routing.survey import Skipped, Survey, Wanted
+from tollway.routing.tags import fits_tags
+
+_GROUPS_KEPT = 4096
+_BYTES_PER_TOKEN = 4
+"""Of a prompt, roughly: only what is clearly too long is left out before it is sent."""
+
+
+class Balancer:
+    """Chooses deployments by what it knows of them. Lives as long as the process."""
+
+    def __init__(self, clock: Callable[[], float], tell: Callable[[Deployment, Cooldown], None]) -> None:
+        """`clock` gives epoch seconds; `tell` takes cooldowns to other processes."""
+        self.states = DeploymentStates(clock)
+        self.cooldowns = CooldownBook(self.states, tell)
+        self._weighed: dict[int, tuple[ModelGroup, tuple[Deployment, ...], list[float]]] = {}
+        """Of groups, found by identity: a group that is held keeps its id its own."""
+
+    def pick(self, group: ModelGroup, routing: Routing, wanted: Wanted, tried: Collection[str] = ()) -> Deployment:
+        """One deployment of the group that was not `tried` (ids), or where all were, one of them.
+
+        Raises what the caller is to be told where none can be asked.
+        """
+        if routing.strategy == "simple-shuffle" and not tried and not routing.filters_by_tag:
+            one = self._shuffled(group)
+            if self._unfit(one, routing, wanted) is None:
+                return one
+        survey = self.survey(group, routing, wanted)
+        if not survey.candidates:
+            raise nobody(group, survey.skipped, wanted)
+        fresh = [one for one in survey.candidates if one.id not in tried] if tried else survey.candidates
+        chosen_from = _of_lowest_order(fresh or survey.candidates)
+        if len(chosen_from) == 1:
+            return chosen_from[0]
+        return STRATEGIES[routing.strategy](chosen_from, self.states, routing)
+
+    def begin(self, deployment: Deployment) -> None:
+        """An attempt is on its way. Exactly one of the next three follows."""
+        self.states.of(deployment).in_flight += 1
+
+    def succeeded(self, deployment: Deployment, routing: Routing, *, tokens: int, latency: float) -> None:
+        """It came to its end. `latency`: seconds to a stream's first token, or for each token of a whole answer."""
+        state = self.states.this_minute(deployment)
+        state.in_flight -= 1
+        state.successes += 1
+        state.tokens += tokens
+        if routing.strategy == "latency-based-routing":
+            state.measure(latency, self.states.now(), routing.latency_kept_s)
+
+    def failed(self, deployment: Deployment, failure: Failure, routing: Routing, *, is_alone: bool) -> None:
+        """It failed. `is_alone`: the model has no other deployment."""
+        state = self.states.of(deployment)
+        state.in_flight -= 1
+        if failure.sort == "TimeoutError":
+            state.penalize(self.states.now(), routing.latency_kept_s)
+        self.cooldowns.failed(deployment, failure, rules=routing.cooldowns, is_alone=is_alone)
+
+    def left(self, deployment: Deployment) -> None:
+        """Nobody waits for it any more."""
+        self.states.of(deployment).in_flight -= 1
+
+    def survey(self, group: ModelGroup, routing: Routing, wanted: Wanted) -> Survey:
+        """Who of a group can be asked, and why the others cannot."""
+        candidates, skipped = [], []
+        tagged = fits_tags(group.deployments, wanted.tags, routing) if routing.filters_by_tag else group.deployments
+        for one in group.deployments:
+            unfit = self._unfit(one, routing, wanted)
+            if unfit is None and tagged is not group.deployments and one not in tagged:
+                unfit = Skipped(one, "tags", f"it is for calls tagged {', '.join(one.tags) or 'otherwise'}")
+            if unfit is None:
+                candidates.append(one)
+            else:
+                skipped.append(unfit)
+        return Survey(tuple(candidates), tuple(skipped))
+
+    def _shuffled(self, group: ModelGroup) -> Deployment:
+        if len(group.deployments) == 1:
+            return group.deployments[0]
+        known = self._weighed.get(id(group))
+        _, candidates, cumulative = known if known is not None and known[0] is group else self._weigh(group)
+        return candidates[bisect(cumulative, random.random() * cumulative[-1], hi=len(candidates) - 1)]
+
+    def _weigh(self, group: ModelGroup) -> tuple[ModelGroup, tuple[Deployment, ...], list[float]]:
+        if len(self._weighed) >= _GROUPS_KEPT:  # of snapshots long gone, and names that callers made up
+            self._weighed.clear()
+        candidates = _of_lowest_order(group.deployments)
+        weighed = (group, tuple(candidates), list(accumulate(weights(candidates))))
+        self._weighed[id(group)] = weighed
+        return weighed
+
+    def _unfit(self, one: Deployment, routing: Routing, wanted: Wanted) -> Skipped | None:
+        """Why a deployment cannot be asked; None: it can."""
+        if not wanted.can_serve(one):
+            return Skipped(one, "operation", f"{one.provider} does not offer {wanted.operation}")
+        if routing.checks_prompt and _is_too_long(one, wanted):
+            return Skipped(one, "context", f"its context window has {one.max_input_tokens} tokens")
+        if self.cooldowns and (cooldown := self.cooldowns.find(one)) is not None:
+            seconds = self.cooldowns.seconds_left(cooldown)
+            detail = f"set aside for {math.ceil(seconds)} s after {cooldown.error_class} ({cooldown.status})"
+            return Skipped(one, "cooldown", detail, seconds)
+        return None
+
+
+def _of_lowest_order(deployments: Sequence[Deployment]) -> Sequence[Deployment]:
+    if len(deployments) == 1:
+        return deployments
+    lowest = min(one.order for one in deployments)
+    return [one for one in deployments if one.order == lowest]
+
+
+def _is_too_long(deployment: Deployment, wanted: Wanted) -> bool:
+    limit = deployment.max_input_tokens
+    return limit is not None and wanted.prompt_bytes > limit * _BYTES_PER_TOKEN

@@ -1,0 +1,41 @@
+"""Who of a model group can be asked, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from tollway.core.snapshot import Deployment, Operation
+
+Why = Literal["operation", "context", "tags", "cooldown"]
+"""Why a deployment is not asked: it does not offer the operation, its context window is too small, it is for calls with
+other tags, it is set aside."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a call asks of a deployment."""
+
+    operation: Operation
+    can_serve: Callable[[Deployment], bool]
+    """Whether a deployment offers the operation."""
+    tags: tuple[str, ...] = ()
+    prompt_bytes: int = 0
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A deployment that cannot be asked."""
+
+    deployment: Deployment
+    why: Why
+    detail: str
+    seconds: float = 0.0
+    """Until it can be, where that is known."""
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """A group as a call sees it."""
+
+    candidates: tuple[Deployment, ...]
+    skipped: tuple[Skipped, ...]
