@@ -33,9 +33,10 @@ from tollway.app.settings import database_url, salt_key
 from tollway.app.shared import SharedCounters
 from tollway.config.configuration import Configuration, ModelEntry, ServerSettings
 from tollway.config.sealing import Sealer
+from tollway.core.cooldown import Cooldown
 from tollway.core.errors import Misconfigured
 from tollway.core.ids import hash_key
-from tollway.core.snapshot import Settings, TransportName
+from tollway.core.snapshot import Deployment, Settings, TransportName
 from tollway.core.windows import duration_s
 from tollway.dataplane.caller import Callers
 from tollway.dataplane.counting import CountingPages
@@ -52,6 +53,7 @@ from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
 from tollway.ports.ledger import Retention
 from tollway.ports.transport import Transport
+from tollway.routing.balancer import Balancer
 from tollway.routing.router import Router
 from tollway.stores.memory.counters import MemoryCounterStore
 from tollway.upstream.demo import DemoTransport
@@ -80,6 +82,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         sealer,
         principals_live_s=settings.key_cache_ttl_s + settings.key_grace_s,
         newest_change=lambda: feed.newest,
+        hear_cooldown=lambda cooldown: balancer.cooldowns.hear(cooldown),
     )
     own_counters = MemoryCounterStore(time.time, timezone=settings.timezone, reset_time=settings.budget_reset_time)
     worker = token_hex(6)
@@ -124,9 +127,16 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     copies = ProcessCopies(authenticator, entities, sessions, served, principals)
     feed = ChangeFeed(database.change_log, copies, bus, told_by=worker)
     transports = _transports()
+
+    def tell_of_cooldown(deployment: Deployment, cooldown: Cooldown) -> None:
+        if fleet is not None:
+            fleet.cooldowns.tell(cooldown)
+
+    balancer = Balancer(time.time, tell_of_cooldown)
     settler = Settler(counters, journal, metrics, estimate)
     gateway = Gateway(
         router=Router(served.snapshot),
+        balancer=balancer,
         transports=transports,
         counters=counters,
         seed=ledger.seed,

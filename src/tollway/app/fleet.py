@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tollway.config.sealing import Sealer
+from tollway.core.cooldown import Cooldown
 from tollway.core.redis import RedisAddress
 from tollway.db.pool import PoolSettings
 from tollway.db.url import postgres_url
@@ -17,9 +18,10 @@ from tollway.stores.redis import require_client
 
 if TYPE_CHECKING:
     from tollway.stores.redis.connection import RedisClient
+    from tollway.stores.redis.cooldowns import SharedCooldowns
     from tollway.stores.redis.principals import SealedPrincipals
 
-_CONNECTIONS = 4
+_CONNECTIONS = 5
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -29,39 +31,51 @@ class Fleet:
     client: RedisClient
     bus: ChangeBus
     principals: SealedPrincipals
+    cooldowns: SharedCooldowns
 
     def start(self) -> None:
         """Begins what goes on in the background."""
         self.principals.start()
+        self.cooldowns.start()
 
     async def close(self) -> None:
         """Closes every connection."""
         from tollway.stores.redis.connection import close_redis
 
         await self.principals.stop()
+        await self.cooldowns.stop()
         await close_redis(self.client)
 
 
 def open_fleet(
-    address: RedisAddress | None, seal: Sealer, *, principals_live_s: float, newest_change: Callable[[], int]
+    address: RedisAddress | None,
+    seal: Sealer,
+    *,
+    principals_live_s: float,
+    newest_change: Callable[[], int],
+    hear_cooldown: Callable[[Cooldown], None],
 ) -> Fleet | None:
     """None where nothing is shared; then nothing is imported. Connects to nothing yet.
 
     `principals_live_s`: how long a copy of a principal may be of use. `newest_change`: the newest that this process
-    knows of. Raises `Misconfigured` without the client library.
+    knows of. `hear_cooldown` is told of deployments that others set aside.
+
+    Raises `Misconfigured` without the client library.
     """
     if address is None:
         return None
     require_client()
     from tollway.stores.redis.bus import RedisBus
     from tollway.stores.redis.connection import open_redis
+    from tollway.stores.redis.cooldowns import SharedCooldowns
     from tollway.stores.redis.principals import SealedPrincipals
 
     # Connections of its own: those that admission needs are never busy with this.
     address = msgspec.structs.replace(address, connections=min(address.connections, _CONNECTIONS))
     client = open_redis(address)
     principals = SealedPrincipals(client, address, seal, lifetime_s=principals_live_s, newest=newest_change)
-    return Fleet(client=client, bus=RedisBus(client, address), principals=principals)
+    cooldowns = SharedCooldowns(client, address, hear_cooldown)
+    return Fleet(client=client, bus=RedisBus(client, address), principals=principals, cooldowns=cooldowns)
 
 
 def bus_of(fleet: Fleet | None, database_url: str, pool: PoolSettings) -> tuple[ChangeBus | None, PoolSettings]:

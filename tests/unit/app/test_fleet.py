@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tollway.app.fleet import bus_of, open_fleet
+from tollway.app.fleet import Fleet, bus_of, open_fleet
 from tollway.config.sealing import Sealer
 from tollway.core.errors import Misconfigured
 from tollway.core.redis import RedisAddress, RedisNode
@@ -16,14 +16,24 @@ ADDRESS = RedisAddress(nodes=(RedisNode("127.0.0.1", 1),))
 POSTGRES = "postgresql://u:p@h/d"
 
 
+def open_on_redis() -> Fleet | None:
+    return open_fleet(
+        ADDRESS,
+        Sealer(lambda: "salt"),
+        principals_live_s=1,
+        newest_change=lambda: 0,
+        hear_cooldown=lambda cooldown: None,
+    )
+
+
 async def test_without_the_client_library_the_operator_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tollway.stores.redis.find_spec", lambda name: None)
     with pytest.raises(Misconfigured, match=r"pip install 'tollway\[redis\]'"):
-        open_fleet(ADDRESS, Sealer(lambda: "salt"), principals_live_s=1, newest_change=lambda: 0)
+        open_on_redis()
 
 
 async def test_a_shared_redis_is_the_bus_before_postgres() -> None:
-    fleet = open_fleet(ADDRESS, Sealer(lambda: "salt"), principals_live_s=1, newest_change=lambda: 0)
+    fleet = open_on_redis()
     assert fleet is not None
     assert bus_of(fleet, POSTGRES, PoolSettings()) == (fleet.bus, PoolSettings())
     await fleet.close()
