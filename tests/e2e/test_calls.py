@@ -174,10 +174,10 @@ async def test_a_body_above_the_limit_is_refused(tmp_path: Path, upstream: Fault
 
 
 async def test_fields_of_a_later_release_are_named_in_a_header(gateway: Embedded, upstream: FaultyUpstream) -> None:
-    answer = await gateway.chat(fallbacks=["n"], guardrails=["g"])
+    answer = await gateway.chat(policies=["n"], guardrails=["g"])
     assert answer.status == 200
-    assert answer.headers["x-tollway-warning"] == "not supported yet, ignored: fallbacks, guardrails"
-    assert "fallbacks" not in upstream.requests[0].json
+    assert answer.headers["x-tollway-warning"] == "not supported yet, ignored: guardrails, policies"
+    assert "guardrails" not in upstream.requests[0].json
 
 
 async def test_a_mock_response_asks_nobody(gateway: Embedded, upstream: FaultyUpstream) -> None:

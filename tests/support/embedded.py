@@ -69,8 +69,9 @@ class Embedded:
 
 
 def model_list(upstream: FaultyUpstream, **params: Any) -> dict[str, Any]:
-    """A configuration with one model `m` at this upstream, priced like gpt-4o."""
+    """A configuration with one model `m` at this upstream, priced like gpt-4o, that is asked once."""
     return {
+        "router_settings": {"num_retries": 0},
         "model_list": [
             {
                 "model_name": "m",
@@ -81,7 +82,7 @@ def model_list(upstream: FaultyUpstream, **params: Any) -> dict[str, Any]:
                     **params,
                 },
             }
-        ]
+        ],
     }
 
 

@@ -13,6 +13,7 @@ from tollway.core.errors import InvalidRequest, Unauthenticated
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import NO_SESSION_LIMITS, Principal, SessionLimits
 from tollway.core.snapshot import Operation, Settings
+from tollway.dataplane import wishes
 from tollway.dialects.body import Fields
 from tollway.gateway.call import Controls, Headers
 
@@ -26,6 +27,8 @@ HONOURED = frozenset(
         "litellm_call_id",
         "timeout",
         "request_timeout",
+        "stream_timeout",
+        *wishes.FIELDS,
         "mock_response",
         "extra_body",
         "no-log",
@@ -40,14 +43,9 @@ NOT_YET = frozenset(
     {
         "cache",
         "caching",
-        "content_policy_fallbacks",
-        "context_window_fallback_dict",
-        "context_window_fallbacks",
-        "disable_fallbacks",
         "disable_global_guardrails",
         "enable_tag_filtering",
         "extra_headers",
-        "fallbacks",
         "guardrails",
         "keepalive_seconds",
         "max_retries",
@@ -58,7 +56,6 @@ NOT_YET = frozenset(
         "mock_testing_rate_limit_error",
         "mock_timeout",
         "mock_tool_calls",
-        "num_retries",
         "policies",
         "priority",
         "prompt_id",
@@ -67,7 +64,6 @@ NOT_YET = frozenset(
         "prompt_version",
         "routing_strategy",
         "specific_deployment",
-        "stream_timeout",
     }
 )
 """Taken out of the body and named in a warning header."""
@@ -109,8 +105,11 @@ _CONTRACT_HEADERS = frozenset(
         b"x-litellm-session-id",
         b"x-litellm-trace-id",
         b"x-litellm-timeout",
+        b"x-litellm-stream-timeout",
+        wishes.RETRIES_HEADER,
     }
 )
+_ROUTING_HEADERS = frozenset({b"x-litellm-timeout", b"x-litellm-stream-timeout", wishes.RETRIES_HEADER})
 _STEPS_HEADER = b"x-tollway-session-max-steps"
 _BUDGET_HEADER = b"x-tollway-session-max-budget"
 _SESSION_LIMITS = frozenset({_STEPS_HEADER, _BUDGET_HEADER})
@@ -134,9 +133,9 @@ def read_controls(
     tags = principal.tags
     tag_header = headers.get(b"x-litellm-tags")
     session = headers.get(b"x-litellm-session-id") or headers.get(b"x-litellm-trace-id")
-    timeout = headers.get(b"x-litellm-timeout")
+    is_routed = not headers.keys().isdisjoint(_ROUTING_HEADERS)
     limits_session = not headers.keys().isdisjoint(_SESSION_LIMITS)
-    if not owned and tag_header is None and session is None and timeout is None and not limits_session:
+    if not owned and tag_header is None and session is None and not is_routed and not limits_session:
         end_user = _short(named_user or _text(fields, "safety_identifier"), "user")
         return Controls(tags=tags, end_user=end_user) if end_user or tags else _NO_CONTROLS
     values = {name: fields.pop(name) for name in owned}
@@ -167,7 +166,9 @@ def read_controls(
         session_limits=_session_limits(headers, session_id) if limits_session else NO_SESSION_LIMITS,
         trace_id=trace_id,
         metadata=bytes(metadata_raw) if metadata_raw is not None else b"",
-        timeout_s=_timeout(timeout, values),
+        timeout_s=_seconds(headers, "x-litellm-timeout", values, "timeout", "request_timeout"),
+        stream_timeout_s=_seconds(headers, "x-litellm-stream-timeout", values, "stream_timeout"),
+        wishes=wishes.read_wishes(values, headers),
         mock_response=_mock(values),
         drops_params=_flag(values, "drop_params"),
         allowed_params=_names(values, "allowed_openai_params"),
@@ -248,16 +249,16 @@ def _session_limits(headers: Headers, session_id: str) -> SessionLimits:
     return SessionLimits(max_calls, None if budget is None else nanos_from_dollars(budget))
 
 
-def _timeout(header: bytes | None, values: dict[str, msgspec.Raw]) -> float | None:
-    if header is not None:
+def _seconds(headers: Headers, header: str, values: dict[str, msgspec.Raw], *names: str) -> float | None:
+    """What a header says, else the first of these fields."""
+    given = headers.get(header.encode())
+    if given is not None:
         try:
-            seconds = float(header)
+            seconds = float(given)
         except ValueError:
-            raise InvalidRequest(
-                "'x-litellm-timeout' must be a number of seconds.", param="x-litellm-timeout"
-            ) from None
-        return _positive(seconds, "x-litellm-timeout")
-    for name in ("timeout", "request_timeout"):
+            raise InvalidRequest(f"'{header}' must be a number of seconds.", param=header) from None
+        return _positive(seconds, header)
+    for name in names:
         if name in values:
             seconds_or_none: float | None = _decode(values[name], name, float | None, "a number of seconds")
             return None if seconds_or_none is None else _positive(seconds_or_none, name)

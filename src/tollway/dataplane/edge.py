@@ -37,7 +37,8 @@ from tollway.dialects.body import read_fields
 from tollway.dialects.registry import find_identity
 from tollway.gateway.call import Call
 from tollway.gateway.live import LiveSessions
-from tollway.gateway.run import Answer, Gateway, Stream
+from tollway.gateway.run import Answer, Gateway
+from tollway.gateway.stream import Stream
 from tollway.observability.metrics import CallLabels, Metrics
 from tollway.policy import access
 from tollway.policy.access import RouteForbidden

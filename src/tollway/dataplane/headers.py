@@ -27,10 +27,8 @@ CONTRACT_VERSION = b"1.106.2"
 _KEPT = 4096
 """Entries of each memo: wildcards make deployments without end, keys come and go, vendors invent headers."""
 
-_ATTEMPTS: tuple[Header, ...] = (
-    (b"x-litellm-attempted-retries", b"0"),
-    (b"x-litellm-attempted-fallbacks", b"0"),
-)
+_ATTEMPTS = b"x-litellm-attempted-retries: %d\r\nx-litellm-attempted-fallbacks: %d\r\n"
+_FIRST_ATTEMPT = _ATTEMPTS % (0, 0)
 
 
 class _ScopeLines:
@@ -83,6 +81,10 @@ class HeaderWriter:
         if call.controls.ignored:
             names = ", ".join(call.controls.ignored)
             lines += b"x-tollway-warning: not supported yet, ignored: %b\r\n" % names.encode("latin-1", "replace")
+        if call.tried:
+            lines += _ATTEMPTS % (call.retries, call.fallbacks) + _failures(call)
+        else:
+            lines += _FIRST_ATTEMPT
         if call.conversation is not None and call.conversation.dropped:
             names = ", ".join(call.conversation.dropped)
             lines += b"x-tollway-dropped: %b\r\n" % _field_value(names)
@@ -102,12 +104,12 @@ class HeaderWriter:
             self._passed_on(upstream),
             dollars_from_nanos(cost_nanos),
             total * 1e3,
-            (total - call.upstream_s) * 1e3,
+            (total - call.waited_s) * 1e3,
         )
 
     def of_stream(self, call: Call, upstream: Sequence[Header]) -> bytes:
         """All of a stream: its cost is not known yet."""
-        overhead_s = time.perf_counter() - call.started - call.upstream_s
+        overhead_s = time.perf_counter() - call.started - call.waited_s
         return (
             b"%b%b%bx-litellm-overhead-duration-ms: %.3f\r\n"
             b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
@@ -186,9 +188,15 @@ class HeaderWriter:
             (b"x-litellm-model-name", deployment.model_name),
             (b"x-litellm-model-api-base", deployment.api_base),
         )
-        fields = [*_ATTEMPTS, *((name, _field_value(value)) for name, value in named if value)]
+        fields = [(name, _field_value(value)) for name, value in named if value]
         encoded = self._of_deployments[deployment.id, group] = _FIXED + _encode(fields)
         return encoded
+
+
+def _failures(call: Call) -> bytes:
+    """Which deployments were asked in vain, in order."""
+    failures = [f"{one.group}/{one.deployment_id} {one.status} {one.error_class}" for one in call.tried]
+    return b"x-tollway-failed-attempts: %b\r\n" % _field_value(", ".join(failures))
 
 
 def _session(left: Remaining, cost_nanos: int) -> bytes:

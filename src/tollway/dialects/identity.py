@@ -45,8 +45,12 @@ class Relay(Protocol):
     response_id: str
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
-        """The error that the stream begins with; None if it begins well. `data` has not been fed yet; `vendor` is who
-        is to blame."""
+        """The error that came in place of an answer, if one has. `data`: everything that has been fed while the answer
+        itself has not begun; `vendor` is who is to blame."""
+        ...
+
+    def has_begun(self, data: bytes) -> bool:
+        """Whether the answer itself has begun in this opening, rather than what only announces it."""
         ...
 
     def feed(self, data: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -14,8 +15,20 @@ from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
 from tollway.dialects.body import Request
 from tollway.dialects.identity import Relay, Reply
 from tollway.ports.counters import Settled, Ticket
+from tollway.routing.course import NO_WISHES, Wishes
 
 Headers = dict[bytes, bytes]
+
+
+class Tried(msgspec.Struct, frozen=True, gc=False):
+    """One attempt of a call that failed."""
+
+    deployment_id: str
+    model_name: str
+    group: str
+    status: int
+    error_class: str
+    seconds: float
 
 
 class Controls(msgspec.Struct, kw_only=True, gc=False):
@@ -30,6 +43,11 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     metadata: bytes = b""
     """JSON object as sent."""
     timeout_s: float | None = None
+    """For the whole call, retries and fallbacks included."""
+    stream_timeout_s: float | None = None
+    """For the first byte of an answer that is streamed."""
+    wishes: Wishes = NO_WISHES
+    """Of retries and fallbacks."""
     mock_response: str | None = None
     drops_params: bool | None = None
     """Whether what the provider cannot be told is left out rather than refused; None: as configured."""
@@ -76,12 +94,14 @@ class Call:
     """Everything known about one call so far. Times are seconds of `time.perf_counter` unless the name says else."""
 
     __slots__ = (
+        "asked_group",
         "call_id",
         "client_ip",
         "controls",
         "conversation",
         "customer",
         "deployment",
+        "fallbacks",
         "first_token",
         "group",
         "headers",
@@ -89,6 +109,7 @@ class Call:
         "is_settled",
         "is_stream_path",
         "limited",
+        "lost_s",
         "operation",
         "path",
         "path_model",
@@ -97,6 +118,9 @@ class Call:
         "record_id",
         "request",
         "requested_model",
+        "reserved_for",
+        "reserved_nanos",
+        "retries",
         "scopes",
         "sent",
         "session",
@@ -106,7 +130,8 @@ class Call:
         "started",
         "started_at_us",
         "stop",
-        "ticket",
+        "tickets",
+        "tried",
         "upstream_body",
         "upstream_s",
     )
@@ -140,7 +165,9 @@ class Call:
         self.controls = _NO_CONTROLS
         self.request = _UNREAD
         self.requested_model = ""
+        self.asked_group: ModelGroup | None = None
         self.group: ModelGroup | None = None
+        """The one that is asked now: another where that has failed."""
         self.deployment: Deployment | None = None
         self.conversation: Conversation | None = None
         """How the deployment is spoken to."""
@@ -153,7 +180,17 @@ class Call:
         self.stop: Stop | None = None
         """Its session was stopped while it was in flight."""
         self.scopes: tuple[Scope, ...] = ()
-        self.ticket: Ticket | None = None
+        self.tickets: tuple[Ticket, ...] = ()
+        """What is reserved for it, the first for most of it. All are settled together."""
+        self.reserved_for: Deployment | None = None
+        self.reserved_nanos = 0
+        """The most that it can cost."""
+        self.tried: tuple[Tried, ...] = ()
+        """Attempts that have failed."""
+        self.retries = 0
+        self.fallbacks = 0
+        self.lost_s = 0.0
+        """Time spent on attempts that failed, and on the pauses after them."""
         self.upstream_body = b""
         self.sent = 0.0
         """When the request went to the provider; 0.0: it did not."""
@@ -169,6 +206,29 @@ class Call:
     def is_mocked(self, deployment: Deployment) -> bool:
         """Whether the built-in model answers in the deployment's place, with a given text."""
         return self.controls.mock_response is not None or deployment.mock_response is not None
+
+    def begin_again(self, *, retries: int, fallbacks: int, pause_s: float) -> None:
+        """Before another attempt, and the pause before it, the last having come to nothing."""
+        self.lost_s += pause_s + (time.perf_counter() - self.sent if self.sent else 0.0)
+        self.retries = retries
+        self.fallbacks = fallbacks
+        self.sent = self.first_token = self.upstream_s = 0.0
+
+    @property
+    def waited_s(self) -> float:
+        """All the time for which others kept the call waiting."""
+        return self.upstream_s + self.lost_s
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """The ticket of its first reservation."""
+        return self.tickets[0] if self.tickets else None
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the time that the caller allows; without end where they say nothing."""
+        limit = self.controls.timeout_s
+        return inf if limit is None else max(0.001, limit - (time.perf_counter() - self.started))
 
     @property
     def end_user(self) -> str:

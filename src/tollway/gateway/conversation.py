@@ -6,12 +6,12 @@ of the gateway's own. Otherwise the request goes through the middle form once, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tollway.core.errors import Header, InvalidRequest, Misconfigured, TollwayError, UpstreamError
-from tollway.core.snapshot import GENERATIVE, Deployment, Operation
+from tollway.core.snapshot import GENERATIVE, OPERATIONS, Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.body import Fields, suit
 from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, Started, Stopped, text_of
@@ -35,6 +35,25 @@ def speaks(deployment: Deployment, operation: Operation) -> Operation | None:
     if operation not in GENERATIVE:
         return None
     return next((one for one in deployment.endpoints if one in GENERATIVE and one != "completions"), None)
+
+
+def offers(call: Call) -> Callable[[Deployment], bool]:
+    """Whether a deployment can serve a call of this kind."""
+    return _anybody if call.controls.mock_response is not None else _OFFERS[call.operation]
+
+
+def _anybody(deployment: Deployment) -> bool:
+    return True
+
+
+def _offers(operation: Operation) -> Callable[[Deployment], bool]:
+    def offers_it(deployment: Deployment) -> bool:
+        return deployment.mock_response is not None or speaks(deployment, operation) is not None
+
+    return offers_it
+
+
+_OFFERS = {operation: _offers(operation) for operation in OPERATIONS}
 
 
 def converse(call: Call, deployment: Deployment) -> Conversation:
@@ -180,6 +199,7 @@ class TranslatingRelay:
     __slots__ = (
         "_decoder",
         "_encoder",
+        "_has_begun",
         "_is_stopped",
         "_pieces",
         "_provider",
@@ -196,6 +216,7 @@ class TranslatingRelay:
         self._encoder = client.encoder(options)
         self._pieces: list[str] = []
         self._is_stopped = False
+        self._has_begun = False
         self.is_done = False
         self.failure: UpstreamError | None = None
         self.usage: Usage = NO_USAGE
@@ -203,11 +224,12 @@ class TranslatingRelay:
         self.response_id = ""
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
-        """The error that a stream begins with, read apart: what follows is none of the encoder's business then."""
-        for event in self._provider.decoder(vendor).feed(data):
-            if isinstance(event, Failed):
-                return event.error
-        return None
+        """The error that came in place of an answer."""
+        return None if self._has_begun else self.failure
+
+    def has_begun(self, data: bytes) -> bool:
+        """Whether the answer itself has begun."""
+        return self._has_begun
 
     def feed(self, data: bytes) -> bytes:
         """What to forward now."""
@@ -235,6 +257,7 @@ class TranslatingRelay:
         for event in events:
             kind = event.__class__
             if kind is Delta:
+                self._has_begun = True
                 self._pieces.append(event.text)  # type: ignore[union-attr]  # it is one
             elif kind is Metered:
                 self.usage = event.usage  # type: ignore[union-attr]
@@ -242,7 +265,7 @@ class TranslatingRelay:
                 self.response_id = event.id  # type: ignore[union-attr]
                 self.known = event.usage  # type: ignore[union-attr]
             elif kind is Stopped:
-                self._is_stopped = True
+                self._is_stopped = self._has_begun = True
             elif kind is Failed:
                 self.failure = event.error  # type: ignore[union-attr]
                 self.is_done = True

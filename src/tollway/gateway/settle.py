@@ -17,7 +17,7 @@ from tollway.core.usage import NO_USAGE, Usage
 from tollway.gateway.call import Call
 from tollway.observability.counts import UNKNOWN, CallCounts, CallLabels, KeyBudget
 from tollway.observability.metrics import Metrics
-from tollway.ports.counters import CounterStore
+from tollway.ports.counters import CounterStore, Settled
 from tollway.ports.ledger import Journal
 
 logger = logging.getLogger(__name__)
@@ -70,10 +70,8 @@ class Settler:
         if usage is None:
             usage = await self._count(call, deployment, text, known) if _was_served(call, text, error) else NO_USAGE
         cost = cost_nanos(deployment.price, usage)
-        if call.ticket is not None:
-            call.settled = await self._counters.settle(
-                call.ticket, tokens=usage.total_tokens - usage.cache_read_tokens, cost_nanos=cost
-            )
+        if call.tickets:
+            call.settled = await self._settle_tickets(call, usage.total_tokens - usage.cache_read_tokens, cost)
             call.spent_nanos = call.settled.spent_nanos
         self._observe(call, deployment, usage, cost, error)
         await self._journal.append(self._record(call, deployment, usage, cost, response_id, error))
@@ -83,6 +81,26 @@ class Settler:
         """Counts a call that was turned away before any provider was asked."""
         call.is_settled = True
         self._metrics.record_call(_labels(call, call.deployment, error), total_s=time.perf_counter() - call.started)
+
+    def count_attempt(self, call: Call, error: TollwayError) -> None:
+        """Counts an attempt that failed and is followed by another."""
+        if call.sent and call.deployment is not None:
+            self._metrics.record_attempt(_labels(call, call.deployment, error), upstream_s=call.upstream_s)
+
+    async def _settle_tickets(self, call: Call, tokens: int, cost_nanos: int) -> Settled:
+        """All of them; what money was reserved beside the first is only given back."""
+        first, *others = call.tickets
+        settled = await self._counters.settle(first, tokens=tokens, cost_nanos=cost_nanos)
+        for ticket in others:
+            used = (tokens, cost_nanos) if ticket.calls else (0, 0)
+            more = await self._counters.settle(ticket, tokens=used[0], cost_nanos=used[1])
+            if ticket.calls:
+                settled = Settled(
+                    (*settled.charges, *more.charges),
+                    settled.spent_nanos or more.spent_nanos,
+                    (*settled.crossed, *more.crossed),
+                )
+        return settled
 
     async def _count(self, call: Call, deployment: Deployment, text: str, known: Usage) -> Usage:
         counted = await self._estimate(call.upstream_body, text, deployment.model, call.operation)
@@ -97,7 +115,7 @@ class Settler:
             total_s=total,
             upstream_s=call.upstream_s,
             first_token_s=call.first_token - call.started if call.first_token else None,
-            overhead_s=max(0.0, total - call.upstream_s),
+            overhead_s=max(0.0, total - call.waited_s),
             usage=usage,
             cost_nanos=cost,
             is_priced=deployment.price.is_known,
@@ -124,7 +142,9 @@ class Settler:
             return self._metrics.counts(_labels(call, deployment, error))
         principal = call.principal
         of_key = (principal.key_hash, principal.key_alias, principal.user_id, principal.team_id)
-        key = (call.path, call.group.name if call.group else "", deployment.id, deployment.model, *of_key)
+        asked, group = call.asked_group, call.group
+        of_model = (asked.name if asked else "", group.name if group else "", deployment.id, deployment.model)
+        key = (call.path, *of_model, *of_key)
         counts = self._successes.get(key)
         if counts is None:
             if len(self._successes) >= _LABELS_KEPT:
@@ -175,7 +195,7 @@ class Settler:
             error_class=_error_class(error),
             error_message="" if error is None else error.message[:2_000],
             charges=call.settled.charges if call.settled is not None else (),
-            overhead_us=int((time.perf_counter() - call.started - call.upstream_s) * 1e6),
+            overhead_us=int((time.perf_counter() - call.started - call.waited_s) * 1e6),
         )
 
 
@@ -191,12 +211,12 @@ def _was_served(call: Call, text: str, error: TollwayError | None) -> bool:
 
 
 def _labels(call: Call, deployment: Deployment | None, error: TollwayError | None) -> CallLabels:
-    principal, group = call.principal, call.group
+    principal, group, asked = call.principal, call.group, call.asked_group
     status = "200" if error is None else str(error.status)
     return CallLabels(
         route=call.path if call.path_model is None else "/openai/deployments",
         status_code=status,
-        requested_model=group.name if group is not None else UNKNOWN,
+        requested_model=asked.name if asked is not None else UNKNOWN,
         model_group=group.name if group is not None else UNKNOWN,
         model=deployment.model if deployment is not None else UNKNOWN,
         litellm_model_name=deployment.model_name if deployment is not None else UNKNOWN,

@@ -129,6 +129,13 @@ class Metrics:
         if output:
             counts.per_output_token.observe(upstream_s / output)
 
+    def record_attempt(self, labels: CallLabels, *, upstream_s: float) -> None:
+        """Counts an attempt that failed, of a call that goes on."""
+        counts = self.counts(labels)
+        counts.upstream_calls += 1
+        counts.upstream_failures += 1
+        counts.upstream.observe(upstream_s)
+
     def record_key_budget(self, key_hash: str, budget: KeyBudget) -> None:
         """Remembers a key's budget and spend for its gauges; of too many keys the newest are left out."""
         if key_hash in self._key_budgets or len(self._key_budgets) < self._max_label_sets:

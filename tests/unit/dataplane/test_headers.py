@@ -21,11 +21,12 @@ class Ticket:
     def __init__(self, *remaining: Remaining) -> None:
         self.remaining: Sequence[Remaining] = remaining
         self.divided_by = 1
+        self.calls = 1
 
 
 def a_call(*remaining: Remaining, headers: dict[bytes, bytes] | None = None) -> Call:
     call = Call(operation="chat", path="/v1/chat/completions", headers=headers or {}, client_ip="", settings=Settings())
-    call.ticket = Ticket(*remaining)
+    call.tickets = (Ticket(*remaining),)
     call.scopes = tuple(left.scope for left in remaining)
     return call
 

@@ -24,8 +24,20 @@ def test_an_error_in_the_middle_of_a_stream_names_the_vendor() -> None:
     assert one.is_done
 
 
-def test_an_error_at_its_beginning_does_too_and_nothing_is_forwarded() -> None:
-    error = relay().opening_error(ERROR, "OpenaiException")
+def test_an_error_in_place_of_an_answer_is_told_apart_from_one_in_its_middle() -> None:
+    one = relay()
+    one.feed(ERROR)
+    error = one.opening_error(ERROR, "OpenaiException")
     assert error is not None
     assert error.message == "litellm.RateLimitError: OpenaiException - slow down"
-    assert relay().opening_error(START, "OpenaiException") is None
+    begun = relay()
+    begun.feed(START + ERROR)
+    assert begun.has_begun(START + ERROR)
+    assert begun.opening_error(START + ERROR, "OpenaiException") is None
+
+
+def test_what_only_announces_an_answer_is_not_its_beginning() -> None:
+    one = relay()
+    role = b'data: {"id":"r","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+    assert b"message_start" in one.feed(role)
+    assert not one.has_begun(role)

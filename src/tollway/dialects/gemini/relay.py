@@ -98,12 +98,16 @@ class GeminiRelay:
         self.response_id = ""
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
-        """The error that the stream begins with; None if it begins well."""
-        if b'"error"' not in data[:512]:
+        """The error that came in place of an answer."""
+        if b'"error"' not in data:
             return None
         bare = data.strip()
-        document = bare if bare[:1] in (b"{", b"[") else _first_document(data)
-        return _failure(document, vendor) if is_error(document) else None
+        documents = [bare] if bare[:1] in (b"{", b"[") else [document for _, document in EventReader().feed(data)]
+        return next((_failure(document, vendor) for document in documents if is_error(document)), None)
+
+    def has_begun(self, data: bytes) -> bool:
+        """Whether a candidate says something, or why it does not."""
+        return b'"parts"' in data or b"inishReason" in data or b"promptFeedback" in data
 
     def feed(self, data: bytes) -> bytes:
         """What to forward now: every chunk that is complete."""

@@ -71,11 +71,15 @@ class MessagesRelay:
         self.response_id = ""
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
-        """The error that the stream begins with; None if it begins well."""
-        for _, document in EventReader().feed(data)[:1]:
+        """The error that came in place of an answer."""
+        for _, document in EventReader().feed(data):
             if b'"error"' in document and _read(document).type == "error":
                 return parse_error(status_in(document), document, vendor)
         return None
+
+    def has_begun(self, data: bytes) -> bool:
+        """Whether there is a block of content, or the end of a message that has none."""
+        return b"content_block_" in data or b"message_delta" in data
 
     def feed(self, data: bytes) -> bytes:
         """What to forward now: every event that is complete."""

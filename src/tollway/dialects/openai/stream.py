@@ -21,6 +21,9 @@ _encode = msgspec.json.Encoder().encode
 _MODEL = re.compile(rb'(?P<key>"model"\s*:\s*)("(?:[^"\\]|\\.)+")')
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+_CONTENT = re.compile(
+    rb'"(?:content|reasoning_content|reasoning|refusal|text|name|arguments|data|finish_reason)"\s*:\s*"[^"]'
+)
 _DONE = b"data: [DONE]"
 _DONE_EVENT = b"data: [DONE]\n\n"
 
@@ -97,9 +100,13 @@ class StreamRelay:
         return _DONE_EVENT if error is None or self.has_error else render_error_event(error)
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
-        """The error that the stream begins with; None if it begins well."""
-        document = first_error(data) if b'"error"' in data[:512] else None
+        """The error that came in place of an answer."""
+        document = first_error(data) if b'"error"' in data else None
         return upstream_error(status_in(document), document, vendor) if document is not None else None
+
+    def has_begun(self, data: bytes) -> bool:
+        """Whether there is a text that is not empty, a call of a tool, or a finish reason."""
+        return _CONTENT.search(data) is not None
 
     @property
     def failure(self) -> UpstreamError | None:
@@ -188,9 +195,9 @@ class StreamRelay:
 
 
 def first_error(block: bytes) -> bytes | None:
-    """The JSON of an error that a provider sent as the first event of a stream with status 200; None if it is none."""
-    document = next(iter(_documents(block)), b"")
-    return document if b'"error"' in document and is_error_document(document) else None
+    """The JSON of the first error that a provider sent as an event of a stream; None if it sent none."""
+    documents = (document for document in _documents(block) if b'"error"' in document)
+    return next((document for document in documents if is_error_document(document)), None)
 
 
 def _last_event_end(data: bytes) -> int:

@@ -153,11 +153,15 @@ class ResponsesRelay:
         self.response_id = ""
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
-        """The error that the stream begins with; None if it begins well. `data` has not been fed yet."""
+        """The error that came in place of an answer."""
         self._vendor = vendor
         if not _says_more(data):
             return None
         return next((error for document in _documents(data) if (error := _error_of(document, vendor))), None)
+
+    def has_begun(self, data: bytes) -> bool:
+        """Whether there is an item of the output."""
+        return b'"response.output_' in data
 
     def feed(self, data: bytes) -> bytes:
         """What to forward now: every event that is complete."""

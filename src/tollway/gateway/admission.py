@@ -1,0 +1,106 @@
+"""What a call holds in the counters: reserved before it is sent, changed when it goes to another deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tollway.accounting.pricing import upper_bound_nanos
+from tollway.core.principal import Scope
+from tollway.core.snapshot import Deployment
+from tollway.gateway.bounds import answer_bound, prompt_bound
+from tollway.gateway.call import Call
+from tollway.policy import limits
+from tollway.ports.counters import CounterStore, Ticket
+
+
+class Admission:
+    """Reserves an upper bound of what a call can use in every scope that it touches."""
+
+    def __init__(self, counters: CounterStore, seed: limits.Seed) -> None:
+        self._counters = counters
+        self._seed = limits.SharedSeed(seed)
+
+    async def admit(self, call: Call, deployment: Deployment) -> None:
+        """Reserves for a call at a deployment, all or nothing; of one that holds something, only what differs.
+
+        Raises `DeploymentFull` where the deployment has no room, and what `limits.admit` raises.
+        """
+        if call.reserved_for is deployment:
+            return
+        scopes = scopes_of(call, deployment)
+        if call.tickets:
+            await self._move(call, deployment, scopes)
+        elif scopes:
+            tokens, cost_nanos = bounds_of(call, deployment)
+            call.tickets = (await self._reserve(call, scopes, tokens, cost_nanos),)
+            call.reserved_nanos = cost_nanos
+        call.scopes, call.reserved_for = scopes, deployment
+
+    async def _move(self, call: Call, deployment: Deployment, scopes: tuple[Scope, ...]) -> None:
+        """To another deployment: gives back what only the last one needed, and adds what this one needs."""
+        wanted = {scope.key for scope in scopes}
+        gone = [scope for scope in call.scopes if scope.key not in wanted]
+        if gone:
+            for ticket in call.tickets:
+                await self._counters.withdraw(ticket, gone)
+            call.scopes = tuple(scope for scope in call.scopes if scope.key in wanted)
+            call.reserved_for = None
+        tokens, cost_nanos = bounds_of(call, deployment)
+        more = cost_nanos - call.reserved_nanos
+        budgeted = [scope for scope in call.scopes if scope.budget_nanos is not None]
+        if more > 0 and budgeted:
+            call.tickets += (await self._reserve(call, budgeted, 0, more, is_more=True),)
+        call.reserved_nanos = max(cost_nanos, call.reserved_nanos)
+        held = {scope.key for scope in call.scopes}
+        added = [scope for scope in scopes if scope.key not in held]
+        if added:
+            call.tickets += (await self._reserve(call, added, tokens, cost_nanos),)
+
+    async def _reserve(
+        self, call: Call, scopes: Sequence[Scope], tokens: int, cost_nanos: int, *, is_more: bool = False
+    ) -> Ticket:
+        return await limits.admit(
+            self._counters,
+            self._seed,
+            scopes,
+            tokens=tokens,
+            cost_nanos=cost_nanos,
+            settings=call.settings,
+            key_name=call.principal.key_name,
+            is_more=is_more,
+        )
+
+
+def bounds_of(call: Call, deployment: Deployment) -> tuple[int, int]:
+    """The most tokens, and nano-dollars, that a call can use at a deployment."""
+    tokens_in = prompt_bound(call, deployment)
+    tokens_out = answer_bound(call.request, deployment, call.settings) if call.operation != "embeddings" else 0
+    cost = upper_bound_nanos(deployment.price, input_tokens=tokens_in, output_tokens=tokens_out)
+    return tokens_in + tokens_out, cost
+
+
+def scopes_of(call: Call, deployment: Deployment) -> tuple[Scope, ...]:
+    """Every entity whose limits the call touches: what its key belongs to, what it names, their limits for this model,
+    and the deployment."""
+    scopes = _scopes_of_caller(call)
+    return scopes if deployment.scope is None else (*scopes, deployment.scope)
+
+
+def _scopes_of_caller(call: Call) -> tuple[Scope, ...]:
+    principal, customer = call.principal, call.customer
+    proxy = call.settings.proxy_scope
+    is_plain = customer is None and call.session is None and not call.limited and proxy is None
+    if is_plain and not principal.model_scopes:
+        return principal.scopes
+    model = call.group.name if call.group is not None else ""
+    scopes = [*principal.scopes, *principal.model_scopes.get(model, ())]
+    scopes += [entity.scope for entity in call.limited]
+    if customer is not None:
+        scopes.append(customer.scope)
+        if model in customer.model_scopes:
+            scopes.append(customer.model_scopes[model])
+    if call.session is not None:
+        scopes.append(call.session)
+    if proxy is not None and not principal.is_admin:
+        scopes.append(proxy)
+    return tuple(scopes)

@@ -1,0 +1,139 @@
+"""One upstream try of a call: the request goes to a deployment, and the head of its answer comes back, or a failure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from tollway.core.errors import TollwayError, UpstreamError
+from tollway.core.routing import Routing
+from tollway.core.snapshot import Deployment, Endpoint, Operation, Origin, Timeouts, TransportName
+from tollway.core.usage import Usage
+from tollway.dialects.body import read_fields
+from tollway.gateway.call import Call, Conversation, Tried
+from tollway.gateway.vendor_headers import passed_on
+from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
+from tollway.routing.balancer import Balancer
+from tollway.routing.failure import failure_of
+
+_MOCK_ORIGIN = Origin("http", "mock", 0)
+_MOCKED: dict[Operation, Endpoint] = {
+    "chat": Endpoint(origin=_MOCK_ORIGIN, target="/v1/chat/completions", headers=()),
+    "completions": Endpoint(origin=_MOCK_ORIGIN, target="/v1/completions", headers=()),
+    "embeddings": Endpoint(origin=_MOCK_ORIGIN, target="/v1/embeddings", headers=()),
+}
+"""Where a call with `mock_response` goes."""
+
+
+class Attempt:
+    """One try at one deployment, which counts as busy until the attempt has succeeded, failed, or been left."""
+
+    __slots__ = ("_balancer", "_is_open", "_routing", "deployment")
+
+    def __init__(self, balancer: Balancer, routing: Routing, deployment: Deployment) -> None:
+        self._balancer = balancer
+        self._routing = routing
+        self._is_open = True
+        self.deployment = deployment
+        balancer.begin(deployment)
+
+    async def send(self, call: Call, transports: Mapping[TransportName, Transport]) -> UpstreamResponse:
+        """Sends the request. Raises `UpstreamError` for anything but an answer with status 200, `InvalidRequest` for
+        what the deployment cannot be told."""
+        deployment, conversation = self.deployment, call.conversation
+        assert conversation is not None
+        name: TransportName = deployment.transport
+        mock = call.controls.mock_response if call.controls.mock_response is not None else deployment.mock_response
+        if mock is not None:
+            name = "demo"
+        call.upstream_body = conversation.render_request(call)
+        if mock is not None:
+            call.upstream_body = _with_mock(call.upstream_body, mock)
+        endpoint = (deployment.endpoints if mock is None else _MOCKED)[conversation.operation]
+        if call.request.is_stream and endpoint.for_streams is not None:
+            endpoint = endpoint.for_streams
+        credential = endpoint.credential
+        headers = await credential(endpoint, call.upstream_body) if credential is not None else ()
+        if conversation.passed_headers:
+            headers = (*headers, *conversation.passed_headers)
+        call.sent = time.perf_counter()
+        try:
+            response = await transports[name].send(
+                UpstreamRequest(
+                    endpoint=endpoint,
+                    body=call.upstream_body,
+                    headers=headers,
+                    timeouts=_timeouts(call, deployment),
+                    max_response_bytes=call.settings.max_response_bytes,
+                )
+            )
+            if response.status != 200:
+                raise await _refusal(response, conversation)
+        finally:
+            call.upstream_s = time.perf_counter() - call.sent
+        return response
+
+    def succeed(self, call: Call, usage: Usage) -> None:
+        """The answer came to its end."""
+        if self._is_open:
+            self._is_open = False
+            first_token_s = call.first_token - call.sent if call.first_token else None
+            self._balancer.succeeded(
+                self.deployment,
+                self._routing,
+                tokens=usage.total_tokens,
+                latency=first_token_s if first_token_s is not None else call.upstream_s / (usage.output_tokens or 1),
+            )
+
+    def fail(self, call: Call, error: TollwayError) -> None:
+        """It did not: noted in the call's trail, and against the deployment if that is to blame."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        failure = failure_of(error)
+        assert call.group is not None
+        call.tried = (
+            *call.tried,
+            Tried(
+                deployment_id=self.deployment.id,
+                model_name=self.deployment.model_name,
+                group=call.group.name,
+                status=failure.status,
+                error_class=failure.error_class,
+                seconds=time.perf_counter() - call.sent if call.sent else 0.0,
+            ),
+        )
+        self._balancer.failed(self.deployment, failure, self._routing, is_alone=len(call.group.deployments) == 1)
+
+    def leave(self) -> None:
+        """Nobody waits for it any more, and nothing is known of how it would have ended."""
+        if self._is_open:
+            self._is_open = False
+            self._balancer.left(self.deployment)
+
+
+def _timeouts(call: Call, deployment: Deployment) -> Timeouts:
+    """The deployment's, with what the caller or the kind of call changes."""
+    timeouts, controls = deployment.timeouts, call.controls
+    if call.request.is_stream:
+        first_byte = controls.stream_timeout_s or timeouts.first_byte_of_stream
+        if first_byte is not None:
+            timeouts = msgspec.structs.replace(timeouts, first_byte=first_byte)
+    if controls.timeout_s is not None:
+        timeouts = msgspec.structs.replace(timeouts, total=call.seconds_left if call.tried else controls.timeout_s)
+    return timeouts
+
+
+def _with_mock(body: bytes, text: str) -> bytes:
+    """Tells the built-in model what to answer."""
+    return msgspec.json.encode({**read_fields(body), "demo": {"text": text}})
+
+
+async def _refusal(response: UpstreamResponse, conversation: Conversation) -> UpstreamError:
+    try:
+        body = await response.read()
+    finally:
+        response.close()
+    return conversation.refusal(response.status, body, passed_on(response.headers))
