@@ -167,7 +167,7 @@ def environment() -> Iterator[str]:
             (code(key.twin), code(key.path), key.kind.name, codes(key.environment))
             for section in SETTINGS
             for key in section.keys
-            if key.support == "supported"
+            if key.support == "supported" and key.twin
         ),
     )
     yield "## Everything else"

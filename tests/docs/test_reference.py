@@ -68,8 +68,7 @@ def test_a_page_that_drifted_is_named(tmp_path: Path) -> None:
     changed = changed.replace("Path(__file__).resolve().parent.parent", f"Path({str(CLONE)!r})")
     copy = tmp_path / "generate_reference.py"
     copy.write_text(changed)
-    for command, code in (([], 0), (["--check"], 0)):
-        assert subprocess.run([sys.executable, copy, *command], check=False).returncode == code
+    subprocess.run([sys.executable, copy], check=True)
     page = tmp_path / "routes.md"
     page.write_text(page.read_text() + "One more line.\n")
     checked = subprocess.run([sys.executable, copy, "--check"], capture_output=True, text=True, check=False)

@@ -39,11 +39,12 @@ def test_unknown_fields_numbers_and_escapes_pass_byte_for_byte() -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text().filter(lambda name: name not in ("model", "stream", "n")), json_values))
+@given(st.dictionaries(st.text().filter(lambda name: name not in ("model", "stream", "n")), json_values, max_size=4))
 def test_whatever_else_is_in_the_body_arrives_unchanged(extra: dict[str, Any]) -> None:
     known = {"stream_options", "max_tokens", "max_completion_tokens"}
     extra = {name: value for name, value in extra.items() if name not in known}
