@@ -317,6 +317,37 @@ async def test_a_fallback_that_the_callers_own_limits_forbid_is_passed_over(
         assert "The first trouble." in await answer.text(), "that is the news"
 
 
+async def test_a_provider_or_a_deployment_that_has_cost_enough_leaves_calls_to_others(
+    upstream: FaultyUpstream, other: FaultyUpstream, tmp_path: Path
+) -> None:
+    dear: dict[str, Any] = {"input_cost_per_token": 1.0, "output_cost_per_token": 1.0}
+    capped = deployment(upstream, "capped", max_budget=15, budget_duration="1d", **dear)
+    of_vendor = deployment(upstream, "of-vendor", order=1, **dear)
+    of_vendor["litellm_params"]["model"] = "groq/llama"
+    free = deployment(other, "free", order=2)
+    budgets = {"groq": {"budget_limit": 15, "time_period": "1d"}}
+    async with routed(tmp_path, capped, of_vendor, free, provider_budget_config=budgets) as gateway:
+        key = await gateway.create_key(max_budget=1000)
+        served = [(await gateway.chat(key=key)).headers["x-litellm-model-id"] for _ in range(4)]
+        assert served == ["capped", "of-vendor", "free", "free"]
+        other.reply(error(500), always=True)
+        refused = await gateway.chat(key=key, num_retries=0)
+        assert refused.status == 500
+
+
+async def test_a_session_stays_with_one_deployment(
+    upstream: FaultyUpstream, other: FaultyUpstream, tmp_path: Path
+) -> None:
+    models = deployment(upstream, "a"), deployment(other, "b")
+    async with routed(tmp_path, *models, optional_pre_call_checks=["session_affinity"]) as gateway:
+        homes = set()
+        for session in range(8):
+            answers = [await gateway.chat(litellm_session_id=f"s{session}") for _ in range(3)]
+            (home,) = {answer.headers["x-litellm-model-id"] for answer in answers}
+            homes.add(home)
+        assert homes == {"a", "b"}
+
+
 # ---- cooldowns ------------------------------------------------------------------------------------------------------
 
 

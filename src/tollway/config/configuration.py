@@ -149,6 +149,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     default_params: Mapping[str, Any]
     drops_params: bool
     """What a provider cannot be told is left out rather than refused."""
+    provider_budgets: Mapping[str, Mapping[str, Any]]
+    """By provider: fields of the scope that its deployments share."""
     skips_invalid: bool
     """A model that is wrong is left out and named, instead of refusing to start."""
 

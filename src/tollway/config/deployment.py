@@ -17,6 +17,7 @@ from tollway.config.keys.key import section
 from tollway.config.problem import Problem, nearest
 from tollway.config.secret import masked
 from tollway.core.errors import Misconfigured
+from tollway.core.money import nanos_from_dollars
 from tollway.core.price import Price
 from tollway.core.principal import Scope
 from tollway.core.snapshot import Deployment, Timeouts
@@ -186,7 +187,7 @@ class DeploymentCompiler:
             rpm=params.get("rpm"),
             tpm=params.get("tpm"),
             parallel=params.get("max_parallel_requests"),
-            scope=_limits(deployment_id, group, params),
+            scopes=self._scopes(deployment_id, group, provider.name, params),
             cooldown_s=params.get("cooldown_time"),
             tags=tuple(params.get("tags") or ()),
             region=params.get("region_name") or params.get("aws_region_name") or params.get("vertex_location") or "",
@@ -207,6 +208,12 @@ class DeploymentCompiler:
             info=masked(info),
             is_stored=entry.is_stored,
         )
+
+    def _scopes(self, deployment_id: str, group: str, provider: str, params: Mapping[str, Any]) -> tuple[Scope, ...]:
+        own = _limits(deployment_id, group, params)
+        budget = self._calls.provider_budgets.get(provider)
+        of_provider = None if budget is None else Scope(kind="provider", id=provider, label=group, **budget)
+        return tuple(scope for scope in (own, of_provider) if scope is not None)
 
     def _known(self, entry: ModelEntry, name: str) -> Provider:
         found = providers.find(name)
@@ -286,10 +293,17 @@ def _rejected(
 
 
 def _limits(deployment_id: str, group: str, params: Mapping[str, Any]) -> Scope | None:
-    limits = {"rpm": params.get("rpm"), "tpm": params.get("tpm"), "parallel": params.get("max_parallel_requests")}
+    budget = params.get("max_budget")
+    limits = {
+        "rpm": params.get("rpm"),
+        "tpm": params.get("tpm"),
+        "parallel": params.get("max_parallel_requests"),
+        "budget_nanos": None if budget is None else nanos_from_dollars(budget),
+    }
     if all(limit is None for limit in limits.values()):
         return None
-    return Scope(kind="deployment", id=deployment_id, label=group, **limits)
+    duration = params.get("budget_duration")
+    return Scope(kind="deployment", id=deployment_id, label=group, budget_duration=duration, **limits)
 
 
 def _deployment_id(entry: ModelEntry, organization: str | None, *, is_one_of_many: bool) -> str:

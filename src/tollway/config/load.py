@@ -41,7 +41,7 @@ from tollway.config.model_list import read_models, read_params
 from tollway.config.overlay import DATABASE, as_notices, blamed, leave_out, misfits, overlaid, withheld_secrets
 from tollway.config.problem import ConfigurationError
 from tollway.config.redis import settle_redis
-from tollway.config.routing import routing
+from tollway.config.routing import provider_budgets, routing
 from tollway.config.server import fields_for, server_settings
 from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, note_variables
 from tollway.config.stored import lendable
@@ -235,6 +235,7 @@ def _calls(origins: Mapping[str, Sourced], root: Located, findings: Findings) ->
         verify=origins["litellm_settings.ssl_verify"].value,
         default_params=params,
         drops_params=origins["litellm_settings.drop_params"].value,
+        provider_budgets=provider_budgets(origins, findings),
         skips_invalid=origins["router_settings.ignore_invalid_deployments"].value,
     )
 

@@ -8,9 +8,12 @@ from typing import Any, get_args
 from tollway.config.configuration import Sourced
 from tollway.config.findings import Findings
 from tollway.config.keys import LIBRARY, ROUTER
+from tollway.config.kinds import DURATION, MONEY
 from tollway.config.problem import nearest
-from tollway.core.routing import Cooldowns, FailureSort, Fallbacks, Retries, Routing, Strategy
+from tollway.core.money import nanos_from_dollars
+from tollway.core.routing import Affinity, Cooldowns, FailureSort, Fallbacks, Retries, Routing, Strategy
 
+_BUDGET = ("budget_limit", "time_period")
 _SORTS: tuple[FailureSort, ...] = get_args(FailureSort)
 
 
@@ -42,10 +45,28 @@ def routing(origins: Mapping[str, Sourced], findings: Findings) -> Routing:
             at_most=read.value("max_fallbacks"),
         ),
         checks_prompt=read.value("enable_pre_call_checks"),
+        affinities=frozenset(get_args(Affinity)) & frozenset(read.value("optional_pre_call_checks")),
         filters_by_tag=read.value("enable_tag_filtering"),
         needs_every_tag=not read.value("tag_filtering_match_any"),
         tag_prefix=read.value("tag_routing_prefix"),
     )
+
+
+def provider_budgets(origins: Mapping[str, Sourced], findings: Findings) -> dict[str, dict[str, Any]]:
+    """`provider_budget_config`: budget and period by provider, as fields of a scope."""
+    path = f"{ROUTER.name}.provider_budget_config"
+    setting = origins[path]
+    budgets = {}
+    for provider, written in setting.value.items():
+        match written:
+            case {"budget_limit": limit, "time_period": period} if len(written) == len(_BUDGET):
+                dollars = findings.read(MONEY, limit, place=setting.origin, path=f"{path}.{provider}.budget_limit")
+                duration = findings.read(DURATION, period, place=setting.origin, path=f"{path}.{provider}.time_period")
+                if dollars is not None and duration is not None:
+                    budgets[provider] = {"budget_nanos": nanos_from_dollars(dollars), "budget_duration": duration}
+            case _:
+                findings.reject(setting.origin, f"{path}.{provider}", "expected `{budget_limit: 100, time_period: 1d}`")
+    return budgets
 
 
 class _Reader:

@@ -29,6 +29,7 @@ ScopeKind = Literal[
     "model_per_organization",
     "model_per_end_user",
     "deployment",
+    "provider",
 ]
 """What counters are kept for. A `…_window` is one more budget of the same entity, over another period; a `session` is
 one run of an agent under one key."""

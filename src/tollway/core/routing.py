@@ -18,6 +18,10 @@ Strategy = Literal[
 ]
 """How one of several deployments is chosen. `provider-budget-routing` shuffles those whose provider has budget left."""
 
+Affinity = Literal["session_affinity", "prompt_caching", "deployment_affinity"]
+"""Which calls go to one deployment: those of a session, those whose prompts begin alike, those of a key. The first that
+a call has counts."""
+
 FailureSort = Literal[
     "BadRequestError",
     "AuthenticationError",
@@ -94,6 +98,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: Fallbacks = Fallbacks()
     checks_prompt: bool = False
     """Deployments that cannot take the prompt are left out before they are asked."""
+    affinities: frozenset[Affinity] = frozenset()
     filters_by_tag: bool = False
     needs_every_tag: bool = False
     """A deployment has to have all tags of the call, rather than one."""

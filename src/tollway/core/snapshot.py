@@ -100,8 +100,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     rpm: int | None = None
     tpm: int | None = None
     parallel: int | None = None
-    scope: Scope | None = None
-    """Its limits, for admission; None: it has none."""
+    scopes: tuple[Scope, ...] = ()
+    """Limits and budgets of its own and of its provider, for admission."""
     cooldown_s: float | None = None
     """How long it is set aside; None: as all others."""
     tags: tuple[str, ...] = ()

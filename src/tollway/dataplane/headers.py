@@ -18,7 +18,7 @@ from tollway.dataplane.asgi import SECURITY_HEADERS
 from tollway.dataplane.cors import cors_headers
 from tollway.gateway.call import Call
 from tollway.gateway.vendor_headers import names_passed_on
-from tollway.policy.limits import local_limits
+from tollway.policy.limits import SCOPES_OF_DEPLOYMENTS, local_limits
 from tollway.ports.counters import Remaining, Ticket
 
 CONTRACT_VERSION = b"1.106.2"
@@ -119,7 +119,7 @@ class HeaderWriter:
         """Limit and remainder of every rate limit that the call passed, and what is left of its session."""
         lines = b""
         for left in ticket.remaining:
-            if left.scope.kind == "deployment":  # nothing of the caller's
+            if left.scope.kind in SCOPES_OF_DEPLOYMENTS:  # nothing of the caller's
                 continue
             if left.scope.kind == "session":  # made for this call: nothing to remember
                 lines += _session(left, cost_nanos)

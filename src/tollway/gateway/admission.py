@@ -83,7 +83,7 @@ def scopes_of(call: Call, deployment: Deployment) -> tuple[Scope, ...]:
     """Every entity whose limits the call touches: what its key belongs to, what it names, their limits for this model,
     and the deployment."""
     scopes = _scopes_of_caller(call)
-    return scopes if deployment.scope is None else (*scopes, deployment.scope)
+    return (*scopes, *deployment.scopes) if deployment.scopes else scopes
 
 
 def _scopes_of_caller(call: Call) -> tuple[Scope, ...]:

@@ -29,6 +29,7 @@ from tollway.core.routing import Routing
 from tollway.core.snapshot import Deployment, ModelGroup, TransportName
 from tollway.core.usage import NO_USAGE
 from tollway.gateway.admission import Admission
+from tollway.gateway.affinity import affinity_of
 from tollway.gateway.attempt import Attempt
 from tollway.gateway.call import Call
 from tollway.gateway.conversation import converse, offers
@@ -216,7 +217,7 @@ class Gateway:
                 return deployment
 
     def _pick(self, call: Call, group: ModelGroup, routing: Routing, tried: Collection[str] = ()) -> Deployment:
-        deployment = self.balancer.pick(group, routing, wanted_of(call), tried)
+        deployment = self.balancer.pick(group, routing, wanted_of(call, routing), tried)
         call.group, call.deployment = group, deployment
         call.conversation = converse(call, deployment)
         return deployment
@@ -227,7 +228,7 @@ class Gateway:
         while True:
             if call.deployment is not None:
                 course.note(call.deployment.id)
-            step = self._next_step(call, group, course, failure_of(error))
+            step = self._next_step(call, group, routing, course, failure_of(error))
             if step is None:
                 raise error
             group, pause_s = step
@@ -244,10 +245,10 @@ class Gateway:
                 continue
 
     def _next_step(
-        self, call: Call, group: ModelGroup, course: Course, failure: Failure
+        self, call: Call, group: ModelGroup, routing: Routing, course: Course, failure: Failure
     ) -> tuple[ModelGroup, float] | None:
         """The group to ask next, the same or another, and after how many seconds; None: there is none."""
-        able = self.balancer.survey(group, self.router.snapshot.routing, wanted_of(call)).candidates
+        able = self.balancer.survey(group, routing, wanted_of(call, routing)).candidates
         others = [one for one in able if one.id not in course.tried]
         if course.may_retry(failure, others=bool(others)):
             pause_s = course.pause_s(failure) if able and not others else 0.0
@@ -299,13 +300,14 @@ class _Failed(Exception):
         self.error = error
 
 
-def wanted_of(call: Call) -> Wanted:
+def wanted_of(call: Call, routing: Routing) -> Wanted:
     """What a call asks of a deployment."""
     return Wanted(
         operation=call.operation,
         can_serve=offers(call),
         tags=call.controls.tags,
         prompt_bytes=len(call.raw_body),
+        affinity=affinity_of(call, routing),
     )
 
 

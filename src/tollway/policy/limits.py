@@ -23,6 +23,10 @@ Seed = Callable[[Sequence[Charge]], Awaitable[None]]
 """Tells the counters what the ledger says was spent in these windows. Raises `StoreUnavailable`."""
 
 
+SCOPES_OF_DEPLOYMENTS: frozenset[ScopeKind] = frozenset({"deployment", "provider"})
+"""What limits who is asked, and not who asks: where it refuses, another deployment may be asked."""
+
+
 class SharedSeed:
     """A `Seed` that runs once for all who want the same windows at the same time."""
 
@@ -59,7 +63,7 @@ async def admit(
             await seed(answer.charges)
         elif not isinstance(answer, Refusal):
             return answer
-        elif not answer.is_by_reservations:
+        elif not answer.is_by_reservations or answer.scope.kind in SCOPES_OF_DEPLOYMENTS:
             raise refused(answer, settings=settings, key_name=key_name)
         else:
             now = asyncio.get_running_loop().time()
@@ -83,14 +87,14 @@ def refused(refusal: Refusal, *, settings: Settings, key_name: str = "") -> Clie
 
 
 def _refused(refusal: Refusal, settings: Settings, key_name: str) -> ClientError:
+    if refusal.scope.kind in SCOPES_OF_DEPLOYMENTS:
+        return _deployment_full(refusal)
     if refusal.is_by_reservations:
         return _fully_reserved(refusal)
     if refusal.scope.kind == "session":
         return _over_session(refusal)
     if refusal.kind == "budget":
         return BudgetExceeded(_over_budget(refusal, key_name), status=settings.budget_exceeded_status)
-    if refusal.scope.kind == "deployment":
-        return _deployment_full(refusal)
     scope, resets_at = refusal.scope, _utc(refusal.resets_at)
     return LimitExceeded(
         f"Rate limit exceeded for {scope.kind}: {scope.id}. Limit type: {refusal.kind}. "
@@ -131,6 +135,7 @@ _OVER_BUDGET: dict[ScopeKind, tuple[str, str]] = {
     "model_per_organization": (_MODEL, "LiteLLM Organization: {owner}"),
     "model_per_end_user": (_MODEL, "LiteLLM End User: {owner}"),
     "deployment": (_COST, "Deployment={id}"),
+    "provider": (_COST, "Provider={id}"),
 }
 """Wording by kind of scope: the sentence, and how it names the entity."""
 
@@ -170,7 +175,14 @@ def _over_session(refusal: Refusal) -> LimitExceeded:
 
 
 def _deployment_full(refusal: Refusal) -> DeploymentFull:
+    """Another deployment may take the call; nobody waits for this one."""
     seconds = max(1, math.ceil(refusal.retry_after_s))
+    if refusal.kind == "budget":
+        return DeploymentFull(
+            f"litellm.RateLimitError: No deployments available - crossed budget for {refusal.scope.kind}: "
+            f"{refusal.scope.id}. " + _over_budget(refusal, ""),
+            headers=((b"retry-after", b"%d" % seconds), (b"rate_limit_type", b"budget")),
+        )
     return DeploymentFull(
         f"litellm.RateLimitError: No deployments available for selected model, Try again in {seconds} seconds. "
         f"Passed model={refusal.scope.label}. Limit type: {refusal.kind}, of each deployment: {refusal.limit}",

@@ -16,6 +16,7 @@ from itertools import accumulate
 from tollway.core.cooldown import Cooldown
 from tollway.core.routing import Routing
 from tollway.core.snapshot import Deployment, ModelGroup
+from tollway.routing.affinity import bound_to
 from tollway.routing.cooldowns import CooldownBook
 from tollway.routing.failure import Failure
 from tollway.routing.refusals import nobody
@@ -44,7 +45,7 @@ class Balancer:
 
         Raises what the caller is to be told where none can be asked.
         """
-        if routing.strategy == "simple-shuffle" and not tried and not routing.filters_by_tag:
+        if routing.strategy == "simple-shuffle" and not (tried or routing.filters_by_tag or wanted.affinity):
             one = self._shuffled(group)
             if self._unfit(one, routing, wanted) is None:
                 return one
@@ -55,6 +56,8 @@ class Balancer:
         chosen_from = _of_lowest_order(fresh or survey.candidates)
         if len(chosen_from) == 1:
             return chosen_from[0]
+        if wanted.affinity:
+            return bound_to(wanted.affinity, chosen_from)
         return STRATEGIES[routing.strategy](chosen_from, self.states, routing)
 
     def begin(self, deployment: Deployment) -> None:

@@ -22,6 +22,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether a deployment offers the operation."""
     tags: tuple[str, ...] = ()
     prompt_bytes: int = 0
+    affinity: str = ""
+    """What it has in common with calls that are to go where it goes; empty: nothing."""
 
 
 class Skipped(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from tollway.core.principal import Principal, Scope, ScopeKind
 from tollway.core.snapshot import Settings
 from tollway.dataplane.headers import HeaderWriter
 from tollway.gateway.call import Call
+from tollway.policy.limits import SCOPES_OF_DEPLOYMENTS
 from tollway.ports.counters import Remaining
 
 
@@ -54,7 +55,7 @@ def test_limit_and_remainder_of_each_rate_limit() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", sorted({*get_args(ScopeKind)} - {"session", "deployment"}))
+@pytest.mark.parametrize("kind", sorted({*get_args(ScopeKind)} - {"session", *SCOPES_OF_DEPLOYMENTS}))
 def test_every_kind_of_scope_has_headers(kind: ScopeKind) -> None:
     block = HeaderWriter().of_call(a_call(Remaining(Scope(kind=kind, id="x", rpm=5), 4, None, None)))
     assert f"x-ratelimit-{kind}-remaining-requests: 4" in lines(block)

@@ -8,11 +8,11 @@ from typing import Any, get_args
 import pytest
 from tests.support.clock import FakeClock
 
-from tollway.core.errors import BudgetExceeded, ClientError, LimitExceeded, StoreUnavailable
+from tollway.core.errors import BudgetExceeded, ClientError, DeploymentFull, LimitExceeded, StoreUnavailable
 from tollway.core.principal import Scope, ScopeKind
 from tollway.core.record import Charge
 from tollway.core.snapshot import Settings
-from tollway.policy.limits import Seed, SharedSeed, admit
+from tollway.policy.limits import SCOPES_OF_DEPLOYMENTS, Seed, SharedSeed, admit
 from tollway.ports.counters import CounterStore, Ticket
 from tollway.stores.memory.counters import MemoryCounterStore
 
@@ -252,7 +252,18 @@ async def test_a_budget_that_stays_reserved_is_a_429_and_no_exceeded_budget(stor
     assert dict(error.headers)[b"retry-after"] == b"1"
 
 
-@pytest.mark.parametrize("kind", get_args(ScopeKind))
+@pytest.mark.parametrize("kind", sorted(SCOPES_OF_DEPLOYMENTS))
+async def test_nobody_waits_for_a_deployment_whose_budget_is_reserved(store: CounterStore, kind: ScopeKind) -> None:
+    scope = scope_of(kind, "x", budget_nanos=DOLLAR)
+    seed = seeding(store, Spends())
+    await admit(store, seed, [scope], tokens=0, cost_nanos=DOLLAR, settings=Settings())
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(DeploymentFull, match="No deployments available - crossed budget for"):
+        await admit(store, seed, [scope], tokens=0, cost_nanos=1, settings=Settings(budget_wait_s=60))
+    assert asyncio.get_running_loop().time() - began < 10
+
+
+@pytest.mark.parametrize("kind", [kind for kind in get_args(ScopeKind) if kind not in SCOPES_OF_DEPLOYMENTS])
 async def test_a_thousand_concurrent_calls_spend_a_dollar_and_at_most_one_call_more(
     store: CounterStore, kind: ScopeKind
 ) -> None:

@@ -220,3 +220,27 @@ def test_every_tag_has_to_match_where_the_operator_wants_it_and_only_those_with_
     prefixed = Routing(filters_by_tag=True, tag_prefix="route-")
     routed = group("g", deployment("r", tags=("route-a",)), deployment("s", tags=("route-b",)))
     assert chooser.pick(routed, prefixed, chat(tags=("team-x", "route-b"))).id == "s"
+
+
+# ---- affinity -------------------------------------------------------------------------------------------------------
+
+
+def test_what_belongs_together_goes_to_one_deployment_everywhere() -> None:
+    three = group("g", deployment("a", weight=1), deployment("b", weight=1), deployment("c", weight=2))
+    homes = {name: balancer().pick(three, Routing(), chat(affinity=name)).id for name in map(str, range(4_000))}
+    again = {name: balancer().pick(three, Routing(), chat(affinity=name)).id for name in homes}
+    assert homes == again
+    shares = Counter(homes.values())
+    assert 0.45 < shares["c"] / 4_000 < 0.55, "by weight"
+
+
+def test_only_the_calls_of_a_deployment_that_is_set_aside_move() -> None:
+    clock = FakeClock()
+    chooser = balancer(clock)
+    b = deployment("b")
+    three = group("g", deployment("a"), b, deployment("c"))
+    names = [str(number) for number in range(300)]
+    before = {name: chooser.pick(three, Routing(), chat(affinity=name)).id for name in names}
+    set_aside(chooser, clock, b)
+    during = {name: chooser.pick(three, Routing(), chat(affinity=name)).id for name in names}
+    assert {name for name in names if before[name] != during[name]} == {name for name in names if before[name] == "b"}

@@ -30,7 +30,7 @@ from tollway.config.kinds import (
     choice,
 )  # fmt: skip
 from tollway.core.money import NANOS_PER_DOLLAR
-from tollway.core.routing import Strategy
+from tollway.core.routing import Affinity, Strategy
 
 _NO_CACHE = "nothing is cached"
 _METRICS_ONLY = "metrics at /metrics are always on; no other callback is called"
@@ -211,12 +211,12 @@ ROUTER = section(
         supported("content_policy_fallbacks", LIST, "T1", "Models to try, instead of `fallbacks`, when a provider objects to the content.", default=[]),
         supported("max_fallbacks", COUNT, "T2", "Models tried at most after the one that was asked for.", default=5),
         supported("enable_pre_call_checks", FLAG, "T1", "Leave out deployments whose context window the prompt does not fit, before they are asked.", default=False),
-        later("optional_pre_call_checks", TEXTS, "T2", "More such checks."),
+        supported("optional_pre_call_checks", TEXTS, "T2", "Which calls go to one deployment, so that what its provider keeps of them is of use: `session_affinity`, `prompt_caching` (prompts that begin alike), `deployment_affinity` (of one key).", default=[], supported_values=frozenset({*get_args(Affinity), "router_budget_limiting", "enforce_model_rate_limits"})),
         supported("enable_tag_filtering", FLAG, "T2", "Choose deployments by the tags of the call and of `litellm_params.tags`.", default=False),
         supported("tag_filtering_match_any", FLAG, "T2", "One matching tag is enough; false: all of the call's tags have to match.", default=True),
         supported("tag_routing_prefix", TEXT, "T2", "Only tags that begin so choose deployments.", default=""),
         later("enable_weighted_failover", FLAG, "T3", "Fail over by weight.", default=False),
-        later("provider_budget_config", MAPPING, "T2", "Budgets by provider."),
+        supported("provider_budget_config", MAPPING, "T2", "Budgets by provider: `{openai: {budget_limit: 100, time_period: 1d}}`; beyond it deployments of others are used.", default={}),
         *SHARED_REDIS,
         later("cache_responses", FLAG, "T2", "Answer repeated calls from memory.", remedy=_NO_CACHE),
         later("cache_kwargs", MAPPING, "T2", "Details of that cache.", remedy=_NO_CACHE),
