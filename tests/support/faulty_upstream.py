@@ -183,6 +183,10 @@ class FaultyUpstream:
         """Scripts the next reply (to `path`, if given); with `always`, every reply after the ones before it."""
         self._scripts.append(_Script(steps, path, always))
 
+    def forget_scripts(self) -> None:
+        """Answers like OpenAI again."""
+        self._scripts.clear()
+
     @property
     def url(self) -> str:
         """Scheme, host and port."""

@@ -21,6 +21,7 @@ _SORTS: dict[str, FailureSort] = {
     "ServiceUnavailableError": "ServiceUnavailableError",
     "NotFoundError": "NotFoundError",
 }
+_OK = 200
 _DENIED = frozenset({401, 402, 403})
 _NO_TROUBLE = frozenset({400, 409, 413, 415, 422})
 """Statuses that say something of the request, and nothing of who answered."""
@@ -57,13 +58,13 @@ def failure_of(error: TollwayError) -> Failure:
             retry_after_s=_retry_after(error),
         )
     status = error.upstream_status if error.upstream_status >= 400 else error.status
-    is_denial = status in _DENIED
+    is_unusable = error.upstream_status == _OK and not error.is_retryable
     return Failure(
         error_class=error.error_class,
         status=status,
         sort=_SORTS.get(error.error_class, "Default"),
         is_retryable=error.is_retryable,
-        is_denial=is_denial,
+        is_denial=status in _DENIED or is_unusable,
         is_trouble=status not in _NO_TROUBLE,
         retry_after_s=_retry_after(error),
     )
