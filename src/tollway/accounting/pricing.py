@@ -8,7 +8,7 @@ once, when a `Price` is compiled, so that costing a call is nine multiplications
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from math import lcm
@@ -88,20 +88,19 @@ def upper_bound_nanos(price: Price, *, input_tokens: int, output_tokens: int) ->
 
     Holds for usage whose parts are within its totals. Rounded up.
     """
-    dearest = max(
-        input_tokens * max(rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h, rates.input_audio)
-        + output_tokens * max(rates.output, rates.reasoning, rates.output_audio)
-        + rates.request
-        for rates in _reachable(price, input_tokens)
-    )
+    dearest = _at_most(price.rates, input_tokens, output_tokens)
+    for tier in price.tiers:
+        if tier.above_input_tokens < input_tokens:
+            dearest = max(dearest, _at_most(tier.rates, input_tokens, output_tokens))
     return -(-dearest // price.denominator)
 
 
-def _reachable(price: Price, input_tokens: int) -> Iterator[Rates]:
-    yield price.rates
-    for tier in price.tiers:
-        if tier.above_input_tokens < input_tokens:
-            yield tier.rates
+def _at_most(rates: Rates, input_tokens: int, output_tokens: int) -> int:
+    return (
+        input_tokens * max(rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h, rates.input_audio)
+        + output_tokens * max(rates.output, rates.reasoning, rates.output_audio)
+        + rates.request
+    )
 
 
 class Breakdown(msgspec.Struct, frozen=True, kw_only=True):

@@ -308,7 +308,9 @@ def input_bound(body: bytes, fields: Mapping[str, msgspec.Raw], *, model: str = 
     if not fields.keys().isdisjoint(_TOOL_FIELDS):
         bound += TOOLS_ALLOWANCE
     messages = fields.get("messages")
-    if (messages is not None and _may_have_media(messages)) or any(_has_objects(fields.get(name)) for name in _ITEMS):
+    if (messages is not None and _may_have_media(messages)) or (
+        not fields.keys().isdisjoint(_ITEMS) and any(_has_objects(fields.get(name)) for name in _ITEMS)
+    ):
         bound += _media_surplus(_object(body), model)
     return bound
 

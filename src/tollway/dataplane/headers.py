@@ -73,18 +73,16 @@ class HeaderWriter:
 
     def of_call(self, call: Call, cost_nanos: int = 0) -> bytes:
         """What every response of a call carries, errors included. `cost_nanos`: of the call, as far as it is known."""
-        lines = b"%bx-litellm-call-id: %b\r\n" % (self._fixed(call), call.call_id.encode("latin-1"))
-        if call.ticket is not None:
-            lines += self._rates(call.ticket, cost_nanos)
-            if call.ticket.divided_by > 1:
-                lines += b"%b: %b\r\n" % local_limits(call.ticket.divided_by)
+        attempts = _FIRST_ATTEMPT if not call.tried else _ATTEMPTS % (call.retries, call.fallbacks) + _failures(call)
+        lines = b"%bx-litellm-call-id: %b\r\n%b" % (self._fixed(call), call.call_id.encode("latin-1"), attempts)
+        if call.tickets:
+            ticket = call.tickets[0]
+            lines += self._rates(ticket, cost_nanos)
+            if ticket.divided_by > 1:
+                lines += b"%b: %b\r\n" % local_limits(ticket.divided_by)
         if call.controls.ignored:
             names = ", ".join(call.controls.ignored)
             lines += b"x-tollway-warning: not supported yet, ignored: %b\r\n" % names.encode("latin-1", "replace")
-        if call.tried:
-            lines += _ATTEMPTS % (call.retries, call.fallbacks) + _failures(call)
-        else:
-            lines += _FIRST_ATTEMPT
         if call.conversation is not None and call.conversation.dropped:
             names = ", ".join(call.conversation.dropped)
             lines += b"x-tollway-dropped: %b\r\n" % _field_value(names)

@@ -21,8 +21,6 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 def affinity_of(call: Call, routing: Routing) -> str:
     """A name that all calls share which belong together; empty where none do."""
     wanted = routing.affinities
-    if not wanted:
-        return ""
     if "session_affinity" in wanted and call.controls.session_id:
         return f"session:{call.principal.spend_id}:{call.controls.session_id}"
     if "prompt_caching" in wanted and len(call.raw_body) >= _LEAST_CACHED_BYTES:

@@ -30,14 +30,14 @@ _MOCKED: dict[Operation, Endpoint] = {
 class Attempt:
     """One try at one deployment, which counts as busy until the attempt has succeeded, failed, or been left."""
 
-    __slots__ = ("_balancer", "_is_open", "_routing", "deployment")
+    __slots__ = ("_balancer", "_is_open", "_routing", "_state", "deployment")
 
     def __init__(self, balancer: Balancer, routing: Routing, deployment: Deployment) -> None:
         self._balancer = balancer
         self._routing = routing
         self._is_open = True
         self.deployment = deployment
-        balancer.begin(deployment)
+        self._state = balancer.begin(deployment)
 
     async def send(self, call: Call, transports: Mapping[TransportName, Transport]) -> UpstreamResponse:
         """Sends the request. Raises `UpstreamError` for anything but an answer with status 200, `InvalidRequest` for
@@ -79,13 +79,10 @@ class Attempt:
         """The answer came to its end."""
         if self._is_open:
             self._is_open = False
-            first_token_s = call.first_token - call.sent if call.first_token else None
-            self._balancer.succeeded(
-                self.deployment,
-                self._routing,
-                tokens=usage.total_tokens,
-                latency=first_token_s if first_token_s is not None else call.upstream_s / (usage.output_tokens or 1),
+            waited_s = (
+                call.first_token - call.sent if call.first_token else call.upstream_s / (usage.output_tokens or 1)
             )
+            self._balancer.succeeded(self._state, self._routing, tokens=usage.total_tokens, latency=waited_s)
 
     def fail(self, call: Call, error: TollwayError) -> None:
         """It did not: noted in the call's trail, and against the deployment if that is to blame."""
@@ -105,13 +102,14 @@ class Attempt:
                 seconds=time.perf_counter() - call.sent if call.sent else 0.0,
             ),
         )
-        self._balancer.failed(self.deployment, failure, self._routing, is_alone=len(call.group.deployments) == 1)
+        is_alone = len(call.group.deployments) == 1
+        self._balancer.failed(self._state, self.deployment, failure, self._routing, is_alone=is_alone)
 
     def leave(self) -> None:
         """Nobody waits for it any more, and nothing is known of how it would have ended."""
         if self._is_open:
             self._is_open = False
-            self._balancer.left(self.deployment)
+            self._balancer.left(self._state)
 
 
 def _timeouts(call: Call, deployment: Deployment) -> Timeouts:

@@ -41,7 +41,7 @@ from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
 from tollway.ports.transport import Transport, UpstreamResponse
 from tollway.routing.balancer import Balancer
-from tollway.routing.course import Course
+from tollway.routing.course import NO_WISHES, Course
 from tollway.routing.failure import Failure, failure_of
 from tollway.routing.router import Router
 from tollway.routing.survey import Wanted
@@ -129,8 +129,9 @@ class Gateway:
         access.check_customer(call.customer, wanted, access_groups=groups)
         if group is None:
             raise _unknown_model(call, model)
-        for fallback in call.controls.wishes.named:
-            self._check_fallback(call, fallback)
+        if call.controls.wishes is not NO_WISHES:
+            for fallback in call.controls.wishes.named:
+                self._check_fallback(call, fallback)
         call.group = call.asked_group = group
         return group
 
@@ -307,7 +308,7 @@ def wanted_of(call: Call, routing: Routing) -> Wanted:
         can_serve=offers(call),
         tags=call.controls.tags,
         prompt_bytes=len(call.raw_body),
-        affinity=affinity_of(call, routing),
+        affinity=affinity_of(call, routing) if routing.affinities else "",
     )
 
 

@@ -20,7 +20,7 @@ from tollway.routing.affinity import bound_to
 from tollway.routing.cooldowns import CooldownBook
 from tollway.routing.failure import Failure
 from tollway.routing.refusals import nobody
-from tollway.routing.state import DeploymentStates
+from tollway.routing.state import DeploymentState, DeploymentStates
 from tollway.routing.strategies import STRATEGIES, weights
 from tollway.routing.survey import Skipped, Survey, Wanted
 from tollway.routing.tags import fits_tags
@@ -60,30 +60,34 @@ class Balancer:
             return bound_to(wanted.affinity, chosen_from)
         return STRATEGIES[routing.strategy](chosen_from, self.states, routing)
 
-    def begin(self, deployment: Deployment) -> None:
-        """An attempt is on its way. Exactly one of the next three follows."""
-        self.states.of(deployment).in_flight += 1
+    def begin(self, deployment: Deployment) -> DeploymentState:
+        """An attempt is on its way. Exactly one of the next three follows, with what this returns."""
+        state = self.states.of(deployment)
+        state.in_flight += 1
+        return state
 
-    def succeeded(self, deployment: Deployment, routing: Routing, *, tokens: int, latency: float) -> None:
+    def succeeded(self, state: DeploymentState, routing: Routing, *, tokens: int, latency: float) -> None:
         """It came to its end. `latency`: seconds to a stream's first token, or for each token of a whole answer."""
-        state = self.states.this_minute(deployment)
+        now = self.states.now()
+        state.turn_to(now)
         state.in_flight -= 1
         state.successes += 1
         state.tokens += tokens
         if routing.strategy == "latency-based-routing":
-            state.measure(latency, self.states.now(), routing.latency_kept_s)
+            state.measure(latency, now, routing.latency_kept_s)
 
-    def failed(self, deployment: Deployment, failure: Failure, routing: Routing, *, is_alone: bool) -> None:
+    def failed(
+        self, state: DeploymentState, deployment: Deployment, failure: Failure, routing: Routing, *, is_alone: bool
+    ) -> None:
         """It failed. `is_alone`: the model has no other deployment."""
-        state = self.states.of(deployment)
         state.in_flight -= 1
         if failure.sort == "TimeoutError":
             state.penalize(self.states.now(), routing.latency_kept_s)
         self.cooldowns.failed(deployment, failure, rules=routing.cooldowns, is_alone=is_alone)
 
-    def left(self, deployment: Deployment) -> None:
+    def left(self, state: DeploymentState) -> None:
         """Nobody waits for it any more."""
-        self.states.of(deployment).in_flight -= 1
+        state.in_flight -= 1
 
     def survey(self, group: ModelGroup, routing: Routing, wanted: Wanted) -> Survey:
         """Who of a group can be asked, and why the others cannot."""

@@ -55,6 +55,13 @@ class DeploymentState:
         """Those of this minute that have ended."""
         return self.successes + self.failures
 
+    def turn_to(self, now: float) -> None:
+        """Forgets what belongs to an earlier minute."""
+        minute = int(now / _MINUTE_S)
+        if self.minute != minute:
+            self.minute = minute
+            self.successes = self.failures = self.tokens = 0
+
     def measure(self, latency: float, now: float, kept_s: float) -> None:
         """Takes one latency into the average; begins anew where the last is older than `kept_s`."""
         if not self.measured_at or now - self.measured_at > kept_s:
@@ -90,10 +97,7 @@ class DeploymentStates:
     def this_minute(self, deployment: Deployment) -> DeploymentState:
         """The same, with what belonged to an earlier minute forgotten."""
         state = self.of(deployment)
-        minute = int(self._clock() / _MINUTE_S)
-        if state.minute != minute:
-            state.minute = minute
-            state.successes = state.failures = state.tokens = 0
+        state.turn_to(self._clock())
         return state
 
     def keep_only(self, served: frozenset[str]) -> None:

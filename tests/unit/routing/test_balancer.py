@@ -141,16 +141,15 @@ def test_the_least_busy_has_the_fewest_calls_on_their_way() -> None:
     chooser, routing = balancer(), Routing(strategy="least-busy")
     a, b = deployment("a"), deployment("b")
     both = group("g", a, b)
-    chooser.begin(a)
+    busy = chooser.begin(a)
     assert {chooser.pick(both, routing, chat()).id for _ in range(50)} == {"b"}
     chooser.begin(b)
-    chooser.left(a)
+    chooser.left(busy)
     assert {chooser.pick(both, routing, chat()).id for _ in range(50)} == {"a"}
 
 
 def finish(chooser: Balancer, routing: Routing, one: Deployment, *, latency: float = 0.0, tokens: int = 0) -> None:
-    chooser.begin(one)
-    chooser.succeeded(one, routing, tokens=tokens, latency=latency)
+    chooser.succeeded(chooser.begin(one), routing, tokens=tokens, latency=latency)
 
 
 def test_the_quickest_is_chosen_and_one_that_nothing_is_known_of_first() -> None:
