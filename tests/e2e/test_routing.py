@@ -81,6 +81,8 @@ async def test_whatever_a_deployment_does_another_answers(
         assert answer.headers["x-tollway-failed-attempts"].startswith("m/bad ")
         (row,) = await gateway.records()
         assert (row["status"], row["model_id"]) == ("success", "good")
+        (attempt,) = row["metadata"]["attempts"]
+        assert (attempt["model_group"], attempt["model_id"]) == ("m", "bad")
 
 
 STREAM_FAULTS: dict[str, tuple[Step, ...]] = {

@@ -13,6 +13,7 @@ from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.owners import Owners
 from tollway.accounting.price_book import PriceBook
+from tollway.app.answers import open_answers
 from tollway.app.copies import ProcessCopies
 from tollway.app.estimate import estimate
 from tollway.app.feed import ChangeFeed
@@ -133,6 +134,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
             fleet.cooldowns.tell(cooldown)
 
     balancer = Balancer(time.time, tell_of_cooldown)
+    answers = open_answers(configuration.answers)
     settler = Settler(counters, journal, metrics, estimate)
     gateway = Gateway(
         router=Router(served.snapshot),
@@ -143,6 +145,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         journal=journal,
         settler=settler,
         entities=entities,
+        answers=answers,
     )
     served.serve_by(gateway)
 
@@ -209,6 +212,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         figures=figures,
         transports=transports,
         gateway=gateway,
+        answers=answers,
         management=management,
         edge=edge,
     )

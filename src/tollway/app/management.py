@@ -94,6 +94,7 @@ def _make(runtime: Runtime, opened: Opened) -> _Made:
         lendable=lambda: runtime.served.environ,
         sealer=runtime.sealer,
         policies=lambda: policies_of(runtime.configuration),
+        answers=runtime.answers,
         try_settings=runtime.served.tried,
     )
     return _Made(create_app(services, inference_routes=ROUTES), KeyRotation(services))

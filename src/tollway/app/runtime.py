@@ -24,6 +24,7 @@ from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
+from tollway.ports.responses import ResponseStore
 from tollway.ports.transport import Transport
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Runtime:
     """What this worker shows of its metrics to the others; None: there are none."""
     transports: Mapping[TransportName, Transport]
     gateway: Gateway
+    answers: ResponseStore | None
+    """None: no answer is kept."""
     management: Late
     edge: Edge
 

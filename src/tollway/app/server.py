@@ -255,6 +255,8 @@ class Application:
             await runtime.shared.close()
         for transport in runtime.transports.values():
             await transport.close()
+        if runtime.answers is not None:
+            await runtime.answers.close()
         await runtime.served.close()
         await runtime.database.close()
         if runtime.fleet is not None:

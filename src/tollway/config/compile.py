@@ -109,6 +109,7 @@ class _Compiler:
             teams={team: each for team, each in models.items() if team is not None},
             settings=self._configuration.data_plane,
             routing=self._configuration.routing,
+            caching=self._configuration.caching,
             version=version,
         )
 

@@ -13,6 +13,7 @@ from typing_extensions import override
 from tollway.config.located import Document
 from tollway.config.problem import Problem
 from tollway.config.secret import Secret
+from tollway.core.caching import Caching
 from tollway.core.redis import RedisAddress
 from tollway.core.routing import Routing
 from tollway.core.snapshot import Settings
@@ -73,6 +74,20 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def has_well_known_master_key(self) -> bool:
         """Whether anybody could guess the master key."""
         return self.master_key in WELL_KNOWN_MASTER_KEYS
+
+
+class AnswerStorage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where answers are kept for the next who ask the same."""
+
+    kind: Literal["local", "redis", "disk"]
+    redis: RedisAddress | None
+    """For `redis`."""
+    timeout_s: float
+    """The longest wait of a call for that server."""
+    max_bytes: int
+    """In memory, or on disk."""
+    folder: Path
+    """For `disk`."""
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +199,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     pool: PoolSettings
     data_plane: Settings
     routing: Routing
+    answers: AnswerStorage | None
+    """None: no answer is kept."""
+    caching: Caching | None
     calls: CallSettings
     models: tuple[ModelEntry, ...]
     has_model_list: bool

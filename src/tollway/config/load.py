@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tollway.config.caching import answer_storage, caching
 from tollway.config.configuration import (
     Alias,
     CallSettings,
@@ -114,11 +115,14 @@ def _settle(written: Written, stored: StoredSettings) -> Configuration:
     check_sharing(origins, redis, findings)
     _settle_logging(origins)
     server = server_settings(origins, everywhere, redis.value, findings)
+    answers = answer_storage(origins, redis.value, server.data_dir, findings)
     configuration = Configuration(
         server=server,
         pool=PoolSettings(**fields_for(origins, "pool")),
         data_plane=Settings(**fields_for(origins, "data_plane")),
         routing=routing(origins, findings),
+        answers=answers,
+        caching=caching(origins, answers, findings),
         calls=_calls(origins, root, findings),
         models=_models(source, root, flags, findings),
         has_model_list="model_list" in document.root.items,

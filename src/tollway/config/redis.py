@@ -115,23 +115,25 @@ def _mapping(origins: dict[str, Sourced], section: Section, findings: Findings) 
         elif key.support == "later":
             if value is not None and value != key.default:
                 findings.note(setting.origin, path, "has no effect in this release", key.remedy)
-        elif value is not None and value != "":
+        elif value is None:
+            fields[name] = None
+        elif value != "":
             fields[name] = findings.read(key.kind, value, place=setting.origin, path=path)
     origins[section.name] = Sourced(fields, setting.origin)
     return _Said({name: value for name, value in fields.items() if value is not None}, section.name, setting.origin)
 
 
+def cache_address(origins: Mapping[str, Sourced], findings: Findings) -> RedisAddress | None:
+    """The server that `cache_params` names for answers; None: no other than replicas share."""
+    setting = origins[_CACHE_PARAMS]
+    fields = {name: value for name, value in setting.value.items() if value is not None}
+    said = _Said(fields, _CACHE_PARAMS, setting.origin)
+    return _address(said, findings) if said.names_a_place else None
+
+
 def _cache(origins: dict[str, Sourced], findings: Findings) -> _Said:
-    """The Redis of the cache. Nothing is cached, and whoever asks for it is told so."""
+    """The Redis of the cache."""
     said = _mapping(origins, CACHE_PARAMS, findings)
-    cache = origins[_CACHE]
-    if cache.value and said.fields.get("supported_call_types") != ():
-        findings.note(
-            cache.origin,
-            _CACHE,
-            "no answers are cached in this release; a Redis that it names is used for what replicas share",
-            "set `cache_params: {supported_call_types: []}` if that is all it is for",
-        )
     is_redis = said.fields.get("type") == "redis"
     if not is_redis or not _counts(origins):
         return _Said({}, said.path, said.origin)

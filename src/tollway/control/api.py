@@ -15,6 +15,8 @@ from tollway.control.audit import permissions as audit_permissions
 from tollway.control.audit import routes as audit
 from tollway.control.budgets import permissions as budget_permissions
 from tollway.control.budgets import routes as budgets
+from tollway.control.cache import permissions as cache_permissions
+from tollway.control.cache import routes as cache
 from tollway.control.credentials import permissions as credential_permissions
 from tollway.control.credentials import routes as credentials
 from tollway.control.customers import permissions as customer_permissions
@@ -81,6 +83,7 @@ RESOURCES = (
     Resource(credentials.router, credential_permissions.ACCESS),
     Resource(model_access_groups.router, model_access_group_permissions.ACCESS),
     Resource(settings.router, setting_permissions.ACCESS),
+    Resource(cache.router, cache_permissions.ACCESS),
     Resource(sessions.router, session_permissions.ACCESS),
     Resource(customers.router, customer_permissions.ACCESS),
     Resource(tags.router, tag_permissions.ACCESS),

@@ -13,6 +13,7 @@ from tollway.config.sealing import Sealer
 from tollway.core.changes import NumberedChange
 from tollway.core.principal import Principal
 from tollway.core.snapshot import Settings, Snapshot
+from tollway.ports.responses import ResponseStore
 from tollway.ports.spend import SpendReader
 from tollway.stores.sql.keys import SqlKeyStore
 
@@ -93,6 +94,8 @@ class Services:
     """Those in force."""
     try_settings: Callable[[StoredSettings], Awaitable[Configuration]]
     """What these settings of the database would come to, everything worth knowing among its notices."""
+    answers: ResponseStore | None = None
+    """Where answers are kept; None: nowhere."""
 
     @property
     def key_policy(self) -> KeyPolicy:

@@ -146,6 +146,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     valid_until: float | None = None
     """Epoch seconds at which something in here changes by itself (a temporary budget ends); None: never."""
     tags: tuple[str, ...] = ()
+    cache_controls: tuple[str, ...] = ()
+    """Fields of `cache` that its callers may send; empty: all."""
     metadata: dict[str, Any] = {}
     permissions: dict[str, Any] = {}
     end_user_budget_id: str | None = None

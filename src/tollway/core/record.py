@@ -73,3 +73,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     charges: tuple[Charge, ...] = ()
     overhead_us: int = 0
     project_id: str = ""
+    cache_key: str = ""
+    """Under which the answer is kept, or was found; empty: nothing was looked for."""
+    is_cached: bool = False
+    """It was found: no provider was asked, and nothing is owed."""
+    saved_nanos: int = 0
+    """What the answer cost when it was made."""
+    attempts: str = ""
+    """JSON: a list of the attempts that failed; empty if none did."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tollway.core.caching import Caching
 from tollway.core.price import UNKNOWN_PRICE, Price
 from tollway.core.principal import Scope, SessionLimits
 from tollway.core.routing import Routing
@@ -239,4 +240,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Models of one team each, by its id."""
     settings: Settings = Settings()
     routing: Routing = Routing()
+    caching: Caching | None = None
+    """None: no answer is kept."""
     version: int = 0

@@ -13,7 +13,7 @@ from tollway.core.errors import InvalidRequest, Unauthenticated
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import NO_SESSION_LIMITS, Principal, SessionLimits
 from tollway.core.snapshot import Operation, Settings
-from tollway.dataplane import wishes
+from tollway.dataplane import caching, wishes
 from tollway.dialects.body import Fields
 from tollway.gateway.call import Controls, Headers
 
@@ -29,6 +29,7 @@ HONOURED = frozenset(
         "request_timeout",
         "stream_timeout",
         *wishes.FIELDS,
+        *caching.FIELDS,
         "mock_response",
         "extra_body",
         "no-log",
@@ -41,8 +42,6 @@ HONOURED = frozenset(
 
 NOT_YET = frozenset(
     {
-        "cache",
-        "caching",
         "disable_global_guardrails",
         "enable_tag_filtering",
         "extra_headers",
@@ -107,9 +106,10 @@ _CONTRACT_HEADERS = frozenset(
         b"x-litellm-timeout",
         b"x-litellm-stream-timeout",
         wishes.RETRIES_HEADER,
+        caching.HEADER,
     }
 )
-_ROUTING_HEADERS = frozenset({b"x-litellm-timeout", b"x-litellm-stream-timeout", wishes.RETRIES_HEADER})
+_SERVING_HEADERS = frozenset({b"x-litellm-timeout", b"x-litellm-stream-timeout", wishes.RETRIES_HEADER, caching.HEADER})
 _STEPS_HEADER = b"x-tollway-session-max-steps"
 _BUDGET_HEADER = b"x-tollway-session-max-budget"
 _SESSION_LIMITS = frozenset({_STEPS_HEADER, _BUDGET_HEADER})
@@ -133,9 +133,9 @@ def read_controls(
     tags = principal.tags
     tag_header = headers.get(b"x-litellm-tags")
     session = headers.get(b"x-litellm-session-id") or headers.get(b"x-litellm-trace-id")
-    is_routed = not headers.keys().isdisjoint(_ROUTING_HEADERS)
+    is_served_so = not headers.keys().isdisjoint(_SERVING_HEADERS)
     limits_session = not headers.keys().isdisjoint(_SESSION_LIMITS)
-    if not owned and tag_header is None and session is None and not is_routed and not limits_session:
+    if not owned and tag_header is None and session is None and not is_served_so and not limits_session:
         end_user = _short(named_user or _text(fields, "safety_identifier"), "user")
         return Controls(tags=tags, end_user=end_user) if end_user or tags else _NO_CONTROLS
     values = {name: fields.pop(name) for name in owned}
@@ -169,6 +169,7 @@ def read_controls(
         timeout_s=_seconds(headers, "x-litellm-timeout", values, "timeout", "request_timeout"),
         stream_timeout_s=_seconds(headers, "x-litellm-stream-timeout", values, "stream_timeout"),
         wishes=wishes.read_wishes(values, headers),
+        cache=caching.read_cache_control(values, headers, principal),
         mock_response=_mock(values),
         drops_params=_flag(values, "drop_params"),
         allowed_params=_names(values, "allowed_openai_params"),

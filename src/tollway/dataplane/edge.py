@@ -38,7 +38,7 @@ from tollway.dialects.registry import find_identity
 from tollway.gateway.call import Call
 from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Answer, Gateway
-from tollway.gateway.stream import Stream
+from tollway.gateway.stream import Replay, Stream
 from tollway.observability.metrics import CallLabels, Metrics
 from tollway.policy import access
 from tollway.policy.access import RouteForbidden
@@ -174,7 +174,7 @@ class Edge:
             return
         await self._stream(call, served, exchange)
 
-    async def _stream(self, call: Call, stream: Stream, exchange: Exchange) -> None:
+    async def _stream(self, call: Call, stream: Stream | Replay, exchange: Exchange) -> None:
         try:
             exchange.start(200, (), self._headers.of_stream(call, stream.upstream_headers))
             while (last := await stream.forward(exchange.write)) is None:

@@ -79,6 +79,10 @@ ledger = Table(
     _text("error_message"),
     _count("overhead_us"),
     Column("project_id", Text, nullable=False, server_default=text("''")),
+    Column("cache_key", Text, nullable=False, server_default=text("''")),
+    Column("is_cached", Boolean, nullable=False, server_default=text("false")),
+    Column("saved_nanos", Nanos, nullable=False, server_default=text("0")),
+    Column("attempts", Text, nullable=False, server_default=text("''")),
     Column("tags", JsonDocument, nullable=False),
     Column("charges", JsonDocument, nullable=False),
     # JSON as the caller wrote it; as text, because Postgres refuses some valid JSON (escaped NUL) as `jsonb`.

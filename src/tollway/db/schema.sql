@@ -279,7 +279,7 @@ CREATE TABLE ledger (
 	overhead_us BIGINT NOT NULL, 
 	tags JSON NOT NULL, 
 	charges JSON NOT NULL, 
-	metadata TEXT NOT NULL, project_id TEXT DEFAULT '' NOT NULL, 
+	metadata TEXT NOT NULL, project_id TEXT DEFAULT '' NOT NULL, cache_key TEXT DEFAULT '' NOT NULL, is_cached BOOLEAN DEFAULT false NOT NULL, saved_nanos BIGINT DEFAULT 0 NOT NULL, attempts TEXT DEFAULT '' NOT NULL, 
 	CONSTRAINT pk_ledger PRIMARY KEY (started_at, record_id)
 );
 
@@ -607,4 +607,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0009');
+INSERT INTO alembic_version (version_num) VALUES ('0010');

@@ -36,6 +36,15 @@ class Admission:
             call.reserved_nanos = cost_nanos
         call.scopes, call.reserved_for = scopes, deployment
 
+    async def admit_reuse(self, call: Call) -> None:
+        """Counts a call that gets an answer again in the limits of its caller. It takes no tokens, and no money.
+
+        Raises what `limits.admit` raises.
+        """
+        call.scopes = _scopes_of_caller(call)
+        if call.scopes:
+            call.tickets = (await self._reserve(call, call.scopes, 0, 0),)
+
     async def _move(self, call: Call, deployment: Deployment, scopes: tuple[Scope, ...]) -> None:
         """To another deployment: gives back what only the last one needed, and adds what this one needs."""
         wanted = {scope.key for scope in scopes}

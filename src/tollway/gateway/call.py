@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from tollway.core.caching import NO_CACHE_CONTROL, CacheControl
 from tollway.core.errors import Header, UpstreamError
 from tollway.core.ids import new_record_id
 from tollway.core.principal import NO_SESSION_LIMITS, Entity, Principal, Scope, SessionLimits, Stop
@@ -15,6 +16,7 @@ from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
 from tollway.dialects.body import Request
 from tollway.dialects.identity import Relay, Reply
 from tollway.ports.counters import Settled, Ticket
+from tollway.ports.responses import KeptAnswer
 from tollway.routing.course import NO_WISHES, Wishes
 
 Headers = dict[bytes, bytes]
@@ -46,6 +48,8 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     """For the whole call, retries and fallbacks included."""
     stream_timeout_s: float | None = None
     """For the first byte of an answer that is streamed."""
+    cache: CacheControl = NO_CACHE_CONTROL
+    """Of answers that are kept."""
     wishes: Wishes = NO_WISHES
     """Of retries and fallbacks."""
     mock_response: str | None = None
@@ -95,6 +99,7 @@ class Call:
 
     __slots__ = (
         "asked_group",
+        "cache_key",
         "call_id",
         "client_ip",
         "controls",
@@ -108,6 +113,7 @@ class Call:
         "is_client_gone",
         "is_settled",
         "is_stream_path",
+        "kept",
         "limited",
         "lost_s",
         "operation",
@@ -197,6 +203,10 @@ class Call:
         self.upstream_s = 0.0
         """Time spent waiting for the provider."""
         self.first_token = 0.0
+        self.cache_key = ""
+        """Under which its answer is kept; empty: it is not."""
+        self.kept: KeptAnswer | None = None
+        """The answer of an earlier call, which is this one's too."""
         self.is_settled = False
         self.settled: Settled | None = None
         self.spent_nanos: int | None = None

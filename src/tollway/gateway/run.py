@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import msgspec
 
+from tollway.core.caching import Caching
 from tollway.core.errors import (
     ClientError,
     DeploymentFull,
@@ -27,18 +28,21 @@ from tollway.core.errors import (
 )
 from tollway.core.routing import Routing
 from tollway.core.snapshot import Deployment, ModelGroup, TransportName
-from tollway.core.usage import NO_USAGE
+from tollway.core.usage import NO_USAGE, Usage
 from tollway.gateway.admission import Admission
 from tollway.gateway.affinity import affinity_of
 from tollway.gateway.attempt import Attempt
+from tollway.gateway.caching import cache_key
 from tollway.gateway.call import Call
 from tollway.gateway.conversation import converse, offers
+from tollway.gateway.reuse import Reuse
 from tollway.gateway.settle import Settler
-from tollway.gateway.stream import Stream, client_gone, unreadable
+from tollway.gateway.stream import Keep, Replay, Stream, client_gone, unreadable
 from tollway.policy import access, limits, sessions
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
+from tollway.ports.responses import ResponseStore
 from tollway.ports.transport import Transport, UpstreamResponse
 from tollway.routing.balancer import Balancer
 from tollway.routing.course import NO_WISHES, Course
@@ -69,6 +73,7 @@ class Gateway:
         journal: Journal,
         settler: Settler,
         entities: Entities,
+        answers: ResponseStore | None = None,
     ) -> None:
         self.router = router
         self.balancer = balancer
@@ -80,8 +85,10 @@ class Gateway:
         self._admission = Admission(counters, seed)
         self._journal = journal
         self._settler = settler
+        self.reuse = None if answers is None else Reuse(answers, self._admission, settler, time.time)
+        """The cache of answers; None: nothing is kept."""
 
-    async def serve(self, call: Call) -> Answer | Stream:
+    async def serve(self, call: Call) -> Answer | Stream | Replay:
         """Serves an authenticated call whose request has been read.
 
         Raises `TollwayError`; `settle_failure` must then be called with it, and after a cancellation `abandon`.
@@ -94,11 +101,12 @@ class Gateway:
         if call.controls.tags or group.access_groups:
             await self._look_up_limited(call, group)
         self._journal.check()
-        routing = self.router.snapshot.routing
-        try:
-            return await self._attempt(call, group, routing)
-        except _Failed as failed:
-            return await self._recover(call, group, routing, failed.error)
+        caching = self.router.snapshot.caching
+        if caching is not None and self.reuse is not None:
+            call.cache_key = cache_key(call, group, caching)
+            if call.cache_key:
+                return await self._reuse_or_ask(call, group, caching, self.reuse)
+        return await self._ask(call, group)
 
     def _check_fallback(self, call: Call, model: str) -> None:
         """Whoever names another model must be allowed to call it, other than where the operator does."""
@@ -134,6 +142,42 @@ class Gateway:
                 self._check_fallback(call, fallback)
         call.group = call.asked_group = group
         return group
+
+    async def _ask(self, call: Call, group: ModelGroup) -> Answer | Stream:
+        routing = self.router.snapshot.routing
+        try:
+            return await self._attempt(call, group, routing)
+        except _Failed as failed:
+            return await self._recover(call, group, routing, failed.error)
+
+    async def _reuse_or_ask(
+        self, call: Call, group: ModelGroup, caching: Caching, reuse: Reuse
+    ) -> Answer | Stream | Replay:
+        kept = await reuse.find(call)
+        is_shared = caching.is_single_flight and not call.request.is_stream and not call.controls.cache.skips_read
+        if kept is None and is_shared:
+            kept = await reuse.wait(call)
+        if kept is not None:
+            await reuse.settle(call, group, kept)
+            return Replay(kept.body) if kept.is_stream else Answer(kept.body, (), 0)
+        if not is_shared:
+            return await self._ask(call, group)
+        flight = reuse.lead(call)
+        try:
+            return await self._ask(call, group)
+        finally:
+            reuse.land(call, flight)
+
+    def _keeping(self, call: Call) -> Keep | None:
+        """Keeps the answer of a call, if it is to be kept."""
+        reuse, caching = self.reuse, self.router.snapshot.caching
+        if not call.cache_key or reuse is None or caching is None:
+            return None
+
+        def keep(body: bytes, usage: Usage | None, cost_nanos: int, response_id: str) -> None:
+            reuse.keep(call, caching, body, usage=usage, cost_nanos=cost_nanos, response_id=response_id)
+
+        return keep
 
     async def settle_failure(self, call: Call, error: TollwayError) -> None:
         """Settles a call that ended in an error before any of its answer went out."""
@@ -278,11 +322,14 @@ class Gateway:
             raise unreadable(attempt.deployment, "is not valid JSON, or not an answer") from None
         attempt.succeed(call, reply.usage or NO_USAGE)
         cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=reply.text)
+        keep = self._keeping(call)
+        if keep is not None:
+            keep(reply.body, reply.usage, cost, reply.response_id)
         return Answer(reply.body, response.headers, cost)
 
     async def _open_stream(self, call: Call, attempt: Attempt, response: UpstreamResponse) -> Stream:
         """Waits for the beginning of the answer, so that a provider that fails before can be replaced."""
-        stream = Stream(call, attempt, response, self._settler)
+        stream = Stream(call, attempt, response, self._settler, self._keeping(call))
         await stream.open()
         try:
             if call.principal.own is not None:

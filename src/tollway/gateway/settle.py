@@ -14,7 +14,7 @@ from tollway.core.money import dollars_from_nanos
 from tollway.core.record import MASTER_KEY_ID, Record
 from tollway.core.snapshot import Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.gateway.call import Call
+from tollway.gateway.call import Call, Tried
 from tollway.observability.counts import UNKNOWN, CallCounts, CallLabels, KeyBudget
 from tollway.observability.metrics import Metrics
 from tollway.ports.counters import CounterStore, Settled
@@ -69,7 +69,7 @@ class Settler:
         assert deployment is not None
         if usage is None:
             usage = await self._count(call, deployment, text, known) if _was_served(call, text, error) else NO_USAGE
-        cost = cost_nanos(deployment.price, usage)
+        cost = cost_nanos(deployment.price, usage) if call.kept is None else 0
         if call.tickets:
             call.settled = await self._settle_tickets(call, usage.total_tokens - usage.cache_read_tokens, cost)
             call.spent_nanos = call.settled.spent_nanos
@@ -110,16 +110,19 @@ class Settler:
 
     def _observe(self, call: Call, deployment: Deployment, usage: Usage, cost: int, error: TollwayError | None) -> None:
         total = time.perf_counter() - call.started
+        counts = self._counts(call, deployment, error)
         self._metrics.record(
-            self._counts(call, deployment, error),
+            counts,
             total_s=total,
-            upstream_s=call.upstream_s,
+            upstream_s=call.upstream_s if call.kept is None else None,
             first_token_s=call.first_token - call.started if call.first_token else None,
             overhead_s=max(0.0, total - call.waited_s),
             usage=usage,
             cost_nanos=cost,
             is_priced=deployment.price.is_known,
         )
+        if call.cache_key and error is None:
+            self._metrics.record_cache(counts, found=call.kept)
         if call.settled is None:
             return
         for scope in call.settled.crossed:
@@ -183,7 +186,7 @@ class Settler:
             api_base=deployment.api_base,
             usage=usage,
             cost_nanos=cost,
-            is_priced=deployment.price.is_known,
+            is_priced=deployment.price.is_known or call.kept is not None,
             tags=controls.tags,
             session_id=controls.session_id,
             trace_id=controls.trace_id,
@@ -195,8 +198,31 @@ class Settler:
             error_class=_error_class(error),
             error_message="" if error is None else error.message[:2_000],
             charges=call.settled.charges if call.settled is not None else (),
+            cache_key=call.cache_key,
+            is_cached=call.kept is not None,
+            saved_nanos=call.kept.cost_nanos if call.kept is not None else 0,
+            attempts=_attempts(call.tried) if call.tried else "",
             overhead_us=int((time.perf_counter() - call.started - call.waited_s) * 1e6),
         )
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _attempts(tried: tuple[Tried, ...]) -> str:
+    return _encode(
+        [
+            {
+                "model_group": one.group,
+                "model_id": one.deployment_id,
+                "model": one.model_name,
+                "status": one.status,
+                "error_class": one.error_class,
+                "seconds": round(one.seconds, 3),
+            }
+            for one in tried
+        ]
+    ).decode()
 
 
 def _was_served(call: Call, text: str, error: TollwayError | None) -> bool:

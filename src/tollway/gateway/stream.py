@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 
-from tollway.core.errors import TollwayError, UpstreamError
+from tollway.core.errors import Header, TollwayError, UpstreamError
 from tollway.core.snapshot import Deployment
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.identity import Relay
@@ -22,6 +23,37 @@ _HOLD_S = 5.0
 replaced without anybody noticing; but no longer than this, as clients want to see that something happens."""
 
 
+Keep = Callable[[bytes, Usage | None, int, str], None]
+"""Keeps an answer: all bytes that the client got, what it used, its cost in nano-dollars, the response's id."""
+
+
+class Replay:
+    """A stream that was kept, for another client. It is settled; `forward` it as a `Stream`."""
+
+    upstream_headers: Sequence[Header] = ()
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def forward(self, sink: Sink) -> bytes | None:
+        """All of it at once: the last bytes that there are."""
+        return self._body
+
+    async def abandon(self) -> None:
+        """Nobody else is told."""
+
+    async def stop(self, error: TollwayError) -> bytes:
+        """It goes out whole."""
+        return self._body
+
+    def say(self, error: TollwayError) -> bytes:
+        """Nothing can fail."""
+        return b""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
 class Stream:
     """Open it; `forward` it until that returns its last bytes; then `close`."""
 
@@ -29,8 +61,10 @@ class Stream:
         "_attempt",
         "_block",
         "_call",
+        "_copy",
         "_has_ended",
         "_held",
+        "_keep",
         "_late",
         "_relay",
         "_response",
@@ -39,7 +73,12 @@ class Stream:
         "upstream_headers",
     )
 
-    def __init__(self, call: Call, attempt: Attempt, response: UpstreamResponse, settler: Settler) -> None:
+    def __init__(
+        self, call: Call, attempt: Attempt, response: UpstreamResponse, settler: Settler, keep: Keep | None = None
+    ) -> None:
+        """`keep` takes all of the answer once it has come to its proper end."""
+        self._keep = keep
+        self._copy: list[bytes] = []
         self._call = call
         self._attempt = attempt
         self._response = response
@@ -74,7 +113,7 @@ class Stream:
         called from where the provider's bytes arrive, so that an event costs no turn of the event loop.
         """
         relay = self._relay
-        self._sink = sink
+        self._sink = sink if self._keep is None else self._copying(sink)
         try:
             if await self._forward_opening():
                 self._has_ended = await self._response.forward(self._relay_chunk)
@@ -182,6 +221,13 @@ class Stream:
             return False
         return self._sink(block) if block else True
 
+    def _copying(self, sink: Sink) -> Sink:
+        def copy(block: bytes) -> bool:
+            self._copy.append(block)
+            return sink(block)
+
+        return copy
+
     def _stop_reading(self) -> None:
         if self._late is not None:
             self._late.cancel()
@@ -192,12 +238,15 @@ class Stream:
         relay = self._relay
         error = error or relay.failure
         try:
-            await self._settle(error)
+            cost = await self._settle(error)
         except TollwayError as fault:
             return relay.close(fault) or b""
-        return block + relay.close(error)
+        last = block + relay.close(error)
+        if self._keep is not None and error is None:
+            self._keep(b"".join((*self._copy, last)), relay.usage, cost, relay.response_id)
+        return last
 
-    async def _settle(self, error: TollwayError | None) -> None:
+    async def _settle(self, error: TollwayError | None) -> int:
         relay, call = self._relay, self._call
         call.upstream_s = time.perf_counter() - call.sent
         usage: Usage | None = relay.usage if relay.usage.total_tokens else None
@@ -208,7 +257,7 @@ class Stream:
         else:
             self._attempt.leave()
         text = relay.text if usage is None else ""
-        await self._settler.settle(
+        return await self._settler.settle(
             call, usage, response_id=relay.response_id, text=text, known=relay.known, error=error
         )
 

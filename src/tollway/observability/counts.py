@@ -75,7 +75,7 @@ class Histogram:
 
 TALLIES: Final = (
     "calls", "failures", "upstream_calls", "upstream_successes", "upstream_failures", "unpriced", "cost_nanos",
-    "used_input", "used_output", "used_cached", "used_reasoning",
+    "used_input", "used_output", "used_cached", "used_reasoning", "kept_hits", "kept_misses", "kept_tokens",
 )  # fmt: skip
 """Whole numbers of `CallCounts` that only grow."""
 TIMES: Final = ("total", "upstream", "first_token", "overhead", "per_output_token")
@@ -100,6 +100,9 @@ class CallCounts:
         self.used_output = 0
         self.used_cached = 0
         self.used_reasoning = 0
+        self.kept_hits = 0
+        self.kept_misses = 0
+        self.kept_tokens = 0
         self.total = Histogram(latency_buckets)
         self.upstream = Histogram(latency_buckets)
         self.first_token = Histogram(latency_buckets)

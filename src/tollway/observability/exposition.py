@@ -28,6 +28,7 @@ _TARGET = ("requested_model", "model_id", "api_provider")
 _SPENDER = ("end_user", *_KEY, "model", *_TEAM, "user", "user_email")
 _REQUEST = ("end_user", *_KEY, "requested_model", *_TEAM, "user")
 _TIMED = ("model_group", "model", *_KEY, *_TEAM, "requested_model", "end_user", "user", "model_id", "api_provider")
+_KEPT = ("model", *_KEY, *_TEAM, "end_user", "user", "model_id", "api_provider")
 _EXCEPTION = ("exception_status", "exception_class")
 _DEPLOYMENT = ("litellm_model_name", "model_id", "api_base", "api_provider")
 
@@ -144,6 +145,17 @@ COUNTERS = (
         "upstream_calls",
         "upstream_calls",
     ),
+    CounterRow(
+        "litellm_cache_hits_metric",
+        "Calls that were answered with an answer that was kept",
+        _KEPT,
+        "kept_hits",
+        "kept_hits",
+    ),
+    CounterRow(
+        "litellm_cache_misses_metric", "Calls for which no answer was kept", _KEPT, "kept_misses", "kept_misses"
+    ),
+    CounterRow("litellm_cached_tokens_metric", "Tokens of answers that were kept", _KEPT, "kept_tokens", "kept_tokens"),
     CounterRow(
         "tollway_unpriced_calls",
         "Calls to models whose price nobody stated; their cost of 0 is not a price",

@@ -33,6 +33,7 @@ from tollway.observability.counts import (
     KeyBudget,
     Reading,
 )
+from tollway.ports.responses import KeptAnswer
 
 __all__ = ["CONTENT_TYPE", "UNKNOWN", "CallLabels", "Gauge", "KeyBudget", "Metrics"]
 
@@ -128,6 +129,14 @@ class Metrics:
             counts.unpriced += 1
         if output:
             counts.per_output_token.observe(upstream_s / output)
+
+    def record_cache(self, counts: CallCounts, *, found: KeptAnswer | None) -> None:
+        """Counts a call whose answer was looked for among those that are kept."""
+        if found is None:
+            counts.kept_misses += 1
+        else:
+            counts.kept_hits += 1
+            counts.kept_tokens += found.tokens
 
     def record_attempt(self, labels: CallLabels, *, upstream_s: float) -> None:
         """Counts an attempt that failed, of a call that goes on."""

@@ -74,6 +74,7 @@ class RecordFilter(msgspec.Struct, frozen=True, kw_only=True):
     end_user: str | None = None
     session_id: str | None = None
     is_success: bool | None = None
+    is_cached: bool | None = None
     model: str | None = None
     model_group: str | None = None
     model_id: str | None = None

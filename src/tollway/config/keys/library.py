@@ -32,7 +32,6 @@ from tollway.config.kinds import (
 from tollway.core.money import NANOS_PER_DOLLAR
 from tollway.core.routing import Affinity, Strategy
 
-_NO_CACHE = "nothing is cached"
 _METRICS_ONLY = "metrics at /metrics are always on; no other callback is called"
 
 _WITHOUT_CALLBACKS = frozenset({"prometheus"})
@@ -90,8 +89,8 @@ _CALLING = (
     supported("context_window_fallbacks", LIST, "T1", "The same as in `router_settings`, which wins.", default=[], repeats="router_settings.context_window_fallbacks"),
     supported("content_policy_fallbacks", LIST, "T1", "The same as in `router_settings`, which wins.", default=[], repeats="router_settings.content_policy_fallbacks"),
     supported("max_fallbacks", COUNT, "T1", "The same as in `router_settings`, which wins.", repeats="router_settings.max_fallbacks"),
-    supported("cache", FLAG, "T1", "Nothing is cached in this release; with `cache_params`, or REDIS_* variables, the Redis of the cache is the one that replicas share.", default=False),
-    supported("cache_params", MAPPING, "T1", "Redis of the cache, with `type: redis`: the one that replicas share.", default={}),
+    supported("cache", FLAG, "T1", "Keep answers, and give them again to whoever asks the same; see `cache_params`.", default=False),
+    supported("cache_params", MAPPING, "T1", "Where answers are kept, which, and for how long. With `type: redis` the server is also the one that replicas share, where nothing else names one.", default={}),
     later("add_user_information_to_llm_headers", FLAG, "T2", "Tell providers who calls."),
     later("forward_traceparent_to_llm_provider", FLAG, "T2", "Send the trace context on."),
     later("return_response_headers", FLAG, "T2", "Give clients the provider's headers."),
@@ -218,9 +217,9 @@ ROUTER = section(
         later("enable_weighted_failover", FLAG, "T3", "Fail over by weight.", default=False),
         supported("provider_budget_config", MAPPING, "T2", "Budgets by provider: `{openai: {budget_limit: 100, time_period: 1d}}`; beyond it deployments of others are used.", default={}),
         *SHARED_REDIS,
-        later("cache_responses", FLAG, "T2", "Answer repeated calls from memory.", remedy=_NO_CACHE),
-        later("cache_kwargs", MAPPING, "T2", "Details of that cache.", remedy=_NO_CACHE),
-        later("caching_groups", LIST, "T2", "Models that share cached answers.", remedy=_NO_CACHE),
+        accepted("cache_responses", FLAG, "T2", "Answer repeated calls from memory; see `litellm_settings.cache`."),
+        later("cache_kwargs", MAPPING, "T2", "Details of that cache.", remedy="write them in `litellm_settings.cache_params`"),
+        supported("caching_groups", LIST, "T2", "Models that share answers that are kept: `[[model, other], …]`.", default=[]),
         accepted("client_ttl", SECONDS, "T3", "Lifetime of provider clients; Tollway keeps connections instead.", default=3600),
         accepted("set_verbose", FLAG, "T3", "Log more; see `general_settings.log_level`."),
         accepted("debug_level", TEXT, "T3", "Log more; see `general_settings.log_level`."),

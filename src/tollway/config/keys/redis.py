@@ -9,6 +9,7 @@ from tollway.config.kinds import (
     COUNT,
     FLAG,
     MAPPING,
+    MEBIBYTES,
     NODES,
     PORT,
     POSITIVE,
@@ -60,29 +61,36 @@ _SERVER = (
 
 COORDINATION_REDIS = section("general_settings.coordination_redis", _SERVER)
 
-_NO_CACHE = "nothing is cached; the Redis it names is used for what replicas share"
+_NO_SEMANTIC_CACHE = "only answers to the same question are kept"
+_NO_BUCKET = "use `type: redis`, or `disk`"
+_CALL_TYPES = "`completion`, `text_completion`, `embedding`, `responses`, `anthropic_messages`, `generate_content`"
 
 CACHE_PARAMS = section(
     "litellm_settings.cache_params",
     (
-        supported("type", TEXT, "T1", "`redis` makes this the Redis that replicas share, where nothing else names one.", default="local"),
+        supported("type", choice("local", "redis", "disk", "redis-semantic", "valkey-semantic", "qdrant-semantic", "s3", "gcs", "azure-blob"), "T1", "Where answers are kept: `local` in memory, `redis` (also for what replicas share, where nothing else names a server), `disk`. Without any parameters: Redis, where one is known.", default="local", supported_values=frozenset({"local", "redis", "disk"}), remedy="answers are kept in memory"),
         *_SERVER,
-        accepted("supported_call_types", TEXTS, "T1", "Which calls are cached: none in this release."),
-        later("ttl", SECONDS, "T1", "Lifetime of cached answers.", remedy=_NO_CACHE),
-        later("default_in_memory_ttl", SECONDS, "T1", "Lifetime in memory.", remedy=_NO_CACHE),
-        later("default_in_redis_ttl", SECONDS, "T1", "Lifetime in Redis.", remedy=_NO_CACHE),
-        later("mode", choice("default_on", "default_off"), "T1", "Whether calls are cached unless they say otherwise.", default="default_on", remedy=_NO_CACHE),
-        later("max_messages", COUNT, "T1", "Longest conversation that is cached.", default=4, remedy=_NO_CACHE),
-        later("similarity_threshold", ANY, "T2", "How much alike questions must be.", remedy=_NO_CACHE),
-        later("semantic_cache_scope", TEXT, "T2", "Who shares cached answers.", remedy=_NO_CACHE),
-        later("redis_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_CACHE),
-        later("valkey_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_CACHE),
-        later("qdrant_*", ANY, "T2", "Semantic cache.", remedy=_NO_CACHE),
-        later("s3_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_CACHE),
-        later("gcs_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_CACHE),
-        later("azure_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_CACHE),
-        later("disk_cache_dir", TEXT, "T3", "Cache on disk.", remedy=_NO_CACHE),
-        later("redis_flush_size", COUNT, "T3", "Writes gathered before they are sent.", remedy=_NO_CACHE),
+        supported("supported_call_types", TEXTS, "T1", f"Calls whose answers are kept: {_CALL_TYPES}; an `a` before each is ignored. Empty: none, Redis is shared only."),
+        supported("ttl", SECONDS, "T1", "How long answers are kept, unless the call says.", default=86_400),
+        supported("default_in_memory_ttl", SECONDS, "T1", "The same for `local`, where `ttl` says nothing."),
+        supported("default_in_redis_ttl", SECONDS, "T1", "The same for `redis`, where `ttl` says nothing."),
+        supported("mode", choice("default_on", "default_off"), "T1", "`default_off`: only calls with `cache: {use-cache: true}`.", default="default_on"),
+        supported("max_messages", COUNT, "T1", "Longer conversations are neither looked for nor kept; null: no limit.", default=4),
+        own("scope", choice("global", "team", "key"), "Who shares answers: everybody, the keys of a team, or nobody.", default="global"),
+        own("single_flight", FLAG, "Calls that are alike wait for the first of them, and share its answer.", default=False),
+        own("timeout", SECONDS, "Longest wait for the Redis of the cache; then it is left alone for a while.", default=0.05),
+        own("max_size_mb", MEBIBYTES, "Answers kept in memory, or on disk.", default=64),
+        own("max_answer_size_mb", MEBIBYTES, "Longer answers are not kept.", default=1),
+        supported("disk_cache_dir", TEXT, "T3", "Folder for `type: disk`; else `cache` in the data folder."),
+        later("similarity_threshold", ANY, "T2", "How much alike questions must be.", remedy=_NO_SEMANTIC_CACHE),
+        later("semantic_cache_scope", TEXT, "T2", "Who shares cached answers.", remedy=_NO_SEMANTIC_CACHE),
+        later("redis_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
+        later("valkey_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
+        later("qdrant_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
+        later("s3_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_BUCKET),
+        later("gcs_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_BUCKET),
+        later("azure_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_BUCKET),
+        accepted("redis_flush_size", COUNT, "T3", "Writes gathered before they are sent; Tollway sends each in the background."),
         later("params", MAPPING, "T3", "More of these.", remedy="write them one level up"),
     ),
 )  # fmt: skip

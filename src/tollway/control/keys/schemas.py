@@ -46,7 +46,7 @@ class KeyFields(Body):
 
     kept_for_later = (
         *("budget_fallbacks", "tpd_limit", "mcp_rpm_limit", "tag_rpm_limit", "guardrails", "policies", "prompts"),
-        *("enforced_params", "router_settings", "allowed_cache_controls", "object_permission", "send_invite_email"),
+        *("enforced_params", "router_settings", "object_permission", "send_invite_email"),
         "throttle_on_budget_exceeded",
     )
 

@@ -110,7 +110,7 @@ class SpendLogs:
         hashes = await self._hashes(query)
         if part.dimension == "key":
             hashes = part.entities if hashes is None else tuple(set(hashes) & set(part.entities))
-        if hashes == () or query.cache_hit == "hit":  # nothing is answered from a cache yet
+        if hashes == ():
             return None
         seen = {"user_id": query.user_id, "team_id": query.team_id}
         if part.dimension in ("user", "team"):
@@ -129,6 +129,7 @@ class SpendLogs:
             end_user=query.end_user,
             session_id=query.session_id,
             is_success=_is_success(query),
+            is_cached=None if query.cache_hit is None else query.cache_hit == "hit",
             model=query.model,
             model_id=query.model_id,
             model_group=query.model_group,

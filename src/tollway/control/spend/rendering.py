@@ -43,8 +43,8 @@ def render_record(record: Record) -> dict[str, Any]:
         "agent_id": None,
         "billing_agent_id": None,
         "metadata": _metadata(record),
-        "cache_hit": "None",
-        "cache_key": "Cache OFF",
+        "cache_hit": str(record.is_cached) if record.cache_key else "None",
+        "cache_key": record.cache_key or "Cache OFF",
         "request_tags": list(record.tags),
         "requester_ip_address": record.client_ip or None,
         "messages": {},
@@ -91,6 +91,8 @@ def _metadata(record: Record) -> dict[str, Any]:
         "cost_breakdown": {"total_cost": dollars_from_nanos(record.cost_nanos)},
         "litellm_overhead_time_ms": record.overhead_us / 1000,
         "litellm_call_id": record.call_id,
+        "saved_cache_cost": dollars_from_nanos(record.saved_nanos),
+        "attempts": msgspec.json.decode(record.attempts) if record.attempts else [],
         "error_information": None if record.is_success else _error(record),
     }
 

@@ -167,6 +167,7 @@ def principal_of(key: VirtualKey, around: Surroundings, now: float) -> Principal
         expires_at=key.expires_at.timestamp() if key.expires_at else None,
         valid_until=_valid_until(key, around, now),
         tags=_tags(key, team, project),
+        cache_controls=tuple(key.options.get("allowed_cache_controls") or ()),
         metadata=key.metadata,
         permissions=key.permissions,
         end_user_budget_id=key.metadata.get("end_user_budget_id") or None,

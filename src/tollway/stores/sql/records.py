@@ -50,7 +50,7 @@ _ANCHORS = ("session_id", "end_user", "key_hashes", "user_id", "team_id", "is_su
 """Fields with an index, the most selective first."""
 _EQUALITIES = (
     *("user_id", "team_id", "organization_id", "end_user", "session_id", "is_success", "model", "model_group"),
-    *("model_id", "provider", "error_class", "status_code"),
+    *("model_id", "provider", "error_class", "status_code", "is_cached"),
 )
 _RESIDUAL_COLUMNS = (*_EQUALITIES, "key_hash", "cost_nanos", "error_message")
 

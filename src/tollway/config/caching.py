@@ -1,0 +1,123 @@
+"""From `cache` and `cache_params` to where answers are kept, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from tollway.config.configuration import AnswerStorage, Sourced
+from tollway.config.findings import Findings
+from tollway.config.keys import CACHE_PARAMS, LIBRARY, ROUTER
+from tollway.config.problem import nearest
+from tollway.config.redis import cache_address
+from tollway.core.caching import Caching
+from tollway.core.redis import RedisAddress
+
+_CALL_TYPES: Mapping[str, str] = {
+    "completion": "chat",
+    "text_completion": "completions",
+    "embedding": "embeddings",
+    "responses": "responses",
+    "anthropic_messages": "messages",
+    "generate_content": "gemini",
+}
+"""The contract's names of operations; each also with an `a` in front, for the same."""
+_LATER = frozenset({"transcription", "rerank"})
+_KEPT = frozenset(_CALL_TYPES.values())
+_SECTION = CACHE_PARAMS.name
+_MIB = 1024 * 1024
+
+
+def answer_storage(
+    origins: Mapping[str, Sourced], shared: RedisAddress | None, data_dir: Path, findings: Findings
+) -> AnswerStorage | None:
+    """Where answers are kept; None: nowhere. `shared`: the Redis that replicas share."""
+    params = _params(origins)
+    if not origins[f"{LIBRARY.name}.cache"].value or params.get("supported_call_types") == ():
+        return None
+    kind = _kind(params, shared)
+    redis = None
+    if kind == "redis":
+        redis = cache_address(origins, findings) or shared
+        if redis is None:
+            findings.note(origins[_SECTION].origin, _SECTION, "names no server, so answers are kept in memory")
+            kind = "local"
+    return AnswerStorage(
+        kind=kind,
+        redis=redis,
+        timeout_s=_value(params, "timeout"),
+        max_bytes=round(_value(params, "max_size_mb") * _MIB),
+        folder=Path(params["disk_cache_dir"]) if params.get("disk_cache_dir") else data_dir / "cache",
+    )
+
+
+def caching(origins: Mapping[str, Sourced], storage: AnswerStorage | None, findings: Findings) -> Caching | None:
+    """Which answers are kept, and for how long; None: none."""
+    if storage is None:
+        return None
+    params = _params(origins)
+    of_kind = params.get("default_in_redis_ttl" if storage.kind == "redis" else "default_in_memory_ttl")
+    return Caching(
+        operations=_operations(origins[_SECTION].origin, params, findings),
+        is_on_by_default=_value(params, "mode") == "default_on",
+        ttl_s=float(params.get("ttl") or of_kind or _value(params, "ttl")),
+        max_messages=params["max_messages"] if "max_messages" in params else _value(params, "max_messages"),
+        namespace=params.get("namespace") or "",
+        scope=_value(params, "scope"),
+        groups=_groups(origins, findings),
+        is_single_flight=_value(params, "single_flight"),
+        max_answer_bytes=round(_value(params, "max_answer_size_mb") * _MIB),
+    )
+
+
+def _kind(params: Mapping[str, Any], shared: RedisAddress | None) -> Literal["local", "redis", "disk"]:
+    """Without a word about it, the Redis that is known."""
+    match params.get("type"):
+        case "redis":
+            return "redis"
+        case "disk":
+            return "disk"
+        case _:
+            return "redis" if not params and shared is not None else "local"
+
+
+def _params(origins: Mapping[str, Sourced]) -> Mapping[str, Any]:
+    params: Mapping[str, Any] = origins[_SECTION].value
+    return params
+
+
+def _value(params: Mapping[str, Any], name: str) -> Any:
+    found = params.get(name)
+    if found is not None:
+        return found
+    key = CACHE_PARAMS.by_name[name]
+    return key.kind.read(key.default)
+
+
+def _operations(place: str, params: Mapping[str, Any], findings: Findings) -> frozenset[str]:
+    given = params.get("supported_call_types")
+    if given is None:
+        return _KEPT
+    operations = set()
+    for name in given:
+        plain = name if name in _CALL_TYPES or name in _LATER else name.removeprefix("a")
+        if plain in _CALL_TYPES:
+            operations.add(_CALL_TYPES[plain])
+        elif plain not in _LATER:
+            meant = nearest(name, _CALL_TYPES)
+            remedy = f"did you mean `{meant}`?" if meant else f"known are {', '.join(_CALL_TYPES)}"
+            findings.reject(place, f"{_SECTION}.supported_call_types", f"{name} is no kind of call", remedy)
+    return frozenset(operations)
+
+
+def _groups(origins: Mapping[str, Sourced], findings: Findings) -> tuple[frozenset[str], ...]:
+    path = f"{ROUTER.name}.caching_groups"
+    setting = origins[path]
+    groups = []
+    for index, names in enumerate(setting.value or ()):
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            groups.append(frozenset(names))
+        else:
+            findings.reject(setting.origin, f"{path}[{index}]", "expected a list of model names")
+    return tuple(groups)

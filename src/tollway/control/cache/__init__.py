@@ -1,0 +1,1 @@
+"""`/cache/*`: answers that are kept."""

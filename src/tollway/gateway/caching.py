@@ -1,0 +1,82 @@
+"""Which calls are alike: the key under which an answer is kept, and whether it may be looked for or kept at all.
+
+Two calls are alike when everything that goes to a provider is the same, whatever the order of JSON members, and they
+ask for the same model group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+import msgspec
+
+from tollway.core.caching import Caching
+from tollway.core.snapshot import ModelGroup
+from tollway.dialects.body import Fields
+from tollway.gateway.call import Call
+
+_canonical = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder().decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_CONVERSATIONS = ("messages", "input", "contents")
+_LIST = ord("[")
+_NOT_ASKED = frozenset({"metadata", "model"})
+"""Fields of the body that change no answer, or are told otherwise."""
+
+
+def cache_key(call: Call, group: ModelGroup, caching: Caching) -> str:
+    """64 hexadecimal digits, behind a namespace if there is one; empty: the answer is neither looked for nor kept."""
+    control = call.controls.cache
+    wants = caching.is_on_by_default if control.opts_in is None else control.opts_in
+    if not wants or call.operation not in caching.operations or call.controls.mock_response is not None:
+        return ""
+    if control.skips_read and control.skips_write:
+        return ""
+    fields = call.request.fields
+    if caching.max_messages is not None and _turns(fields) > caching.max_messages:
+        return ""
+    digest = sha256(
+        b"\n".join(
+            (
+                call.operation.encode(),
+                _model(group.name, caching).encode(),
+                _tenant(call, caching).encode(),
+                b"stream" if call.request.is_stream else b"",
+                _question(fields),
+            )
+        )
+    ).hexdigest()
+    namespace = control.namespace or caching.namespace
+    return f"{namespace}:{digest}" if namespace else digest
+
+
+def _question(fields: Mapping[str, msgspec.Raw]) -> bytes:
+    try:
+        return _canonical({name: _decode(raw) for name, raw in fields.items() if name not in _NOT_ASKED})
+    except (msgspec.DecodeError, UnicodeDecodeError, msgspec.EncodeError, ValueError):
+        # No JSON that could be put in order; the provider will say so. The bytes are as good a question.
+        named = sorted((name.encode(errors="replace"), bytes(raw)) for name, raw in fields.items())
+        return b"\n".join(b"%b %b" % one for one in named)
+
+
+def _model(group: str, caching: Caching) -> str:
+    alike = next((names for names in caching.groups if group in names), None)
+    return group if alike is None else ",".join(sorted(alike))
+
+
+def _tenant(call: Call, caching: Caching) -> str:
+    principal = call.principal
+    if caching.scope == "team" and principal.team_id is not None:
+        return f"team:{principal.team_id}"
+    return "" if caching.scope == "global" else f"key:{principal.spend_id}"
+
+
+def _turns(fields: Fields) -> int:
+    turns = next((fields[name] for name in _CONVERSATIONS if name in fields), None)
+    if turns is None or memoryview(turns)[0] != _LIST:
+        return 1
+    try:
+        return len(_decode_list(turns))
+    except msgspec.DecodeError:
+        return 1
