@@ -52,6 +52,7 @@ from tollway.gateway.settle import Settler
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
+from tollway.policy.gate import Gate
 from tollway.ports.ledger import Retention
 from tollway.ports.transport import Transport
 from tollway.routing.balancer import Balancer
@@ -171,8 +172,10 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     counter = TokenCounter(gateway, transports, estimate)
     counting = CountingPages(counter, callers)
     utilities = UtilityPages(gateway, counter, callers)
+    gate = Gate()
     edge = Edge(
         gateway=gateway,
+        gate=gate,
         sessions=sessions,
         authenticator=authenticator,
         metrics=metrics,
@@ -213,6 +216,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         transports=transports,
         gateway=gateway,
         answers=answers,
+        gate=gate,
         management=management,
         edge=edge,
     )

@@ -23,6 +23,7 @@ from tollway.gateway.run import Gateway
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
+from tollway.policy.gate import Gate
 from tollway.ports.counters import CounterStore
 from tollway.ports.responses import ResponseStore
 from tollway.ports.transport import Transport
@@ -68,6 +69,7 @@ class Runtime:
     """What this worker shows of its metrics to the others; None: there are none."""
     transports: Mapping[TransportName, Transport]
     gateway: Gateway
+    gate: Gate
     answers: ResponseStore | None
     """None: no answer is kept."""
     management: Late

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from tollway.app.build import build
 from tollway.app.garbage import spare_what_lives_on
+from tollway.app.memory import ceiling, watch_memory
 from tollway.app.reload import Reloader
 from tollway.app.runtime import Runtime
 from tollway.app.settings import with_settings_of_database
@@ -199,6 +200,9 @@ class Application:
         runtime.feed.start()
         self._reloader.start()
         self._tasks = [asyncio.create_task(self._warm_up())]
+        most_bytes = ceiling(runtime.configuration.server.max_memory_bytes, runtime.configuration.server.workers)
+        if most_bytes is not None:
+            self._tasks.append(asyncio.create_task(watch_memory(runtime.gate, most_bytes)))
         if runtime.configuration.server.rotates_keys:
             self._tasks.append(asyncio.create_task(self._rotate_keys()))
         if runtime.figures is not None:

@@ -67,6 +67,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Processes that share the limits, at least."""
     counters_timeout_s: float
     """For an answer of the shared counters, behind which a call waits; then they count as away."""
+    max_memory_bytes: int | None
+    """Of one process; None: nobody said."""
     redis: RedisAddress | None = None
     """What replicas share beside the database; None: nobody named one."""
 
@@ -164,6 +166,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     default_params: Mapping[str, Any]
     drops_params: bool
     """What a provider cannot be told is left out rather than refused."""
+    parallel: int | None
+    """Calls at once of a deployment that does not say otherwise."""
     provider_budgets: Mapping[str, Mapping[str, Any]]
     """By provider: fields of the scope that its deployments share."""
     skips_invalid: bool

@@ -186,7 +186,7 @@ class DeploymentCompiler:
             order=params.get("order", 0),
             rpm=params.get("rpm"),
             tpm=params.get("tpm"),
-            parallel=params.get("max_parallel_requests"),
+            parallel=params.get("max_parallel_requests", self._calls.parallel),
             scopes=self._scopes(deployment_id, group, provider.name, params),
             cooldown_s=params.get("cooldown_time"),
             tags=tuple(params.get("tags") or ()),
@@ -210,7 +210,7 @@ class DeploymentCompiler:
         )
 
     def _scopes(self, deployment_id: str, group: str, provider: str, params: Mapping[str, Any]) -> tuple[Scope, ...]:
-        own = _limits(deployment_id, group, params)
+        own = _limits(deployment_id, group, {"max_parallel_requests": self._calls.parallel, **params})
         budget = self._calls.provider_budgets.get(provider)
         of_provider = None if budget is None else Scope(kind="provider", id=provider, label=group, **budget)
         return tuple(scope for scope in (own, of_provider) if scope is not None)

@@ -239,6 +239,7 @@ def _calls(origins: Mapping[str, Sourced], root: Located, findings: Findings) ->
         verify=origins["litellm_settings.ssl_verify"].value,
         default_params=params,
         drops_params=origins["litellm_settings.drop_params"].value,
+        parallel=origins["router_settings.default_max_parallel_requests"].value,
         provider_budgets=provider_budgets(origins, findings),
         skips_invalid=origins["router_settings.ignore_invalid_deployments"].value,
     )

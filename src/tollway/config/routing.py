@@ -45,6 +45,7 @@ def routing(origins: Mapping[str, Sourced], findings: Findings) -> Routing:
             at_most=read.value("max_fallbacks"),
         ),
         checks_prompt=read.value("enable_pre_call_checks"),
+        default_priority=read.value("default_priority"),
         affinities=frozenset(get_args(Affinity)) & frozenset(read.value("optional_pre_call_checks")),
         filters_by_tag=read.value("enable_tag_filtering"),
         needs_every_tag=not read.value("tag_filtering_match_any"),

@@ -98,6 +98,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: Fallbacks = Fallbacks()
     checks_prompt: bool = False
     """Deployments that cannot take the prompt are left out before they are asked."""
+    default_priority: int = 0
+    """Of calls that name none; lower numbers go first."""
     affinities: frozenset[Affinity] = frozenset()
     filters_by_tag: bool = False
     needs_every_tag: bool = False

@@ -168,6 +168,16 @@ class TeamModels(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the data plane may be told."""
 
+    max_calls_at_once: int = 0
+    """In one process; 0: no limit."""
+    max_calls_waiting: int = 1000
+    """Beyond that limit; more are refused at once."""
+    longest_wait_s: float = 1.0
+    """Of those."""
+    max_parallel: int | None = None
+    """Calls of all callers together, on all replicas; the master key's aside."""
+    checks_fallbacks: bool = False
+    """Callers need permission for fallbacks of the operator too."""
     max_request_bytes: int = 100 * 1024 * 1024
     max_response_bytes: int = 256 * 1024 * 1024
     output_reservation_tokens: int = 4096
@@ -215,12 +225,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def proxy_scope(self) -> Scope | None:
         """The gateway's own budget, if it has one."""
-        if not self.proxy_budget_nanos:
+        if not self.proxy_budget_nanos and self.max_parallel is None:
             return None
         return Scope(
             kind="proxy",
             id="proxy",
-            budget_nanos=self.proxy_budget_nanos,
+            parallel=self.max_parallel,
+            budget_nanos=self.proxy_budget_nanos or None,
             budget_duration=self.proxy_budget_duration,
         )
 

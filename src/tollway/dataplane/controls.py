@@ -30,6 +30,7 @@ HONOURED = frozenset(
         "stream_timeout",
         *wishes.FIELDS,
         *caching.FIELDS,
+        wishes.PRIORITY_FIELD,
         "mock_response",
         "extra_body",
         "no-log",
@@ -56,7 +57,6 @@ NOT_YET = frozenset(
         "mock_timeout",
         "mock_tool_calls",
         "policies",
-        "priority",
         "prompt_id",
         "prompt_label",
         "prompt_variables",
@@ -103,17 +103,21 @@ _CONTRACT_HEADERS = frozenset(
         b"x-litellm-tags",
         b"x-litellm-session-id",
         b"x-litellm-trace-id",
+    }
+)
+_SERVING_HEADERS = frozenset(
+    {
         b"x-litellm-timeout",
         b"x-litellm-stream-timeout",
         wishes.RETRIES_HEADER,
+        wishes.PRIORITY_HEADER,
         caching.HEADER,
     }
 )
-_SERVING_HEADERS = frozenset({b"x-litellm-timeout", b"x-litellm-stream-timeout", wishes.RETRIES_HEADER, caching.HEADER})
 _STEPS_HEADER = b"x-tollway-session-max-steps"
 _BUDGET_HEADER = b"x-tollway-session-max-budget"
 _SESSION_LIMITS = frozenset({_STEPS_HEADER, _BUDGET_HEADER})
-_HEADERS = _CONTRACT_HEADERS | _SESSION_LIMITS
+_HEADERS = _CONTRACT_HEADERS | _SERVING_HEADERS | _SESSION_LIMITS
 _TRUE = msgspec.Raw(b"true")
 
 
@@ -169,6 +173,7 @@ def read_controls(
         timeout_s=_seconds(headers, "x-litellm-timeout", values, "timeout", "request_timeout"),
         stream_timeout_s=_seconds(headers, "x-litellm-stream-timeout", values, "stream_timeout"),
         wishes=wishes.read_wishes(values, headers),
+        priority=wishes.read_priority(values, headers),
         cache=caching.read_cache_control(values, headers, principal),
         mock_response=_mock(values),
         drops_params=_flag(values, "drop_params"),

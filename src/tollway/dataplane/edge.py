@@ -43,6 +43,7 @@ from tollway.observability.metrics import CallLabels, Metrics
 from tollway.policy import access
 from tollway.policy.access import RouteForbidden
 from tollway.policy.auth import Authenticator, find_credential
+from tollway.policy.gate import Gate
 from tollway.policy.sessions import stopped
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Edge:
         self,
         *,
         gateway: Gateway,
+        gate: Gate,
         sessions: LiveSessions,
         authenticator: Authenticator,
         metrics: Metrics,
@@ -68,6 +70,7 @@ class Edge:
     ) -> None:
         """`pages` by action of the route table; `management` serves every path that is not in it."""
         self._gateway = gateway
+        self._gate = gate
         self._sessions = sessions
         self._authenticator = authenticator
         self._metrics = metrics
@@ -148,6 +151,7 @@ class Edge:
     async def _serve(self, call: Call, receive: Receive, exchange: Exchange) -> None:
         if self.is_draining:
             raise Overloaded("The gateway is shutting down; try again.", headers=((b"retry-after", b"1"),))
+        self._gate.check_memory()
         settings = call.settings
         credential = find_credential(call.headers, key_header=settings.key_header)
         principal = call.principal = await self._authenticator.authenticate(credential)
@@ -167,12 +171,20 @@ class Edge:
             self._sessions.enter(call, exchange.task.cancel)
         identity = find_identity(call.operation)
         call.request = identity.read_request(fields, path_model=call.path_model, is_stream=call.is_stream_path)
-        served = await self._gateway.serve(call)
-        if isinstance(served, Answer):
-            encoded = self._headers.of_answer(call, served.cost_nanos, served.upstream_headers)
-            await answer(exchange, 200, (), encoded, served.body)
-            return
-        await self._stream(call, served, exchange)
+        await self._gate.enter(settings, priority=self._priority(call), caller=principal.spend_id)
+        try:
+            served = await self._gateway.serve(call)
+            if isinstance(served, Answer):
+                encoded = self._headers.of_answer(call, served.cost_nanos, served.upstream_headers)
+                await answer(exchange, 200, (), encoded, served.body)
+                return
+            await self._stream(call, served, exchange)
+        finally:
+            self._gate.leave()
+
+    def _priority(self, call: Call) -> int:
+        named = call.controls.priority
+        return self._gateway.router.snapshot.routing.default_priority if named is None else named
 
     async def _stream(self, call: Call, stream: Stream | Replay, exchange: Exchange) -> None:
         try:

@@ -22,6 +22,8 @@ FIELDS = frozenset(
     }
 )
 """Body fields that are read here."""
+PRIORITY_FIELD = "priority"
+PRIORITY_HEADER = b"x-litellm-priority"
 RETRIES_HEADER = b"x-litellm-num-retries"
 _MOST_RETRIES = 100
 
@@ -38,6 +40,19 @@ def read_wishes(values: Mapping[str, msgspec.Raw], headers: Headers) -> Wishes:
         content_policy_fallbacks=_fallbacks(values, "content_policy_fallbacks"),
         refuses_fallbacks=bool(_decoded(values, "disable_fallbacks", bool | None, "true or false")),
     )
+
+
+def read_priority(values: Mapping[str, msgspec.Raw], headers: Headers) -> int | None:
+    """Where a call wants to wait in line; lower numbers go first. Raises `InvalidRequest`."""
+    header = headers.get(PRIORITY_HEADER)
+    if header is None:
+        named: int | None = _decoded(values, PRIORITY_FIELD, int | None, "a whole number")
+        return named
+    try:
+        return int(header)
+    except ValueError:
+        name = PRIORITY_HEADER.decode()
+        raise InvalidRequest(f"'{name}' must be a whole number.", param=name) from None
 
 
 def _retries(values: Mapping[str, msgspec.Raw], header: bytes | None) -> int | None:

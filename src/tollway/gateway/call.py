@@ -48,6 +48,8 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     """For the whole call, retries and fallbacks included."""
     stream_timeout_s: float | None = None
     """For the first byte of an answer that is streamed."""
+    priority: int | None = None
+    """Where calls wait in line, lower numbers go first; None: the call names none."""
     cache: CacheControl = NO_CACHE_CONTROL
     """Of answers that are kept."""
     wishes: Wishes = NO_WISHES

@@ -20,6 +20,7 @@ from tollway.core.caching import Caching
 from tollway.core.errors import (
     ClientError,
     DeploymentFull,
+    Forbidden,
     Header,
     InvalidRequest,
     TollwayError,
@@ -40,6 +41,7 @@ from tollway.gateway.settle import Settler
 from tollway.gateway.stream import Keep, Replay, Stream, client_gone, unreadable
 from tollway.policy import access, limits, sessions
 from tollway.policy.entities import Entities
+from tollway.policy.line import Line
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
 from tollway.ports.responses import ResponseStore
@@ -85,6 +87,8 @@ class Gateway:
         self._admission = Admission(counters, seed)
         self._journal = journal
         self._settler = settler
+        self._lines: dict[str, Line] = {}
+        """Of those who wait for a slot at a deployment, by model group."""
         self.reuse = None if answers is None else Reuse(answers, self._admission, settler, time.time)
         """The cache of answers; None: nothing is kept."""
 
@@ -253,13 +257,44 @@ class Gateway:
             except TollwayError as error:
                 raise _Failed(error) from None
             if deployment.id in refused:
-                raise _Failed(refused[deployment.id])
+                if not await self._slot_came_free(call, group, refused[deployment.id]):
+                    raise _Failed(refused[deployment.id])
+                refused.clear()
+                continue
             try:
                 await self._admission.admit(call, deployment)
             except DeploymentFull as error:
                 refused[deployment.id] = error
             else:
                 return deployment
+
+    async def _slot_came_free(self, call: Call, group: ModelGroup, full: DeploymentFull) -> bool:
+        """Waits in the group's line until it may try again, if the call names a priority and what is missing is a slot.
+
+        False: it does not wait, or has waited for long enough.
+        """
+        priority = call.controls.priority
+        if priority is None or (b"rate_limit_type", b"max_parallel_requests") not in full.headers:
+            return False
+        line = self._lines.setdefault(group.name, Line())
+        place = line.join(priority, call.principal.spend_id)
+        deadline = call.started + min(call.settings.longest_wait_s, call.seconds_left)
+        try:
+            while (left_s := deadline - time.perf_counter()) > 0:
+                if not line.is_first(place):
+                    async with asyncio.timeout(left_s):
+                        await line.wait(place)
+                elif not await self._counters.changed(left_s):
+                    return False
+                elif line.is_first(place):  # nobody of a better priority has come meanwhile
+                    return True
+        except TimeoutError:
+            return False
+        finally:
+            line.leave(place)
+            if not line:
+                self._lines.pop(group.name, None)
+        return False
 
     def _pick(self, call: Call, group: ModelGroup, routing: Routing, tried: Collection[str] = ()) -> Deployment:
         deployment = self.balancer.pick(group, routing, wanted_of(call, routing), tried)
@@ -305,9 +340,18 @@ class Gateway:
             return group, 0.0
         while (name := course.next_group(failure)) is not None:
             found = self.router.group(name, call.principal.team_id)
-            if found is not None:
+            if found is not None and self._may_fall_back(call, name):
                 return found, 0.0
         return None
+
+    def _may_fall_back(self, call: Call, name: str) -> bool:
+        if not call.settings.checks_fallbacks:
+            return True
+        try:
+            self._check_fallback(call, name)
+        except Forbidden:
+            return False
+        return True
 
     async def _answer(self, call: Call, attempt: Attempt, response: UpstreamResponse) -> Answer:
         try:

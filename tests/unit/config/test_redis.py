@@ -145,14 +145,6 @@ def test_a_shared_server_needs_keys_that_are_the_same_everywhere(folder: Folder,
     assert problem.endswith(f"set {missing}")
 
 
-def test_whoever_asks_for_a_cache_is_told_that_there_is_none(folder: Folder) -> None:
-    asks = "litellm_settings: {cache: true, cache_params: {type: redis, host: h, ttl: 60%s}}\n"
-    warnings = folder.warnings(asks % "", **KEYS)
-    assert "litellm_settings.cache: no answers are cached in this release" in warnings
-    assert "litellm_settings.cache_params.ttl: has no effect in this release" in warnings
-    assert "no answers" not in folder.warnings(asks % ", supported_call_types: []", **KEYS)
-
-
 def test_postgres_with_a_shared_redis_may_have_several_gateways(folder: Folder) -> None:
     database = {"DATABASE_URL": "postgresql://u:p@h/d", **KEYS}
     assert "at a time" in folder.warnings("", **database)

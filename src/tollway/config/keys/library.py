@@ -13,6 +13,7 @@ from tollway.config.kinds import (
     DURATION,
     FLAG,
     HTTP_STATUS,
+    INTEGER,
     LIST,
     MAPPING,
     MONEY,
@@ -193,7 +194,7 @@ ROUTER = section(
         supported("stream_timeout", SECONDS, "T1", "Longest wait for a stream's first chunk."),
         supported("ignore_invalid_deployments", FLAG, "T2", "Start without the models that are wrong, naming them in the warning.", default=False),
         supported("default_litellm_params", MAPPING, "T2", "Parameters of every deployment that does not set them.", default={}),
-        later("default_max_parallel_requests", POSITIVE, "T2", "`max_parallel_requests` of deployments that set none."),
+        supported("default_max_parallel_requests", POSITIVE, "T2", "`max_parallel_requests` of deployments that set none."),
         later("routing_groups", ANY, "T3", "Strategies for some models."),
         supported("num_retries", COUNT, "T1", "Tries after the first, in each model group.", default=2),
         later("max_retries", COUNT, "T3", "Tries within one deployment."),
@@ -230,7 +231,7 @@ ROUTER = section(
         later("deployment_affinity_ttl_seconds", SECONDS, "T3", "How long a caller keeps its deployment.", default=3600),
         later("model_group_affinity_config", MAPPING, "T3", "The same by model."),
         later("polling_interval", NUMBER, "T3", "Pace of the scheduler."),
-        later("default_priority", ANY, "T3", "Priority of calls that name none."),
+        supported("default_priority", INTEGER, "T3", "Priority of calls that name none; lower numbers go first.", default=0),
     ),
 )  # fmt: skip
 
