@@ -191,6 +191,8 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: all."""
     default_model: str | None = None
     """Used where a call names none."""
+    region: str = ""
+    """`eu` or `us`: only deployments there may be asked; empty: any."""
     is_blocked: bool = False
     is_known: bool = True
     """False: an end user that is in no table yet."""

@@ -398,6 +398,7 @@ def wanted_of(call: Call, routing: Routing) -> Wanted:
         operation=call.operation,
         can_serve=offers(call),
         tags=call.controls.tags,
+        region=call.customer.region if call.customer is not None else "",
         prompt_bytes=len(call.raw_body),
         affinity=affinity_of(call, routing) if routing.affinities else "",
     )

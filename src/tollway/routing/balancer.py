@@ -20,6 +20,7 @@ from tollway.routing.affinity import bound_to
 from tollway.routing.cooldowns import CooldownBook
 from tollway.routing.failure import Failure
 from tollway.routing.refusals import nobody
+from tollway.routing.regions import is_in
 from tollway.routing.state import DeploymentState, DeploymentStates
 from tollway.routing.strategies import STRATEGIES, weights
 from tollway.routing.survey import Skipped, Survey, Wanted
@@ -122,6 +123,8 @@ class Balancer:
         """Why a deployment cannot be asked; None: it can."""
         if not wanted.can_serve(one):
             return Skipped(one, "operation", f"{one.provider} does not offer {wanted.operation}")
+        if wanted.region and not is_in(one.region, wanted.region):
+            return Skipped(one, "region", f"it is in {one.region or 'no known region'}, and not in {wanted.region}")
         if routing.checks_prompt and _is_too_long(one, wanted):
             return Skipped(one, "context", f"its context window has {one.max_input_tokens} tokens")
         if self.cooldowns and (cooldown := self.cooldowns.find(one)) is not None:

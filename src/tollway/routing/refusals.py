@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tollway.core.errors import LimitExceeded, Misconfigured, TollwayError, Unauthenticated, UpstreamError
+from tollway.core.errors import Forbidden, LimitExceeded, Misconfigured, TollwayError, Unauthenticated, UpstreamError
 from tollway.core.snapshot import ModelGroup
 from tollway.routing.survey import Skipped, Wanted
 
@@ -19,6 +19,8 @@ def nobody(group: ModelGroup, skipped: Sequence[Skipped], wanted: Wanted) -> Tol
         return _too_long(group)
     if any(one.why == "tags" for one in skipped):
         return _for_others(group, wanted)
+    if any(one.why == "region" for one in skipped):
+        return _elsewhere(group, wanted)
     return _not_offered(group, wanted)
 
 
@@ -48,6 +50,12 @@ def _for_others(group: ModelGroup, wanted: Wanted) -> Unauthenticated:
         f"Not allowed to access model due to tags configuration. Passed model={group.name} and "
         f"tags={list(wanted.tags)}",
         type="internal_server_error",
+    )
+
+
+def _elsewhere(group: ModelGroup, wanted: Wanted) -> Forbidden:
+    return Forbidden(
+        f"No deployment of {group.name} is in the region that the end user is bound to: {wanted.region}.", param="user"
     )
 
 

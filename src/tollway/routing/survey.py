@@ -9,9 +9,9 @@ import msgspec
 
 from tollway.core.snapshot import Deployment, Operation
 
-Why = Literal["operation", "context", "tags", "cooldown"]
-"""Why a deployment is not asked: it does not offer the operation, its context window is too small, it is for calls with
-other tags, it is set aside."""
+Why = Literal["operation", "region", "context", "tags", "cooldown"]
+"""Why a deployment is not asked: it does not offer the operation, it is in another region, its context window
+is too small, it is for calls with other tags, it is set aside."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -21,6 +21,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     can_serve: Callable[[Deployment], bool]
     """Whether a deployment offers the operation."""
     tags: tuple[str, ...] = ()
+    region: str = ""
+    """`eu` or `us`; empty: any."""
     prompt_bytes: int = 0
     affinity: str = ""
     """What it has in common with calls that are to go where it goes; empty: nothing."""

@@ -10,7 +10,7 @@ from tests.support.clock import FakeClock
 from tests.support.deployments import chat, deployment, group
 
 from tollway.core.cooldown import Cooldown
-from tollway.core.errors import LimitExceeded, Misconfigured, Unauthenticated, UpstreamError
+from tollway.core.errors import Forbidden, LimitExceeded, Misconfigured, Unauthenticated, UpstreamError
 from tollway.core.routing import Routing
 from tollway.core.snapshot import Deployment, ModelGroup
 from tollway.routing.balancer import Balancer
@@ -132,6 +132,23 @@ def test_one_that_does_not_offer_the_operation_is_passed_over() -> None:
     assert {chooser.pick(both, Routing(), wanted).id for _ in range(50)} == {"b"}
     with pytest.raises(Misconfigured, match="which does not offer embeddings"):
         chooser.pick(group("g", deployment("a")), Routing(), wanted)
+
+
+@pytest.mark.parametrize(
+    ("part", "regions"),
+    [
+        ("eu", {"eu-west-1", "europe-west4", "West Europe", "swedencentral"}),
+        ("us", {"us-east-1", "us-central1", "eastus2", "us"}),
+    ],
+)
+def test_who_is_bound_to_a_part_of_the_world_is_served_there(part: str, regions: set[str]) -> None:
+    everywhere = ("eu-west-1", "europe-west4", "West Europe", "swedencentral", "us-east-1", "us-central1", "eastus2",
+                  "us", "ap-southeast-2", "australiaeast", "")  # fmt: skip
+    all_over = group("g", *(deployment(region or "unknown", region=region) for region in everywhere))
+    survey = balancer().survey(all_over, Routing(), chat(region=part))
+    assert {one.region for one in survey.candidates} == regions
+    with pytest.raises(Forbidden, match=f"bound to: {part}"):
+        balancer().pick(group("g", deployment("a", region="ap-south-1")), Routing(), chat(region=part))
 
 
 # ---- strategies -----------------------------------------------------------------------------------------------------

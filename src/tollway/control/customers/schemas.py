@@ -18,7 +18,7 @@ CustomerIds = Annotated[list[CustomerId], Field(min_length=1, max_length=1_000)]
 class CustomerFields(LinkedBudgetFields):
     """What can be said about a customer, when it is made and later."""
 
-    kept_for_later = ("allowed_model_region", "object_permission", "tpd_limit")
+    kept_for_later = ("object_permission", "tpd_limit")
 
     alias: Name = None
     blocked: bool | None = None

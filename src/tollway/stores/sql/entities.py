@@ -60,6 +60,7 @@ class SqlEntityStore:
             model_scopes=per_model,
             models=frozenset(row.models),
             default_model=row.default_model,
+            region=row.allowed_model_region or "",
             is_blocked=row.is_blocked,
         )
 

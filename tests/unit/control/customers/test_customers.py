@@ -281,10 +281,10 @@ async def test_changes_are_told_and_audited(management: Management) -> None:
 
 
 async def test_fields_without_effect_are_named(management: Management) -> None:
-    answer = await management.post("/customer/new", {"user_id": "c", "max_budgets": 1, "allowed_model_region": "eu"})
+    answer = await management.post("/customer/new", {"user_id": "c", "max_budgets": 1, "tpd_limit": 5})
     assert answer.headers["x-tollway-warning"] == (
         "unknown field 'max_budgets' was ignored; did you mean 'max_budget'?, "
-        "'allowed_model_region' is stored, and not enforced in this release"
+        "'tpd_limit' is stored, and not enforced in this release"
     )
 
 
