@@ -188,6 +188,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a call blocked only by others' reservations waits."""
     budget_exceeded_status: int = 422
     always_include_stream_usage: bool = False
+    repairs_requests: bool = False
+    """What a provider would refuse of a translated request is mended."""
     key_header: str | None = None
     """`litellm_key_header_name`: the header that carries the key instead of the usual ones."""
     default_model: str | None = None

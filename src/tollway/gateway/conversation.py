@@ -18,9 +18,11 @@ from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, St
 from tollway.dialects.generation.dialect import ClientSide, ProviderSide, StreamDecoder, StreamOptions, Target
 from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import Request as MiddleRequest
-from tollway.dialects.identity import Identity, Relay, Reply
+from tollway.dialects.identity import NOTHING_PASSED, Identity, Relay, Reply
 from tollway.dialects.registry import find_dialect, find_identity
+from tollway.dialects.repair import repair
 from tollway.gateway.call import Call, Conversation
+from tollway.gateway.passed_headers import add_extra
 
 _encode = msgspec.json.Encoder().encode
 
@@ -80,13 +82,18 @@ def mocked_as(operation: Operation) -> Operation:
 class _Untouched:
     """Both sides speak the same."""
 
+    repaired: tuple[str, ...] = ()
+
     __slots__ = ("_deployment", "_identity", "dropped", "operation", "passed_headers")
 
     def __init__(self, call: Call, deployment: Deployment, identity: Identity) -> None:
         self.operation: Operation = call.operation
         self._deployment = deployment
         self._identity = identity
-        self.passed_headers, self.dropped = identity.pass_headers(call.headers, deployment)
+        passed = identity.pass_headers(call.headers, deployment)
+        if call.controls.extra_headers:
+            passed = add_extra(passed, call.controls.extra_headers, deployment, self.operation, call.headers)
+        self.passed_headers, self.dropped = passed
 
     def render_request(self, call: Call) -> bytes:
         return self._identity.render_request(call.request, self._deployment)
@@ -105,13 +112,26 @@ class _Untouched:
 class _Translated:
     """The request is read into the middle form and written from it, the answer the other way round."""
 
-    passed_headers: tuple[tuple[str, str], ...] = ()
-
-    __slots__ = ("_client", "_deployment", "_provider", "_request", "dropped", "operation")
+    __slots__ = (
+        "_client",
+        "_deployment",
+        "_provider",
+        "_request",
+        "_unsent",
+        "dropped",
+        "operation",
+        "passed_headers",
+        "repaired",
+    )
 
     def __init__(self, call: Call, deployment: Deployment, operation: Operation) -> None:
         self.operation: Operation = operation
         self.dropped: tuple[str, ...] = ()
+        self.repaired: tuple[str, ...] = ()
+        passed = NOTHING_PASSED
+        if call.controls.extra_headers:
+            passed = add_extra(passed, call.controls.extra_headers, deployment, operation, {})
+        self.passed_headers, self._unsent = passed
         self._deployment = deployment
         self._client: ClientSide = find_dialect(call.operation)
         self._provider: ProviderSide = find_dialect(operation)
@@ -134,6 +154,8 @@ class _Translated:
             seals=deployment.seals,
             sends_stream_usage=deployment.sends_stream_usage,
         )
+        if call.settings.repairs_requests:
+            self.repaired = repair(request, self._provider.name, target)
         rendered = self._provider.render_request(request, target)
         fields = rendered.fields
         allowed = call.controls.allowed_params
@@ -169,7 +191,7 @@ class _Translated:
                 "`litellm_settings.drop_params: true`.",
                 param=refused[0],
             )
-        self.dropped = tuple(dict.fromkeys(loss.field for loss in losses))
+        self.dropped = tuple(dict.fromkeys((*(loss.field for loss in losses), *self._unsent)))
 
     def read_answer(self, call: Call, body: bytes) -> Reply:
         answer = self._provider.parse_answer(body)
