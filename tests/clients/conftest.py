@@ -38,6 +38,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, vendor: Aimock) -> Iterato
             "aws_access_key_id": "AKIAVENDOR",
             "aws_secret_access_key": "vendor-secret",
         },
+        "bedrock-invoke": {
+            "model": "bedrock/invoke/anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "aws_bedrock_runtime_endpoint": vendor.origin,
+            "api_key": "bedrock-key",
+        },
         "gemini": {"model": "gemini/gemini-2.5-flash", "api_base": vendor.origin, "api_key": "sk-vendor"},
         "cohere": {"model": "cohere/command-a-03-2025", "api_base": vendor.origin, "api_key": "sk-vendor"},
         "ollama": {"model": "ollama_chat/qwen3:8b", "api_base": vendor.origin},

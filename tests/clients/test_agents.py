@@ -19,6 +19,7 @@ UNTOUCHED = {
     ("chat", "ollama"),
     ("responses", "gpt-4o"),
     ("messages", "claude"),
+    ("messages", "bedrock"),
     ("gemini", "gemini"),
 }
 """Streams that pass as the vendor sent them."""

@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tollway.core.errors import Header, InvalidRequest, Misconfigured, TollwayError, UpstreamError
-from tollway.core.snapshot import GENERATIVE, OPERATIONS, Deployment, Operation
+from tollway.core.snapshot import GENERATIVE, OPERATIONS, Deployment, Endpoint, Operation
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects.body import Fields, suit
+from tollway.dialects.body import Fields, shape, suit
 from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, Started, Stopped, text_of
 from tollway.dialects.generation.dialect import ClientSide, ProviderSide, StreamDecoder, StreamOptions, Target
 from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import Request as MiddleRequest
 from tollway.dialects.identity import NOTHING_PASSED, Identity, Relay, Reply
+from tollway.dialects.invoke import UnwrappingRelay, move_betas
 from tollway.dialects.registry import find_dialect, find_identity
 from tollway.dialects.repair import repair
 from tollway.gateway.call import Call, Conversation
@@ -84,7 +85,7 @@ class _Untouched:
 
     repaired: tuple[str, ...] = ()
 
-    __slots__ = ("_deployment", "_identity", "dropped", "operation", "passed_headers")
+    __slots__ = ("_deployment", "_endpoint", "_identity", "_moved", "dropped", "operation", "passed_headers")
 
     def __init__(self, call: Call, deployment: Deployment, identity: Identity) -> None:
         self.operation: Operation = call.operation
@@ -94,19 +95,28 @@ class _Untouched:
         if call.controls.extra_headers:
             passed = add_extra(passed, call.controls.extra_headers, deployment, self.operation, call.headers)
         self.passed_headers, self.dropped = passed
+        self._moved: Fields = {}
+        self._endpoint = endpoint = deployment.endpoints.get(self.operation)
+        if endpoint is not None and endpoint.wrapping == "amazon":
+            self.passed_headers, self._moved = move_betas(self.passed_headers, call.request.fields)
+            self.dropped += _omitted(call.request.fields, endpoint)
 
     def render_request(self, call: Call) -> bytes:
-        return self._identity.render_request(call.request, self._deployment)
+        request = call.request
+        if self._moved:
+            request = msgspec.structs.replace(request, fields={**request.fields, **self._moved})
+        return self._identity.render_request(request, self._deployment)
 
     def read_answer(self, call: Call, body: bytes) -> Reply:
         return self._identity.read_reply(body, call.requested_model)
 
     def relay(self, call: Call) -> Relay:
         wants_usage = call.request.wants_usage or call.settings.always_include_stream_usage
-        return self._identity.relay(call.requested_model, forwards_usage=wants_usage)
+        return _unwrapped(self._identity.relay(call.requested_model, forwards_usage=wants_usage), self._endpoint)
 
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
-        return self._identity.parse_error(status, body, vendor_name(self._deployment), headers)
+        speaker: Identity | ProviderSide = self._identity
+        return _refuser(speaker, self._endpoint).parse_error(status, body, vendor_name(self._deployment), headers)
 
 
 class _Translated:
@@ -115,6 +125,8 @@ class _Translated:
     __slots__ = (
         "_client",
         "_deployment",
+        "_endpoint",
+        "_moved",
         "_provider",
         "_request",
         "_unsent",
@@ -132,6 +144,10 @@ class _Translated:
         if call.controls.extra_headers:
             passed = add_extra(passed, call.controls.extra_headers, deployment, operation, {})
         self.passed_headers, self._unsent = passed
+        self._moved: Fields = {}
+        self._endpoint = endpoint = deployment.endpoints.get(operation)
+        if endpoint is not None and endpoint.wrapping == "amazon":
+            self.passed_headers, self._moved = move_betas(self.passed_headers, {})
         self._deployment = deployment
         self._client: ClientSide = find_dialect(call.operation)
         self._provider: ProviderSide = find_dialect(operation)
@@ -167,7 +183,9 @@ class _Translated:
             if name in call.request.fields and name not in fields:
                 fields[name] = call.request.fields[name]
         self._judge(call, losses)
+        fields.update(self._moved)
         suit(fields, deployment)
+        shape(fields, self._endpoint)
         fields.update(deployment.overrides)
         return _encode(fields)
 
@@ -200,10 +218,12 @@ class _Translated:
         return Reply(self._client.render_answer(answer, self._options(call)), answer.id, usage, text)
 
     def relay(self, call: Call) -> Relay:
-        return TranslatingRelay(self._provider, self._client, self._options(call), vendor_name(self._deployment))
+        vendor = vendor_name(self._deployment)
+        return _unwrapped(TranslatingRelay(self._provider, self._client, self._options(call), vendor), self._endpoint)
 
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
-        return self._provider.parse_error(status, body, vendor_name(self._deployment), headers)
+        speaker = _refuser(self._provider, self._endpoint)
+        return speaker.parse_error(status, body, vendor_name(self._deployment), headers)
 
     def _options(self, call: Call) -> StreamOptions:
         return StreamOptions(
@@ -295,6 +315,27 @@ class TranslatingRelay:
                 break
         self.is_done = self.is_done or self._decoder.is_done
         return self._encoder.push(events)
+
+
+def _unwrapped(relay: Relay, endpoint: Endpoint | None) -> Relay:
+    """A relay for what the endpoint sends: its frames are opened, where it has some."""
+    return UnwrappingRelay(relay) if endpoint is not None and endpoint.wrapping == "amazon" else relay
+
+
+def _refuser(speaker: Identity | ProviderSide, endpoint: Endpoint | None) -> Identity | ProviderSide:
+    """Who understands the endpoint's errors: the format, unless another company serves it."""
+    if endpoint is None or endpoint.wrapping == "none":
+        return speaker
+    amazon: ProviderSide = find_dialect("converse")
+    return amazon
+
+
+_OF_THE_PATH = frozenset({"model", "stream"})
+
+
+def _omitted(fields: Fields, endpoint: Endpoint) -> tuple[str, ...]:
+    """What the caller said, and the endpoint is not told in any way."""
+    return tuple(sorted(name for name in endpoint.omits - _OF_THE_PATH if name in fields))
 
 
 def vendor_name(deployment: Deployment) -> str:

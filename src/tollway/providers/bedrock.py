@@ -1,4 +1,4 @@
-"""Amazon Bedrock: the Converse API, with calls that are signed or carry a key.
+"""Amazon Bedrock: Converse, and InvokeModel for Claude in Anthropic's format; calls are signed or carry a key.
 
 Endpoints: https://docs.aws.amazon.com/general/latest/gr/bedrock.html. Keys:
 https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html. Checked 2026-11-26.
@@ -18,7 +18,7 @@ from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
 from tollway.providers._address import Location, locate
 from tollway.providers._container import container_role
 from tollway.providers._form import secure_url
-from tollway.providers._kit import CONVERSE, ConnectionParams, Provider, text
+from tollway.providers._kit import CONVERSE, MESSAGES, ConnectionParams, Provider, text
 from tollway.providers._sigv4 import Keys, Signer
 from tollway.providers._sts import KeySource, Role, RoleKeys
 from tollway.providers._token import Renewed
@@ -26,10 +26,16 @@ from tollway.providers._token import Renewed
 DEFAULT_REGION = "us-west-2"
 """Where nobody names one: existing configurations count on it."""
 
-_ROUTES = re.compile(r"^(?:converse|converse_like|invoke|llama|deepseek_r1|nova|qwen3|openai|moonshot)/")
-"""What existing configurations put before a model to say how it is called; it is called by Converse in any case."""
+_ROUTES = re.compile(r"^(converse|converse_like|invoke|llama|deepseek_r1|nova|qwen3|openai|moonshot)/")
+"""What existing configurations put before a model to say how it is called. It is called by Converse, but for Claude in
+its own format: callers of that get it as it is, and `invoke/` asks for it whoever calls."""
 _REGION = re.compile(r"^([a-z]{2}(?:-[a-z]+)+-\d)/")
 _ARN_REGION = re.compile(r"^arn:aws[^:]*:[a-z-]+:([a-z0-9-]+):")
+_VERSION = "bedrock-2023-05-31"
+_GEOGRAPHY = re.compile(r"^(?:us|us-gov|eu|apac|jp|au|ca|in|sa|af|il|me|mx|global)\.(?=anthropic\.)")
+"""Of profiles across regions. Tokens are counted by the model itself."""
+_OF_ANTHROPIC_ALONE = frozenset({"service_tier", "container", "mcp_servers", "inference_geo"})
+"""Fields of the Messages API that Amazon does not take."""
 _CLAUDE = re.compile(r"claude|:application-inference-profile/|:provisioned-model/")
 """Claude, and what has a number for a name and may well be Claude."""
 _NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]")
@@ -74,13 +80,44 @@ class Bedrock(Provider, frozen=True, kw_only=True):
         return f"https://bedrock-runtime.{name}.{_domain(name)}"
 
     @override
+    def preference(self, params: ConnectionParams) -> tuple[Operation, ...]:
+        # What has to be translated goes to Converse, which is documented for all models; what need not be, does not.
+        route = _route(params.model)
+        if route == "invoke" and _CLAUDE.search(params.model):
+            return ("messages",)
+        is_claude = "claude" in params.model and route is None
+        return ("converse", "messages") if is_claude else ("converse",)
+
+    @override
     def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
-        return self._method("converse", base, params)
+        return self._method("invoke" if operation == "messages" else "converse", base, params)
 
     @override
     def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
-        streams = self._method("converse-stream", base, params)
-        return msgspec.structs.replace(endpoint, for_streams=streams.beside(endpoint))
+        is_own = operation == "messages"
+        streams = self._method("invoke-with-response-stream" if is_own else "converse-stream", base, params)
+        counting = self._counting(base, params)
+        found = msgspec.structs.replace(
+            endpoint,
+            for_streams=streams.beside(endpoint),
+            for_counting=counting.beside(endpoint) if counting is not None else None,
+        )
+        if not is_own:
+            return found
+        return msgspec.structs.replace(
+            found,
+            wrapping="amazon",
+            sets={"anthropic_version": msgspec.Raw(msgspec.json.encode(_VERSION))},
+            omits=frozenset({"model", "stream"}) | _OF_ANTHROPIC_ALONE,
+        )
+
+    def _counting(self, base: str, params: ConnectionParams) -> Location | None:
+        """Where tokens are counted: for Claude, by the model's own id."""
+        name = _GEOGRAPHY.sub("", model_id(params.model))
+        if not name.startswith("anthropic."):
+            return None
+        path = f"/model/{quote(name, safe='')}/count-tokens"
+        return locate(base, path, field=self._base_field, verify=params.verify)
 
     @override
     def key(self, params: ConnectionParams) -> str | None:
@@ -131,6 +168,12 @@ class Bedrock(Provider, frozen=True, kw_only=True):
 def model_id(model: str) -> str:
     """The id in the path: without what says how and where to call it."""
     return _REGION.sub("", _ROUTES.sub("", _REGION.sub("", model)))
+
+
+def _route(model: str) -> str | None:
+    """What the name says of how it is called."""
+    found = _ROUTES.match(model) or _ROUTES.match(_REGION.sub("", model))
+    return found[1] if found else None
 
 
 def region(params: ConnectionParams) -> str:
@@ -247,7 +290,7 @@ PROVIDERS = (
         key_env=("AWS_BEARER_TOKEN_BEDROCK",),
         base_env=("AWS_BEDROCK_RUNTIME_ENDPOINT",),
         cloud="amazon",
-        operations=CONVERSE,
+        operations=CONVERSE | MESSAGES,
         more_params=_MORE_PARAMS,
         docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
         checked="2026-11-26",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tollway.core.snapshot import Deployment, Endpoint, Operation, Origin
+from tollway.core.snapshot import Cloud, Deployment, Endpoint, Operation, Origin
 from tollway.dialects.identity import NOTHING_PASSED
 from tollway.gateway.passed_headers import add_extra
 
 
 def deployment(operation: Operation, **more: str) -> Deployment:
     endpoint = Endpoint(origin=Origin("https", "x.test", 443), target="/", headers=tuple(more.items()))
-    cloud = "anthropic" if operation == "messages" else "amazon"
+    cloud: Cloud = "anthropic" if operation == "messages" else "amazon"
     return Deployment(
         id="d", group="m", provider="x", model="m", model_name="x/m", endpoints={operation: endpoint}, cloud=cloud
     )
