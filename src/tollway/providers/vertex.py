@@ -107,7 +107,8 @@ def _methods(model: str) -> tuple[str, str, Operation]:
 
 
 def _credentials(params: ConnectionParams) -> GoogleCredentials:
-    return google_credentials(text(params.extra.get("vertex_credentials")), params.environ, params.verify)
+    given = text(params.extra.get("vertex_credentials"))
+    return google_credentials(given, params.environ, params.verify, may_use_machine=params.may_use_machine)
 
 
 def _project(params: ConnectionParams) -> str:

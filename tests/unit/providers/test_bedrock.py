@@ -131,9 +131,7 @@ def test_a_header_of_the_operators_is_credential_enough() -> None:
     assert endpoint(headers={"Authorization": "Bearer own"}).credential is None
 
 
-def test_profiles_and_identity_providers_are_refused_with_the_remedy() -> None:
-    with pytest.raises(Misconfigured, match="aws_profile_name"):
-        endpoint(extra={"aws_profile_name": "dev"})
+def test_other_identity_providers_are_refused_with_the_remedy() -> None:
     with pytest.raises(Misconfigured, match="OIDC"):
         endpoint(extra={"aws_role_name": ROLE, "aws_web_identity_token": "oidc/google/x"})
 
