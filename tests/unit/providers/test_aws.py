@@ -142,7 +142,7 @@ async def test_the_environments_profile_counts_where_nothing_else_says_who_signs
     keys = {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"}
     assert (await signed(params({**home, **keys})))[0] == "ENV"
     assert (await signed(params({**home, **keys}, aws_profile_name="plain")))[0] == "PLAIN"
-    own = {"aws_access_key_id": "GIVEN", "aws_secret_access_key": "s"}
+    own: dict[str, Any] = {"aws_access_key_id": "GIVEN", "aws_secret_access_key": "s"}
     assert (await signed(params({**home, "AWS_PROFILE": "sso"}, **own)))[0] == "GIVEN"
 
 
