@@ -21,9 +21,10 @@ UNTOUCHED = {
     ("messages", "claude"),
     ("messages", "bedrock"),
     ("gemini", "gemini"),
+    ("gemini", "vertex"),
 }
 """Streams that pass as the vendor sent them."""
-UPSTREAMS = ["gpt-4o", "claude", "gemini", "bedrock", "cohere", "ollama", "demo"]
+UPSTREAMS = ["gpt-4o", "claude", "gemini", "vertex", "bedrock", "cohere", "ollama", "demo"]
 
 
 def check_chat(stream: bytes, body: dict[str, Any]) -> None:
