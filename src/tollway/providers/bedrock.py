@@ -17,7 +17,7 @@ from tollway.core.errors import Misconfigured
 from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
 from tollway.providers._address import Location, locate
 from tollway.providers._aws import ENVIRONMENT, domain, key_source, names_identity, option, region_of_profile
-from tollway.providers._kit import CONVERSE, MESSAGES, ConnectionParams, Provider, text
+from tollway.providers._kit import CONVERSE, EMBEDDINGS, MESSAGES, ConnectionParams, Provider, text
 from tollway.providers._sigv4 import Signer
 
 DEFAULT_REGION = "us-west-2"
@@ -28,6 +28,7 @@ _ROUTES = re.compile(r"^(converse|converse_like|invoke|llama|deepseek_r1|nova|qw
 its own format: callers of that get it as it is, and `invoke/` asks for it whoever calls."""
 _REGION = re.compile(r"^([a-z]{2}(?:-[a-z]+)+-\d)/")
 _ARN_REGION = re.compile(r"^arn:aws[^:]*:[a-z-]+:([a-z0-9-]+):")
+_EMBEDDING = re.compile(r"amazon\.titan-embed-text|amazon\.titan-embed-g1-text|cohere\.embed-")
 _VERSION = "bedrock-2023-05-31"
 _GEOGRAPHY = re.compile(r"^(?:us|us-gov|eu|apac|jp|au|ca|in|sa|af|il|me|mx|global)\.(?=anthropic\.)")
 """Of profiles across regions. Tokens are counted by the model itself."""
@@ -69,6 +70,8 @@ class Bedrock(Provider, frozen=True, kw_only=True):
     @override
     def preference(self, params: ConnectionParams) -> tuple[Operation, ...]:
         # What has to be translated goes to Converse, which is documented for all models; what need not be, does not.
+        if _EMBEDDING.search(params.model):
+            return ("embeddings",)
         route = _route(params.model)
         if route == "invoke" and _CLAUDE.search(params.model):
             return ("messages",)
@@ -77,10 +80,12 @@ class Bedrock(Provider, frozen=True, kw_only=True):
 
     @override
     def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
-        return self._method("invoke" if operation == "messages" else "converse", base, params)
+        return self._method("converse" if operation == "converse" else "invoke", base, params)
 
     @override
     def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
+        if operation == "embeddings":
+            return msgspec.structs.replace(endpoint, wrapping="amazon")
         is_own = operation == "messages"
         streams = self._method("invoke-with-response-stream" if is_own else "converse-stream", base, params)
         counting = self._counting(base, params)
@@ -185,7 +190,7 @@ PROVIDERS = (
         key_env=("AWS_BEARER_TOKEN_BEDROCK",),
         base_env=("AWS_BEDROCK_RUNTIME_ENDPOINT",),
         cloud="amazon",
-        operations=CONVERSE | MESSAGES,
+        operations=CONVERSE | MESSAGES | EMBEDDINGS,
         more_params=_MORE_PARAMS,
         docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
         checked="2026-11-26",

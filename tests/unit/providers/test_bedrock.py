@@ -367,3 +367,13 @@ def test_tokens_are_counted_by_the_model_itself(operation: Operation) -> None:
     assert dict(counting.headers)["Authorization"] == "Bearer k"
     assert endpoints("amazon.nova-pro-v1:0")["converse"].for_counting is None
     assert endpoints(PROFILE)["converse"].for_counting is None
+
+
+@pytest.mark.parametrize(
+    "model", ["amazon.titan-embed-text-v2:0", "us-east-1/cohere.embed-english-v3", "eu.cohere.embed-v4:0"]
+)
+def test_models_that_embed_are_asked_for_nothing_else(model: str) -> None:
+    found = endpoints(model)
+    assert list(found) == ["embeddings"]
+    assert found["embeddings"].target.endswith("/invoke")
+    assert found["embeddings"].wrapping == "amazon"

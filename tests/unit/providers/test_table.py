@@ -20,7 +20,7 @@ PLACEHOLDERS = {"CLOUDFLARE_ACCOUNT_ID": "acc/1", "VERTEXAI_PROJECT": "p"}
 PATHS: dict[str, str | tuple[str, ...]] = {
     "chat": "/chat/completions",
     "completions": "/completions",
-    "embeddings": "/embeddings",
+    "embeddings": ("/embeddings", "/invoke"),
     "responses": "/responses",
     "messages": ("/messages", "/invoke", ":rawPredict"),
     "gemini": ":generateContent",
@@ -79,7 +79,8 @@ def test_a_provider_without_an_address_of_its_own_has_a_variable_for_one(provide
 
 
 def test_each_operation_has_an_endpoint_of_its_own_below_the_base(provider: Provider) -> None:
-    of_models = [provider.endpoints(params(provider, model=model)) for model in ("m", "anthropic.claude-m")]
+    models = ("m", "anthropic.claude-m", "amazon.titan-embed-text-v2:0")
+    of_models = [provider.endpoints(params(provider, model=model)) for model in models]
     assert {operation for endpoints in of_models for operation in endpoints} == provider.operations <= set(OPERATIONS)
     for operation, endpoint in (each for endpoints in of_models for each in endpoints.items()):
         assert endpoint.target.partition("?")[0].endswith(PATHS[operation])
