@@ -20,9 +20,7 @@ from tollway.dialects.generation.dialect import ClientSide, ProviderSide, Stream
 from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import Request as MiddleRequest
 from tollway.dialects.identity import NOTHING_PASSED, Identity, Relay, Reply
-from tollway.dialects.invoke import UnwrappingRelay, move_betas
-from tollway.dialects.registry import find_dialect, find_identity
-from tollway.dialects.repair import repair
+from tollway.dialects.registry import find_dialect, find_identity, find_invoke, find_repair
 from tollway.gateway.call import Call, Conversation
 from tollway.gateway.passed_headers import add_extra
 
@@ -102,7 +100,7 @@ class _Untouched:
         self._moved: Fields = {}
         self._endpoint = endpoint = deployment.endpoints.get(self.operation)
         if endpoint is not None and endpoint.wrapping == "amazon":
-            self.passed_headers, self._moved = move_betas(self.passed_headers, call.request.fields)
+            self.passed_headers, self._moved = find_invoke().move_betas(self.passed_headers, call.request.fields)
             self.dropped += _omitted(call.request.fields, endpoint)
 
     def render_request(self, call: Call) -> bytes:
@@ -187,7 +185,7 @@ class _Translated:
         self._moved: Fields = {}
         self._endpoint = endpoint = deployment.endpoints.get(operation)
         if endpoint is not None and endpoint.wrapping == "amazon":
-            self.passed_headers, self._moved = move_betas(self.passed_headers, {})
+            self.passed_headers, self._moved = find_invoke().move_betas(self.passed_headers, {})
         self._deployment = deployment
         self._client: ClientSide = find_dialect(call.operation)
         self._provider: ProviderSide = find_dialect(operation)
@@ -211,7 +209,7 @@ class _Translated:
             sends_stream_usage=deployment.sends_stream_usage,
         )
         if call.settings.repairs_requests:
-            self.repaired = repair(request, self._provider.name, target)
+            self.repaired = find_repair()(request, self._provider.name, target)
         rendered = self._provider.render_request(request, target)
         fields = rendered.fields
         allowed = call.controls.allowed_params
@@ -359,7 +357,10 @@ class TranslatingRelay:
 
 def _unwrapped(relay: Relay, endpoint: Endpoint | None) -> Relay:
     """A relay for what the endpoint sends: its frames are opened, where it has some."""
-    return UnwrappingRelay(relay) if endpoint is not None and endpoint.wrapping == "amazon" else relay
+    if endpoint is None or endpoint.wrapping == "none":
+        return relay
+    unwrapping: Relay = find_invoke().UnwrappingRelay(relay)
+    return unwrapping
 
 
 def _refuser(speaker: Identity | ProviderSide, endpoint: Endpoint | None) -> Identity | ProviderSide:
