@@ -104,8 +104,12 @@ class UnwrappingRelay:
         self._unwrapper = Unwrapper()
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
-        """The error that the stream begins with; None if it begins well."""
+        """The error that came in place of an answer."""
         return self._inner.opening_error(Unwrapper().feed(data), vendor)
+
+    def has_begun(self, data: bytes) -> bool:
+        """Whether the answer itself has begun in this opening."""
+        return self._inner.has_begun(Unwrapper().feed(data))
 
     def feed(self, data: bytes) -> bytes:
         """What to forward now."""

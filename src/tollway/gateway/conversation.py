@@ -13,7 +13,6 @@ import msgspec
 from tollway.core.errors import Header, InvalidRequest, Misconfigured, TollwayError, UpstreamError
 from tollway.core.snapshot import GENERATIVE, OPERATIONS, Deployment, Endpoint, Operation
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects import embeddings
 from tollway.dialects.body import Fields, shape, suit
 from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, Started, Stopped, text_of
 from tollway.dialects.generation.dialect import ClientSide, ProviderSide, StreamDecoder, StreamOptions, Target
@@ -22,6 +21,7 @@ from tollway.dialects.generation.request import Request as MiddleRequest
 from tollway.dialects.identity import NOTHING_PASSED, Identity, Relay, Reply
 from tollway.dialects.registry import find_dialect, find_identity, find_invoke, find_repair
 from tollway.gateway.call import Call, Conversation
+from tollway.gateway.embedding import Embedding
 from tollway.gateway.passed_headers import add_extra
 
 _encode = msgspec.json.Encoder().encode
@@ -71,7 +71,7 @@ def converse(call: Call, deployment: Deployment) -> Conversation:
             type="invalid_request_error",
         )
     if operation == "embeddings" and deployment.endpoints[operation].wrapping == "amazon" and not is_mocked:
-        return _Embedding(call, deployment)
+        return Embedding(call, deployment, vendor_name(deployment))
     if operation == call.operation:
         return _Untouched(call, deployment, find_identity(operation))
     return _Translated(call, deployment, operation)
@@ -119,42 +119,6 @@ class _Untouched:
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
         speaker: Identity | ProviderSide = self._identity
         return _refuser(speaker, self._endpoint).parse_error(status, body, vendor_name(self._deployment), headers)
-
-
-class _Embedding:
-    """Embeddings of a model that Amazon serves, in whatever format it has."""
-
-    operation: Operation = "embeddings"
-    repaired: tuple[str, ...] = ()
-
-    __slots__ = ("_asked", "_deployment", "dropped", "passed_headers")
-
-    def __init__(self, call: Call, deployment: Deployment) -> None:
-        self._deployment = deployment
-        passed = add_extra(NOTHING_PASSED, call.controls.extra_headers, deployment, self.operation, {})
-        self.passed_headers, self.dropped = passed
-        self._asked: embeddings.Asked | None = None
-
-    def render_request(self, call: Call) -> bytes:
-        deployment = self._deployment
-        fields = {**deployment.defaults, **call.request.fields}
-        self._asked = embeddings.parse(fields)
-        self.dropped += embeddings.unsaid(call.request.fields)
-        body = embeddings.render(self._asked, deployment.model)
-        suit(body, deployment)
-        body.update(deployment.overrides)
-        return _encode(body)
-
-    def read_answer(self, call: Call, body: bytes) -> Reply:
-        assert self._asked is not None
-        return embeddings.read_reply(body, self._asked, call.requested_model)
-
-    def relay(self, call: Call) -> Relay:
-        return find_identity(self.operation).relay(call.requested_model, forwards_usage=False)
-
-    def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
-        amazon: ProviderSide = find_dialect("converse")
-        return amazon.parse_error(status, body, vendor_name(self._deployment), headers)
 
 
 class _Translated:
