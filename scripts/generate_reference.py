@@ -28,6 +28,7 @@ from tollway.core.snapshot import GENERATIVE, OPERATIONS, Operation
 from tollway.dataplane.routes import ROUTES
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.openai.errors import _BY_STATUS
+from tollway.dialects.repair import REPAIRS
 from tollway.observability.counts import LATENCY_BUCKETS, TOKEN_LATENCY_BUCKETS, Reading
 from tollway.observability.exposition import _KEY, COUNTERS, GAUGE_MEANINGS, HISTOGRAMS, _lines
 from tollway.providers import table as vendor_table
@@ -393,6 +394,12 @@ def formats() -> Iterator[str]:
         ("Kind", "What", ""),
         ((code(kind.name.lower()), kind.meaning, "refused" if kind.is_refused else "dropped") for kind in LossKind),
     )
+    yield "## Repairs"
+    yield ""
+    yield "What is done about translated requests that a vendor would refuse, with `litellm_settings.modify_params`."
+    yield "Each is named in the header `x-tollway-repaired`."
+    yield ""
+    yield from table(("Repair", "What"), ((code(name), meaning) for name, meaning in REPAIRS.items()))
 
 
 # ---- metrics --------------------------------------------------------------------------------------------------------

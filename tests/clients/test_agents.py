@@ -19,10 +19,12 @@ UNTOUCHED = {
     ("chat", "ollama"),
     ("responses", "gpt-4o"),
     ("messages", "claude"),
+    ("messages", "bedrock"),
     ("gemini", "gemini"),
+    ("gemini", "vertex"),
 }
 """Streams that pass as the vendor sent them."""
-UPSTREAMS = ["gpt-4o", "claude", "gemini", "bedrock", "cohere", "ollama", "demo"]
+UPSTREAMS = ["gpt-4o", "claude", "gemini", "vertex", "bedrock", "cohere", "ollama", "demo"]
 
 
 def check_chat(stream: bytes, body: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 from tests.support.gateway import Gateway
 from tests.support.ledger import spend_logs
 
-UPSTREAMS = ["claude", "gemini", "bedrock", "cohere", "ollama"]
+UPSTREAMS = ["claude", "gemini", "vertex", "bedrock", "cohere", "ollama"]
 WEATHER: ChatCompletionToolParam = {
     "type": "function",
     "function": {

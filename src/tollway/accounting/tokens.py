@@ -178,8 +178,13 @@ def usage_for(body: bytes, output_text: str, model: str) -> Usage:
     elif "contents" in request or _dicts(request.get("input")):
         usage = Usage(input_tokens=_count_items(request, model))
     else:
-        usage = Usage(input_tokens=_count_prompt(request.get("prompt", request.get("input")), model))
+        usage = Usage(input_tokens=_count_prompt(_texts(request), model))
     return msgspec.structs.replace(usage, output_tokens=count_text(output_text, model=model), is_estimated=True)
+
+
+def _texts(request: Mapping[str, Any]) -> Any:
+    """What is completed or embedded, under the names that vendors have for it."""
+    return next((request[name] for name in ("prompt", "input", "texts", "inputText") if name in request), None)
 
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)

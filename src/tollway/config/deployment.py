@@ -151,6 +151,7 @@ class DeploymentCompiler:
             extra={name: value for name, value in params.items() if _CONNECTION.find(name) is not None},
             verify=params.get("ssl_verify", self._calls.verify),
             environ=self._environ if entry.team_id is None else {},
+            may_use_machine=entry.team_id is None,
         )
 
     def missing(self, entry: ModelEntry, model: str) -> str | None:

@@ -32,6 +32,10 @@ Trait = Literal["openai_fields", "cache_hints", "earlier_thoughts"]
 """What a provider's chat format has that not all have: OpenAI's own newest fields and nothing else; `cache_control` on
 parts; `reasoning_content` of earlier turns."""
 
+Wrapping = Literal["none", "amazon"]
+"""What is around a format where another company serves it: Amazon has errors of its own, and frames around the events
+of streams."""
+
 TransportName = Literal["direct", "proxied", "demo"]
 """Who carries the bytes: our HTTP/1.1 client, the client for proxies and odd cases, or the built-in model."""
 
@@ -76,6 +80,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where an answer that is streamed is asked for; None: here."""
     for_counting: Endpoint | None = None
     """Where the provider counts the tokens of a prompt; None: it does not."""
+    wrapping: Wrapping = "none"
+    sets: dict[str, msgspec.Raw] = {}
+    """Body fields that it wants besides those of the format."""
+    omits: frozenset[str] = frozenset()
+    """Body fields of the format that it refuses, most often because the path says the same."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +197,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a call blocked only by others' reservations waits."""
     budget_exceeded_status: int = 422
     always_include_stream_usage: bool = False
+    repairs_requests: bool = False
+    """What a provider would refuse of a translated request is mended."""
     key_header: str | None = None
     """`litellm_key_header_name`: the header that carries the key instead of the usual ones."""
     default_model: str | None = None

@@ -14,6 +14,7 @@ from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import NO_SESSION_LIMITS, Principal, SessionLimits
 from tollway.core.snapshot import Operation, Settings
 from tollway.dataplane import caching, wishes
+from tollway.dataplane.extra_headers import read_extra_headers
 from tollway.dialects.body import Fields
 from tollway.gateway.call import Controls, Headers
 
@@ -37,6 +38,7 @@ HONOURED = frozenset(
         "drop_params",
         "allowed_openai_params",
         "additional_drop_params",
+        "extra_headers",
     }
 )
 """Gateway fields this release acts on, or that mean nothing here (every field passes through anyway)."""
@@ -45,7 +47,6 @@ NOT_YET = frozenset(
     {
         "disable_global_guardrails",
         "enable_tag_filtering",
-        "extra_headers",
         "guardrails",
         "keepalive_seconds",
         "max_retries",
@@ -178,6 +179,7 @@ def read_controls(
         mock_response=_mock(values),
         drops_params=_flag(values, "drop_params"),
         allowed_params=_names(values, "allowed_openai_params"),
+        extra_headers=read_extra_headers(values["extra_headers"]) if "extra_headers" in values else (),
         ignored=tuple(sorted(owned & NOT_YET)),
     )
 

@@ -88,6 +88,8 @@ class HeaderWriter:
         if call.conversation is not None and call.conversation.dropped:
             names = ", ".join(call.conversation.dropped)
             lines += b"x-tollway-dropped: %b\r\n" % _field_value(names)
+        if call.conversation is not None and call.conversation.repaired:
+            lines += b"x-tollway-repaired: %b\r\n" % ", ".join(call.conversation.repaired).encode()
         if b"origin" in call.headers:
             lines += _encode(cors_headers(call.headers, call.settings))
         return lines

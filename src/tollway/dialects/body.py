@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
-from tollway.core.snapshot import Deployment
+from tollway.core.snapshot import Deployment, Endpoint
 
 Fields = dict[str, msgspec.Raw]
 """The top level of a body: every value still the bytes the client sent."""
@@ -46,6 +46,16 @@ def suit(fields: dict[str, Any], deployment: Deployment) -> None:
     for name, other in deployment.renamed.items():
         if name in fields and other not in fields:
             fields[other] = fields.pop(name)
+
+
+def shape(fields: dict[str, Any], endpoint: Endpoint | None) -> None:
+    """Makes a body one for an address that has some of it elsewhere, or wants more."""
+    if endpoint is None:
+        return
+    for name in endpoint.omits:
+        fields.pop(name, None)
+    for name, value in endpoint.sets.items():
+        fields.setdefault(name, value)
 
 
 def adapt(fields: dict[str, Any], deployment: Deployment) -> None:

@@ -36,13 +36,25 @@ class Relay(Protocol):
     ends otherwise, forward `end` and then `close`.
     """
 
-    is_done: bool
-    """The stream said so itself: nothing meaningful follows."""
-    usage: Usage
-    """Last usage the provider reported."""
-    known: Usage
-    """What the provider said of the prompt before the answer; counts where `usage` never comes."""
-    response_id: str
+    @property
+    def is_done(self) -> bool:
+        """The stream said so itself: nothing meaningful follows."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """Last usage the provider reported."""
+        ...
+
+    @property
+    def known(self) -> Usage:
+        """What the provider said of the prompt before the answer; counts where `usage` never comes."""
+        ...
+
+    @property
+    def response_id(self) -> str:
+        """The answer's id, where it has one."""
+        ...
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
         """The error that came in place of an answer, if one has. `data`: everything that has been fed while the answer

@@ -29,6 +29,18 @@ def find_identity(operation: Operation) -> Identity:
 
 
 @cache
+def find_invoke() -> Any:
+    """Anthropic's format as Amazon wraps it."""
+    return import_module("tollway.dialects.invoke")
+
+
+@cache
+def find_repair() -> Any:
+    """What mends a request in the middle form."""
+    return import_module("tollway.dialects.repair").repair
+
+
+@cache
 def find_dialect(name: Operation) -> Any:
     """A format's translator: a `ClientSide`, a `ProviderSide`, or both."""
     return import_module(f"tollway.dialects.{name}").DIALECT

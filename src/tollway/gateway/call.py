@@ -59,6 +59,8 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     """Whether what the provider cannot be told is left out rather than refused; None: as configured."""
     allowed_params: tuple[str, ...] = ()
     """Fields that go to the provider whatever the gateway knows of it."""
+    extra_headers: tuple[tuple[str, str], ...] = ()
+    """Headers for the provider, from the body; they are checked."""
     ignored: tuple[str, ...] = ()
     """Gateway fields that this release knows and does not act on yet."""
 
@@ -76,6 +78,8 @@ class Conversation(Protocol):
     """What the deployment is asked for: the key of its endpoint."""
     dropped: tuple[str, ...]
     """What the deployment could not be told."""
+    repaired: tuple[str, ...]
+    """What was mended so that the deployment takes it."""
     passed_headers: tuple[tuple[str, str], ...]
     """Headers of the caller that are the provider's."""
 

@@ -11,16 +11,18 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tollway.core.errors import Header, InvalidRequest, Misconfigured, TollwayError, UpstreamError
-from tollway.core.snapshot import GENERATIVE, OPERATIONS, Deployment, Operation
+from tollway.core.snapshot import GENERATIVE, OPERATIONS, Deployment, Endpoint, Operation
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects.body import Fields, suit
+from tollway.dialects.body import Fields, shape, suit
 from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, Started, Stopped, text_of
 from tollway.dialects.generation.dialect import ClientSide, ProviderSide, StreamDecoder, StreamOptions, Target
 from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import Request as MiddleRequest
-from tollway.dialects.identity import Identity, Relay, Reply
-from tollway.dialects.registry import find_dialect, find_identity
+from tollway.dialects.identity import NOTHING_PASSED, Identity, Relay, Reply
+from tollway.dialects.registry import find_dialect, find_identity, find_invoke, find_repair
 from tollway.gateway.call import Call, Conversation
+from tollway.gateway.embedding import Embedding
+from tollway.gateway.passed_headers import add_extra
 
 _encode = msgspec.json.Encoder().encode
 
@@ -58,7 +60,8 @@ _OFFERS = {operation: _offers(operation) for operation in OPERATIONS}
 
 def converse(call: Call, deployment: Deployment) -> Conversation:
     """The conversation of a call with a deployment. Raises `Misconfigured` if that offers nothing of the kind."""
-    operation = mocked_as(call.operation) if call.is_mocked(deployment) else speaks(deployment, call.operation)
+    is_mocked = call.is_mocked(deployment)
+    operation = mocked_as(call.operation) if is_mocked else speaks(deployment, call.operation)
     if operation is None:
         group = call.group.name if call.group is not None else deployment.group
         raise Misconfigured(
@@ -67,6 +70,8 @@ def converse(call: Call, deployment: Deployment) -> Conversation:
             status=400,
             type="invalid_request_error",
         )
+    if operation == "embeddings" and deployment.endpoints[operation].wrapping == "amazon" and not is_mocked:
+        return Embedding(call, deployment, vendor_name(deployment))
     if operation == call.operation:
         return _Untouched(call, deployment, find_identity(operation))
     return _Translated(call, deployment, operation)
@@ -80,38 +85,71 @@ def mocked_as(operation: Operation) -> Operation:
 class _Untouched:
     """Both sides speak the same."""
 
-    __slots__ = ("_deployment", "_identity", "dropped", "operation", "passed_headers")
+    repaired: tuple[str, ...] = ()
+
+    __slots__ = ("_deployment", "_endpoint", "_identity", "_moved", "dropped", "operation", "passed_headers")
 
     def __init__(self, call: Call, deployment: Deployment, identity: Identity) -> None:
         self.operation: Operation = call.operation
         self._deployment = deployment
         self._identity = identity
-        self.passed_headers, self.dropped = identity.pass_headers(call.headers, deployment)
+        passed = identity.pass_headers(call.headers, deployment)
+        if call.controls.extra_headers:
+            passed = add_extra(passed, call.controls.extra_headers, deployment, self.operation, call.headers)
+        self.passed_headers, self.dropped = passed
+        self._moved: Fields = {}
+        self._endpoint = endpoint = deployment.endpoints.get(self.operation)
+        if endpoint is not None and endpoint.wrapping == "amazon":
+            self.passed_headers, self._moved = find_invoke().move_betas(self.passed_headers, call.request.fields)
+            self.dropped += _omitted(call.request.fields, endpoint)
 
     def render_request(self, call: Call) -> bytes:
-        return self._identity.render_request(call.request, self._deployment)
+        request = call.request
+        if self._moved:
+            request = msgspec.structs.replace(request, fields={**request.fields, **self._moved})
+        return self._identity.render_request(request, self._deployment)
 
     def read_answer(self, call: Call, body: bytes) -> Reply:
         return self._identity.read_reply(body, call.requested_model)
 
     def relay(self, call: Call) -> Relay:
         wants_usage = call.request.wants_usage or call.settings.always_include_stream_usage
-        return self._identity.relay(call.requested_model, forwards_usage=wants_usage)
+        return _unwrapped(self._identity.relay(call.requested_model, forwards_usage=wants_usage), self._endpoint)
 
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
-        return self._identity.parse_error(status, body, vendor_name(self._deployment), headers)
+        speaker: Identity | ProviderSide = self._identity
+        return _refuser(speaker, self._endpoint).parse_error(status, body, vendor_name(self._deployment), headers)
 
 
 class _Translated:
     """The request is read into the middle form and written from it, the answer the other way round."""
 
-    passed_headers: tuple[tuple[str, str], ...] = ()
-
-    __slots__ = ("_client", "_deployment", "_provider", "_request", "dropped", "operation")
+    __slots__ = (
+        "_client",
+        "_deployment",
+        "_endpoint",
+        "_moved",
+        "_provider",
+        "_request",
+        "_unsent",
+        "dropped",
+        "operation",
+        "passed_headers",
+        "repaired",
+    )
 
     def __init__(self, call: Call, deployment: Deployment, operation: Operation) -> None:
         self.operation: Operation = operation
         self.dropped: tuple[str, ...] = ()
+        self.repaired: tuple[str, ...] = ()
+        passed = NOTHING_PASSED
+        if call.controls.extra_headers:
+            passed = add_extra(passed, call.controls.extra_headers, deployment, operation, {})
+        self.passed_headers, self._unsent = passed
+        self._moved: Fields = {}
+        self._endpoint = endpoint = deployment.endpoints.get(operation)
+        if endpoint is not None and endpoint.wrapping == "amazon":
+            self.passed_headers, self._moved = find_invoke().move_betas(self.passed_headers, {})
         self._deployment = deployment
         self._client: ClientSide = find_dialect(call.operation)
         self._provider: ProviderSide = find_dialect(operation)
@@ -134,6 +172,8 @@ class _Translated:
             seals=deployment.seals,
             sends_stream_usage=deployment.sends_stream_usage,
         )
+        if call.settings.repairs_requests:
+            self.repaired = find_repair()(request, self._provider.name, target)
         rendered = self._provider.render_request(request, target)
         fields = rendered.fields
         allowed = call.controls.allowed_params
@@ -145,7 +185,9 @@ class _Translated:
             if name in call.request.fields and name not in fields:
                 fields[name] = call.request.fields[name]
         self._judge(call, losses)
+        fields.update(self._moved)
         suit(fields, deployment)
+        shape(fields, self._endpoint)
         fields.update(deployment.overrides)
         return _encode(fields)
 
@@ -169,7 +211,7 @@ class _Translated:
                 "`litellm_settings.drop_params: true`.",
                 param=refused[0],
             )
-        self.dropped = tuple(dict.fromkeys(loss.field for loss in losses))
+        self.dropped = tuple(dict.fromkeys((*(loss.field for loss in losses), *self._unsent)))
 
     def read_answer(self, call: Call, body: bytes) -> Reply:
         answer = self._provider.parse_answer(body)
@@ -178,10 +220,12 @@ class _Translated:
         return Reply(self._client.render_answer(answer, self._options(call)), answer.id, usage, text)
 
     def relay(self, call: Call) -> Relay:
-        return TranslatingRelay(self._provider, self._client, self._options(call), vendor_name(self._deployment))
+        vendor = vendor_name(self._deployment)
+        return _unwrapped(TranslatingRelay(self._provider, self._client, self._options(call), vendor), self._endpoint)
 
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
-        return self._provider.parse_error(status, body, vendor_name(self._deployment), headers)
+        speaker = _refuser(self._provider, self._endpoint)
+        return speaker.parse_error(status, body, vendor_name(self._deployment), headers)
 
     def _options(self, call: Call) -> StreamOptions:
         return StreamOptions(
@@ -273,6 +317,30 @@ class TranslatingRelay:
                 break
         self.is_done = self.is_done or self._decoder.is_done
         return self._encoder.push(events)
+
+
+def _unwrapped(relay: Relay, endpoint: Endpoint | None) -> Relay:
+    """A relay for what the endpoint sends: its frames are opened, where it has some."""
+    if endpoint is None or endpoint.wrapping == "none":
+        return relay
+    unwrapping: Relay = find_invoke().UnwrappingRelay(relay)
+    return unwrapping
+
+
+def _refuser(speaker: Identity | ProviderSide, endpoint: Endpoint | None) -> Identity | ProviderSide:
+    """Who understands the endpoint's errors: the format, unless another company serves it."""
+    if endpoint is None or endpoint.wrapping == "none":
+        return speaker
+    amazon: ProviderSide = find_dialect("converse")
+    return amazon
+
+
+_OF_THE_PATH = frozenset({"model", "stream"})
+
+
+def _omitted(fields: Fields, endpoint: Endpoint) -> tuple[str, ...]:
+    """What the caller said, and the endpoint is not told in any way."""
+    return tuple(sorted(name for name in endpoint.omits - _OF_THE_PATH if name in fields))
 
 
 def vendor_name(deployment: Deployment) -> str:

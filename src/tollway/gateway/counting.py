@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from tollway.core.errors import TollwayError
-from tollway.core.snapshot import Deployment, Endpoint, Operation, Timeouts, TransportName
+from tollway.core.snapshot import Deployment, Endpoint, Operation, Timeouts, TransportName, Wrapping
 from tollway.core.usage import Usage
 from tollway.dialects.body import read_fields
 from tollway.gateway.call import Call
@@ -20,14 +20,32 @@ Source = Literal["provider", "local_estimate"]
 _TIMEOUTS = Timeouts(connect=2.0, first_byte=5.0, total=5.0)
 _LONGEST_ANSWER = 1 << 16
 
-_COUNTED: dict[Operation, tuple[frozenset[str], str]] = {
-    "messages": (
-        frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"}),
-        "input_tokens",
+
+class _Counted(msgspec.Struct, frozen=True):
+    """What a provider's counting takes of a request, and where its answer has the number."""
+
+    answer: str
+    wrap: Callable[[bytes, Deployment], Any]
+
+
+def _only(*names: str) -> Callable[[bytes, Deployment], dict[str, Any]]:
+    return lambda body, deployment: {name: raw for name, raw in read_fields(body).items() if name in names}
+
+
+_gemini = _only("contents", "systemInstruction", "tools", "toolConfig", "cachedContent")
+_converse = _only("messages", "system", "toolConfig", "additionalModelRequestFields")
+
+_COUNTED: dict[tuple[Operation, Wrapping], _Counted] = {
+    ("messages", "none"): _Counted(
+        "input_tokens", _only("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
     ),
-    "gemini": (frozenset({"contents", "systemInstruction", "tools", "toolConfig", "cachedContent"}), "totalTokens"),
+    ("messages", "amazon"): _Counted("inputTokens", lambda body, _: {"input": {"invokeModel": {"body": body}}}),
+    ("converse", "none"): _Counted("inputTokens", lambda body, to: {"input": {"converse": _converse(body, to)}}),
+    ("gemini", "none"): _Counted(
+        "totalTokens",
+        lambda body, to: {"generateContentRequest": {"model": f"models/{to.model}", **_gemini(body, to)}},
+    ),
 }
-"""What a provider's counting takes of a request, and where its answer has the number."""
 
 
 class TokenCounter:
@@ -52,18 +70,15 @@ class TokenCounter:
         endpoint = deployment.endpoints.get(conversation.operation)
         if endpoint is not None and endpoint.for_counting is not None:
             try:
-                return await self._ask(endpoint.for_counting, deployment, conversation.operation, body), "provider"
+                counted = _COUNTED[conversation.operation, endpoint.wrapping]
+                return await self._ask(endpoint.for_counting, deployment, counted, body), "provider"
             except (TimeoutError, TollwayError, msgspec.DecodeError):
                 pass  # an estimate is a better answer than the provider's fault
         usage = await self._estimate(body, "", deployment.model, call.operation)
         return usage.input_tokens, "local_estimate"
 
-    async def _ask(self, endpoint: Endpoint, deployment: Deployment, operation: Operation, body: bytes) -> int:
-        taken, field = _COUNTED[operation]
-        fields: dict[str, Any] = {name: raw for name, raw in read_fields(body).items() if name in taken}
-        if operation == "gemini":
-            fields = {"generateContentRequest": {"model": f"models/{deployment.model}", **fields}}
-        asked = msgspec.json.encode(fields)
+    async def _ask(self, endpoint: Endpoint, deployment: Deployment, counted: _Counted, body: bytes) -> int:
+        asked = msgspec.json.encode(counted.wrap(body, deployment))
         credential = endpoint.credential
         response = await self._transports[deployment.transport].send(
             UpstreamRequest(
@@ -78,4 +93,5 @@ class TokenCounter:
             answer = await response.read()
         finally:
             response.close()
-        return msgspec.json.decode(msgspec.json.decode(answer, type=dict[str, msgspec.Raw]).get(field, b""), type=int)
+        found = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
+        return msgspec.json.decode(found.get(counted.answer, b""), type=int)

@@ -65,16 +65,20 @@ class ContainerRole(msgspec.Struct, frozen=True, kw_only=True):
         )
         if status != 200:
             raise _failure(f"HTTP {status}", 401 if 400 <= status < 500 else 503)
-        try:
-            found = msgspec.json.decode(body, type=_Answer)
-        except msgspec.DecodeError:
-            raise _failure("no usable answer", 503) from None
-        keys = Keys(
-            access_key_id=found.access_key_id,
-            secret_access_key=found.secret_access_key,
-            session_token=found.token,
-        )
-        return RoleKeys(keys, lifetime(found.expiration))
+        keys = read_keys(body)
+        if keys is None:
+            raise _failure("no usable answer", 503)
+        return keys
+
+
+def read_keys(answer: bytes) -> RoleKeys | None:
+    """The keys in an answer of a machine's credential endpoint; None if it is not one."""
+    try:
+        found = msgspec.json.decode(answer, type=_Answer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    keys = Keys(access_key_id=found.access_key_id, secret_access_key=found.secret_access_key, session_token=found.token)
+    return RoleKeys(keys, lifetime(found.expiration))
 
 
 def container_role(environ: Mapping[str, str]) -> ContainerRole | None:

@@ -34,10 +34,12 @@ def ask(
     verify: bool | str,
     headers: Mapping[str, str] | None = None,
     is_local: bool = False,
+    method: str | None = None,
+    timeout_s: float = FETCH_TIMEOUT_S,
 ) -> tuple[int, bytes]:
     """Status and body of the answer to a form; None: nothing is posted. Blocking: it is for a thread.
 
-    `is_local`: no proxy leads there.
+    `is_local`: no proxy leads there. `method`: POST for a form and GET for none, unless it says otherwise.
 
     Raises `UpstreamError` saying that `service` cannot be reached, and what to `check` besides the network.
     """
@@ -55,9 +57,9 @@ def ask(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     opener = build_opener(HTTPSHandler(context=context), *([ProxyHandler({})] if is_local else []))
-    request = Request(url, data=form, headers=dict(headers or {}))  # noqa: S310 - http(s) only, see secure_url
+    request = Request(url, data=form, headers=dict(headers or {}), method=method)  # noqa: S310 - http(s) only, see secure_url
     try:
-        with opener.open(request, timeout=FETCH_TIMEOUT_S) as answer:
+        with opener.open(request, timeout=timeout_s) as answer:
             return answer.status, answer.read(_LONGEST_ANSWER)
     except HTTPError as refusal:
         with refusal:

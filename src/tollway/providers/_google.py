@@ -26,6 +26,8 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 _METADATA_HOST = "metadata.google.internal"
 _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+_METADATA_ADDRESSES = frozenset({"169.254.169.254"})
+"""Of machines of other clouds: no network lies before it."""
 _ASSERTION_S = 3600
 _CHECK = "vertex_credentials"
 
@@ -54,11 +56,16 @@ class GoogleCredentials(msgspec.Struct, frozen=True, kw_only=True):
         return await asyncio.to_thread(_FETCHERS[self.kind], self)
 
 
-def google_credentials(given: str | None, environ: Mapping[str, str], verify: bool | str) -> GoogleCredentials:
+def google_credentials(
+    given: str | None, environ: Mapping[str, str], verify: bool | str, *, may_use_machine: bool = True
+) -> GoogleCredentials:
     """`given`: the file's text or its path; None: as the environment says, else the machine's own.
 
-    Raises `Misconfigured` for a file that is not there or not one of Google's.
+    Without `may_use_machine` nothing but a text that names no source of the machine's will do. Raises `Misconfigured`
+    for a file that is not there or not one of Google's.
     """
+    if not may_use_machine and (given is None or not given.lstrip().startswith("{")):
+        raise _wrong("a team's model cannot use files and identities of the machine, and must have the key's JSON")
     source = given or environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     if not source:
         host = environ.get("GCE_METADATA_HOST") or _METADATA_HOST
@@ -71,6 +78,8 @@ def google_credentials(given: str | None, environ: Mapping[str, str], verify: bo
     missing = [name for name in _NEEDED[kind] if not fields.get(name)]
     if missing:
         raise _wrong(f"{', '.join(missing)} is missing in it")
+    if kind == "external_account" and not may_use_machine:
+        raise _wrong("a team's model cannot use files and identities of the machine, which a federated identity needs")
     return GoogleCredentials(kind=kind, fields=fields, verify=verify)
 
 
@@ -145,7 +154,7 @@ def _authorized_user(credentials: GoogleCredentials) -> Token:
 
 
 def _external_account(credentials: GoogleCredentials) -> Token:
-    """A token of another identity provider, which lies in a file, for one of Google's (RFC 8693)."""
+    """A token of another identity provider, from a file or an address, for one of Google's (RFC 8693)."""
     fields = credentials.fields
     form = {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -153,26 +162,51 @@ def _external_account(credentials: GoogleCredentials) -> Token:
         "scope": SCOPE,
         "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "subject_token_type": str(fields["subject_token_type"]),
-        "subject_token": _subject_token(fields["credential_source"]),
+        "subject_token": _subject_token(fields["credential_source"], credentials.verify),
     }
     token = _token(_post(secure_url(str(fields["token_url"]), "", field="vertex_credentials"), form, credentials))
     impersonated = fields.get("service_account_impersonation_url")
     return token if not impersonated else _impersonate(str(impersonated), token, credentials)
 
 
-def _subject_token(source: Any) -> str:
-    file = source.get("file") if isinstance(source, dict) else None
-    if not file:
-        raise _wrong("its credential_source names no file, and no other source is supported")
-    try:
-        text = Path(str(file)).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise _wrong("the file that its credential_source names cannot be read") from None
+def _subject_token(source: Any, verify: bool | str) -> str:
+    """Where it lies, as it stands there or as a field of JSON."""
+    source = source if isinstance(source, dict) else {}
+    if source.get("file"):
+        text = _of_file(str(source["file"]))
+    elif source.get("url") and not source.get("environment_id"):  # that one is Amazon's, and signed
+        text = _of_url(str(source["url"]), source.get("headers"), verify)
+    else:
+        raise _wrong("its credential_source names neither a file nor a url, and no other source is supported")
     form = source.get("format")
     if isinstance(form, dict) and form.get("type") == "json":
         found = _decode(text.encode()).get(str(form.get("subject_token_field_name")))
         return str(found or "")
     return text
+
+
+def _of_file(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise _wrong("the file that its credential_source names cannot be read") from None
+
+
+def _of_url(url: str, headers: Any, verify: bool | str) -> str:
+    """What the address gives, to whoever sends the headers; Azure's and others' metadata services are asked so."""
+    given = headers if isinstance(headers, dict) else {}
+    status, body = ask(
+        secure_url(url, "", field="vertex_credentials (credential_source)", local=_METADATA_ADDRESSES),
+        None,
+        service="The address that vertex_credentials names in credential_source",
+        check=_CHECK,
+        verify=verify,
+        headers={str(name): str(value) for name, value in given.items()},
+        is_local=any(f"//{address}" in url for address in _METADATA_ADDRESSES),
+    )
+    if status != 200:
+        raise _refused(f"the address of its credential_source answered HTTP {status}", status)
+    return body.decode("utf-8", "replace").strip()
 
 
 def _impersonate(url: str, token: Token, credentials: GoogleCredentials) -> Token:
@@ -234,10 +268,13 @@ def _checked(status: int, answer: dict[str, Any], token: object, expires_in_s: f
     if status == 200 and isinstance(token, str) and re.fullmatch(r"[\x21-\x7e]+", token):
         return Token(token, expires_in_s)
     code = re.fullmatch(r"[a-z_]{1,40}", str(answer.get("error", "")))
+    raise _refused(f"HTTP {status}: {code[0] if code else 'no usable answer'}", status)
+
+
+def _refused(why: str, status: int) -> UpstreamError:
     is_ours = 400 <= status < 500
-    raise UpstreamError(
-        f"Google gave no access token (HTTP {status}: {code[0] if code else 'no usable answer'}); "
-        "check vertex_credentials and the roles of its account",
+    return UpstreamError(
+        f"Google gave no access token ({why}); check vertex_credentials and the roles of its account",
         status=401 if is_ours else 503,
         error_class="AuthenticationError" if is_ours else "ServiceUnavailableError",
         is_retryable=not is_ours,

@@ -65,6 +65,9 @@ class ConnectionParams(msgspec.Struct, frozen=True, kw_only=True):
     verify: bool | str = True
     """False: do not check certificates; text: path of a CA bundle."""
     environ: Mapping[str, str] = {}
+    may_use_machine: bool = True
+    """Files and identities of the machine are there for it: not for a model that a team added, which says itself where
+    its calls go."""
 
     @override
     def __repr__(self) -> str:

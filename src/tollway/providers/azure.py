@@ -2,6 +2,7 @@
 
 URLs: https://learn.microsoft.com/azure/ai-foundry/openai/reference (deployments, `api-version`),
 https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle (v1; checked 2026-11-24).
+Claude in Foundry: https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry (2026-11-26).
 Tokens: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow.
 """
 
@@ -9,19 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from typing_extensions import override
 
 from tollway.core.errors import Misconfigured, UpstreamError
-from tollway.core.snapshot import CredentialHeaders, Operation
+from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
 from tollway.providers._address import PATHS, Location, locate
 from tollway.providers._form import ask, secure_url
 from tollway.providers._kit import (
     CHAT,
     COMPLETIONS,
     EMBEDDINGS,
+    MESSAGES,
     OPENAI_FIELDS,
     RESPONSES,
     ConnectionParams,
@@ -37,6 +39,8 @@ FIRST_VERSION_WITH_RESPONSES = "2025-03-01-preview"
 FOUNDRY_VERSION = "2024-05-01-preview"
 DEFAULT_SCOPE = "https://cognitiveservices.azure.com/.default"
 DEFAULT_AUTHORITY = "https://login.microsoftonline.com"
+
+_CLAUDE_VERSION = "2023-06-01"
 
 _V1_VERSIONS = ("v1", "latest", "preview")
 _IDENTITY = ("azure_ad_token", "tenant_id", "client_id", "client_secret")
@@ -78,7 +82,7 @@ class Azure(Provider, frozen=True, kw_only=True):
     def missing(self, params: ConnectionParams) -> str | None:
         if self.authorization(params) or client_credentials(params, provider=self.name):
             return None
-        if any(name.lower() in ("authorization", "api-key") for name in params.headers):
+        if any(name.lower() in ("authorization", "api-key", "x-api-key") for name in params.headers):
             return None
         keys = ", ".join(("api_key", *self.key_env))
         return (
@@ -127,30 +131,74 @@ class AzureOpenAI(Azure, frozen=True, kw_only=True):
 
 
 class AzureFoundry(Azure, frozen=True, kw_only=True):
-    """Models behind one endpoint that routes by the body's `model`."""
+    """Models behind one endpoint that routes by the body's `model`; Claude behind one of Anthropic's format."""
+
+    @override
+    def preference(self, params: ConnectionParams) -> tuple[Operation, ...]:
+        if self._is_claude(params):
+            return ("messages",)
+        return tuple(operation for operation in super().preference(params) if operation != "messages")
+
+    @override
+    def seals(self, model: str) -> frozenset[str]:
+        return frozenset({"anthropic"}) if "claude" in model.lower() else frozenset()
+
+    @override
+    def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
+        if operation != "messages":
+            return endpoint
+        counting = self._located(base, "/messages/count_tokens", params)
+        return msgspec.structs.replace(endpoint, for_counting=counting.beside(endpoint))
+
+    def _is_claude(self, params: ConnectionParams) -> bool:
+        """By its name; a deployment that is called otherwise has an address that says so."""
+        return "claude" in params.model.lower() or "/anthropic" in urlsplit(self.configured_base(params) or "").path
 
     @override
     def base(self, params: ConnectionParams) -> str:
         base = super().base(params)
         parts = urlsplit(base)
+        if self._is_claude(params):
+            return _anthropic_base(base)
         if parts.path.strip("/"):
             return base
         return base.rstrip("/") + ("/models" if (parts.hostname or "").endswith(_FOUNDRY_HOSTS) else "/v1")
 
     @override
     def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
+        return self._located(base, PATHS[operation], params)
+
+    def _located(self, base: str, path: str, params: ConnectionParams) -> Location:
         parts = urlsplit(base)
         is_models = "/models" in parts.path and "api-version=" not in parts.query
         query = f"api-version={quote(text(params.api_version) or FOUNDRY_VERSION)}" if is_models else ""
-        return locate(base, PATHS[operation], field=f"api_base of {self.name}", verify=params.verify, query=query)
+        return locate(base, path, field=f"api_base of {self.name}", verify=params.verify, query=query)
+
+    @override
+    def headers(self, params: ConnectionParams) -> tuple[tuple[str, str], ...]:
+        found = super().headers(params)
+        if not self._is_claude(params) or any(name.lower() == "anthropic-version" for name, _ in found):
+            return found
+        return (*found, ("anthropic-version", _CLAUDE_VERSION))
 
     @override
     def authorization(self, params: ConnectionParams) -> dict[str, str]:
         ours = super().authorization(params)
+        if self._is_claude(params):
+            return {"x-api-key": ours["api-key"]} if "api-key" in ours else ours
         host = urlsplit(self.configured_base(params) or "").hostname or ""
         if "api-key" in ours and not host.endswith(".azure.com"):
             return {"Authorization": f"Bearer {ours['api-key']}"}  # serverless endpoints take the key as a bearer token
         return ours
+
+
+def _anthropic_base(base: str) -> str:
+    """Where Claude is: beside the other models of a resource, or where the operator says."""
+    parts = urlsplit(base)
+    path = parts.path.rstrip("/").removesuffix("/messages").removesuffix("/v1").removesuffix("/models")
+    if not path.endswith("/anthropic"):
+        path += "/anthropic"
+    return urlunsplit(parts._replace(path=f"{path}/v1"))
 
 
 class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,7 +331,7 @@ PROVIDERS = (
         title="Azure AI Foundry",
         key_env=("AZURE_AI_API_KEY",),
         base_env=("AZURE_AI_API_BASE",),
-        operations=CHAT | EMBEDDINGS,
+        operations=CHAT | EMBEDDINGS | MESSAGES,
         auth="api-key",
         more_params=_IDENTITY,
         sends_stream_usage=False,

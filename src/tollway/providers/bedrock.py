@@ -1,4 +1,4 @@
-"""Amazon Bedrock: the Converse API, with calls that are signed or carry a key.
+"""Amazon Bedrock: Converse, and InvokeModel for Claude in Anthropic's format; calls are signed or carry a key.
 
 Endpoints: https://docs.aws.amazon.com/general/latest/gr/bedrock.html. Keys:
 https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html. Checked 2026-11-26.
@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html. Checked 2026
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -16,34 +16,27 @@ from typing_extensions import override
 from tollway.core.errors import Misconfigured
 from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
 from tollway.providers._address import Location, locate
-from tollway.providers._container import container_role
-from tollway.providers._form import secure_url
-from tollway.providers._kit import CONVERSE, ConnectionParams, Provider, text
-from tollway.providers._sigv4 import Keys, Signer
-from tollway.providers._sts import KeySource, Role, RoleKeys
-from tollway.providers._token import Renewed
+from tollway.providers._aws import ENVIRONMENT, domain, key_source, names_identity, option, region_of_profile
+from tollway.providers._kit import CONVERSE, EMBEDDINGS, MESSAGES, ConnectionParams, Provider, text
+from tollway.providers._sigv4 import Signer
 
 DEFAULT_REGION = "us-west-2"
 """Where nobody names one: existing configurations count on it."""
 
-_ROUTES = re.compile(r"^(?:converse|converse_like|invoke|llama|deepseek_r1|nova|qwen3|openai|moonshot)/")
-"""What existing configurations put before a model to say how it is called; it is called by Converse in any case."""
+_ROUTES = re.compile(r"^(converse|converse_like|invoke|llama|deepseek_r1|nova|qwen3|openai|moonshot)/")
+"""What existing configurations put before a model to say how it is called. It is called by Converse, but for Claude in
+its own format: callers of that get it as it is, and `invoke/` asks for it whoever calls."""
 _REGION = re.compile(r"^([a-z]{2}(?:-[a-z]+)+-\d)/")
 _ARN_REGION = re.compile(r"^arn:aws[^:]*:[a-z-]+:([a-z0-9-]+):")
+_EMBEDDING = re.compile(r"amazon\.titan-embed-text|amazon\.titan-embed-g1-text|cohere\.embed-")
+_VERSION = "bedrock-2023-05-31"
+_GEOGRAPHY = re.compile(r"^(?:us|us-gov|eu|apac|jp|au|ca|in|sa|af|il|me|mx|global)\.(?=anthropic\.)")
+"""Of profiles across regions. Tokens are counted by the model itself."""
+_OF_ANTHROPIC_ALONE = frozenset({"service_tier", "container", "mcp_servers", "inference_geo"})
+"""Fields of the Messages API that Amazon does not take."""
 _CLAUDE = re.compile(r"claude|:application-inference-profile/|:provisioned-model/")
 """Claude, and what has a number for a name and may well be Claude."""
-_NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]")
 
-_ENVIRONMENT = {
-    "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
-    "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
-    "aws_session_token": ("AWS_SESSION_TOKEN",),
-    "aws_region_name": ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"),
-    "aws_role_name": ("AWS_ROLE_ARN",),
-    "aws_session_name": ("AWS_ROLE_SESSION_NAME",),
-    "aws_web_identity_token": ("AWS_WEB_IDENTITY_TOKEN_FILE",),
-    "aws_sts_endpoint": ("AWS_STS_ENDPOINT",),
-}
 _MORE_PARAMS = (
     "aws_access_key_id",
     "aws_secret_access_key",
@@ -53,6 +46,7 @@ _MORE_PARAMS = (
     "aws_session_name",
     "aws_external_id",
     "aws_web_identity_token",
+    "aws_profile_name",
     "aws_sts_endpoint",
     "aws_bedrock_runtime_endpoint",
 )
@@ -71,48 +65,83 @@ class Bedrock(Provider, frozen=True, kw_only=True):
         if configured:
             return configured
         name = region(params)
-        return f"https://bedrock-runtime.{name}.{_domain(name)}"
+        return f"https://bedrock-runtime.{name}.{domain(name)}"
+
+    @override
+    def preference(self, params: ConnectionParams) -> tuple[Operation, ...]:
+        # What has to be translated goes to Converse, which is documented for all models; what need not be, does not.
+        if _EMBEDDING.search(params.model):
+            return ("embeddings",)
+        route = _route(params.model)
+        if route == "invoke" and _CLAUDE.search(params.model):
+            return ("messages",)
+        is_claude = "claude" in params.model and route is None
+        return ("converse", "messages") if is_claude else ("converse",)
 
     @override
     def locate(self, operation: Operation, base: str, params: ConnectionParams) -> Location:
-        return self._method("converse", base, params)
+        return self._method("converse" if operation == "converse" else "invoke", base, params)
 
     @override
     def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
-        streams = self._method("converse-stream", base, params)
-        return msgspec.structs.replace(endpoint, for_streams=streams.beside(endpoint))
+        if operation == "embeddings":
+            return msgspec.structs.replace(endpoint, wrapping="amazon")
+        is_own = operation == "messages"
+        streams = self._method("invoke-with-response-stream" if is_own else "converse-stream", base, params)
+        counting = self._counting(base, params)
+        found = msgspec.structs.replace(
+            endpoint,
+            for_streams=streams.beside(endpoint),
+            for_counting=counting.beside(endpoint) if counting is not None else None,
+        )
+        if not is_own:
+            return found
+        return msgspec.structs.replace(
+            found,
+            wrapping="amazon",
+            sets={"anthropic_version": msgspec.Raw(msgspec.json.encode(_VERSION))},
+            omits=frozenset({"model", "stream"}) | _OF_ANTHROPIC_ALONE,
+        )
+
+    def _counting(self, base: str, params: ConnectionParams) -> Location | None:
+        """Where tokens are counted: for Claude, by the model's own id."""
+        name = _GEOGRAPHY.sub("", model_id(params.model))
+        if not name.startswith("anthropic."):
+            return None
+        path = f"/model/{quote(name, safe='')}/count-tokens"
+        return locate(base, path, field=self._base_field, verify=params.verify)
 
     @override
     def key(self, params: ConnectionParams) -> str | None:
         # Credentials of the deployment go before a key that merely lies in the environment.
         given = text(params.api_key)
-        return given if given or _names_identity(params) else super().key(params)
+        return given if given or names_identity(params) else super().key(params)
 
     @override
     def credential(self, params: ConnectionParams) -> CredentialHeaders | None:
         if self.authorization(params):
             return None
-        source = _keys(params)
+        source = key_source(params, region(params))
         if source is None:
             return super().credential(params)
         return Signer(source, region=region(params), service="bedrock")
 
     @override
     def missing(self, params: ConnectionParams) -> str | None:
-        if self.authorization(params) or _keys(params) is not None:
+        if self.authorization(params) or key_source(params, region(params)) is not None:
             return None
         if any(name.lower() == "authorization" for name in params.headers):
             return None
         return (
             f"{self.name}: no credential; set one of {', '.join(('api_key', *self.key_env))}, aws_access_key_id with "
-            "aws_secret_access_key, or aws_role_name with aws_web_identity_token"
+            "aws_secret_access_key, aws_profile_name, or aws_role_name with aws_web_identity_token"
         )
 
     @override
     def is_in(self, environ: Mapping[str, str]) -> bool:
         # Keys alone may be there for anything; with a region they are meant to be used.
         has_keys = all(text(environ.get(name)) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
-        has_region = any(text(environ.get(name)) for name in _ENVIRONMENT["aws_region_name"])
+        has_region = any(text(environ.get(name)) for name in ENVIRONMENT["aws_region_name"])
         return super().is_in(environ) or (has_keys and has_region)
 
     @override
@@ -133,6 +162,12 @@ def model_id(model: str) -> str:
     return _REGION.sub("", _ROUTES.sub("", _REGION.sub("", model)))
 
 
+def _route(model: str) -> str | None:
+    """What the name says of how it is called."""
+    found = _ROUTES.match(model) or _ROUTES.match(_REGION.sub("", model))
+    return found[1] if found else None
+
+
 def region(params: ConnectionParams) -> str:
     """The region: of the model's name, the deployment, the model's ARN, the environment; else the default."""
     named = _REGION.match(params.model) or _REGION.match(_ROUTES.sub("", params.model))
@@ -140,103 +175,11 @@ def region(params: ConnectionParams) -> str:
         return named[1]
     given = text(params.extra.get("aws_region_name"))
     arn = _ARN_REGION.match(model_id(params.model))
-    found = given or (arn[1] if arn else None) or _option(params, "aws_region_name") or DEFAULT_REGION
+    found = given or (arn[1] if arn else None) or option(params, "aws_region_name")
+    found = found or region_of_profile(params) or DEFAULT_REGION
     if not re.fullmatch(r"[a-z0-9-]+", found):
         raise Misconfigured(f"bedrock: {found!r} cannot be the name of a region", param="aws_region_name")
     return found
-
-
-def _domain(name: str) -> str:
-    return "amazonaws.com.cn" if name.startswith("cn-") else "amazonaws.com"
-
-
-def _option(params: ConnectionParams, name: str) -> str | None:
-    given = text(params.extra.get(name))
-    if given:
-        return given
-    return next((value for each in _ENVIRONMENT.get(name, ()) if (value := text(params.environ.get(each)))), None)
-
-
-def _names_identity(params: ConnectionParams) -> bool:
-    """True if the deployment itself, not the environment, says who signs."""
-    names = ("aws_access_key_id", "aws_role_name", "aws_web_identity_token", "aws_profile_name")
-    return any(text(params.extra.get(name)) for name in names)
-
-
-def _static_keys(params: ConnectionParams) -> Keys | None:
-    """The pair of the deployment, or else of the environment; never half of one and half of the other."""
-    if text(params.extra.get("aws_access_key_id")):
-        key, secret, token = (
-            text(params.extra.get(name)) for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-        )
-    else:
-        key, secret, token = (
-            text(params.environ.get(name))
-            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-        )
-    if not (key and secret):
-        return None
-    return Keys(access_key_id=key, secret_access_key=secret, session_token=token)
-
-
-def _keys(params: ConnectionParams) -> KeySource | None:
-    """Where the keys come from; None if there are none."""
-    if text(params.extra.get("aws_profile_name")):
-        raise Misconfigured(
-            "bedrock: profiles of the AWS command line (aws_profile_name) are not read; set aws_access_key_id and "
-            "aws_secret_access_key, or aws_role_name",
-            param="aws_profile_name",
-        )
-    static = _static_keys(params)
-    if static is not None and not text(params.extra.get("aws_role_name")):
-        return _always(static)
-    container = container_role(params.environ) if static is None else None
-    base = _always(static) if static is not None else _renewed(container.fetch) if container is not None else None
-    role = _role(params, base)
-    return _renewed(role.fetch) if role is not None else base if not _option(params, "aws_role_name") else None
-
-
-def _role(params: ConnectionParams, base: KeySource | None) -> Role | None:
-    arn = _option(params, "aws_role_name")
-    token = text(params.extra.get("aws_web_identity_token")) or (
-        None if base is not None else _option(params, "aws_web_identity_token")
-    )
-    if arn is None or (token is None and base is None):
-        return None
-    if token is not None and token.startswith("oidc/"):
-        raise Misconfigured(
-            "bedrock: aws_web_identity_token from an OIDC provider is not supported yet; give the token, or the path "
-            "of a file that holds it",
-            param="aws_web_identity_token",
-        )
-    name = region(params)
-    url = _option(params, "aws_sts_endpoint") or f"https://sts.{name}.{_domain(name)}"
-    return Role(
-        arn=arn,
-        session_name=_NOT_IN_SESSION_NAMES.sub("-", _option(params, "aws_session_name") or "tollway")[:64],
-        external_id=text(params.extra.get("aws_external_id")),
-        url=secure_url(url, "/", field="aws_sts_endpoint"),
-        region=name,
-        verify=params.verify,
-        base=None if token is not None else base,
-        web_identity=token,
-    )
-
-
-def _always(keys: Keys) -> KeySource:
-    async def get() -> Keys:
-        return keys
-
-    return get
-
-
-def _renewed(fetch: Callable[[], Awaitable[RoleKeys]]) -> KeySource:
-    leases: Renewed[RoleKeys] = Renewed(fetch)
-
-    async def get() -> Keys:
-        return (await leases.get()).keys
-
-    return get
 
 
 PROVIDERS = (
@@ -247,7 +190,7 @@ PROVIDERS = (
         key_env=("AWS_BEARER_TOKEN_BEDROCK",),
         base_env=("AWS_BEDROCK_RUNTIME_ENDPOINT",),
         cloud="amazon",
-        operations=CONVERSE,
+        operations=CONVERSE | MESSAGES | EMBEDDINGS,
         more_params=_MORE_PARAMS,
         docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
         checked="2026-11-26",

@@ -18,7 +18,7 @@ from tollway.core.errors import Misconfigured
 from tollway.core.snapshot import CredentialHeaders, Endpoint, Operation
 from tollway.providers._address import Location, locate
 from tollway.providers._google import GoogleCredentials, google_credentials
-from tollway.providers._kit import GEMINI, ConnectionParams, Provider, text
+from tollway.providers._kit import GEMINI, MESSAGES, ConnectionParams, Provider, text
 from tollway.providers._token import TokenSource
 
 _DEFAULT_LOCATION = "us-central1"
@@ -107,7 +107,8 @@ def _methods(model: str) -> tuple[str, str, Operation]:
 
 
 def _credentials(params: ConnectionParams) -> GoogleCredentials:
-    return google_credentials(text(params.extra.get("vertex_credentials")), params.environ, params.verify)
+    given = text(params.extra.get("vertex_credentials"))
+    return google_credentials(given, params.environ, params.verify, may_use_machine=params.may_use_machine)
 
 
 def _project(params: ConnectionParams) -> str:
@@ -135,7 +136,7 @@ PROVIDERS = (
         base_env=("VERTEXAI_API_BASE",),
         needs_key=False,
         auth="none",
-        operations=GEMINI,
+        operations=GEMINI | MESSAGES,
         cloud="google",
         more_params=("vertex_project", "vertex_location", "vertex_credentials"),
         docs="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",

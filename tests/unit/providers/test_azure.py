@@ -113,6 +113,47 @@ def test_foundry_endpoints_route_by_the_body(given: dict[str, object], target: s
     assert headers(found)[name].endswith("k")
 
 
+FOUNDRY = "https://res.services.ai.azure.com"
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "target"),
+    [
+        ("claude-opus-4-5", FOUNDRY, "/anthropic/v1/messages"),
+        ("claude-opus-4-5", f"{FOUNDRY}/", "/anthropic/v1/messages"),
+        ("claude-opus-4-5", f"{FOUNDRY}/models", "/anthropic/v1/messages"),
+        ("claude-opus-4-5", f"{FOUNDRY}/anthropic", "/anthropic/v1/messages"),
+        ("claude-opus-4-5", f"{FOUNDRY}/anthropic/v1/messages", "/anthropic/v1/messages"),
+        ("my-own-name", f"{FOUNDRY}/anthropic/", "/anthropic/v1/messages"),
+        ("claude-opus-4-5", "https://apim.test/llm/anthropic/v1", "/llm/anthropic/v1/messages"),
+    ],
+)
+def test_claude_in_foundry_is_asked_in_its_own_format(model: str, base: str, target: str) -> None:
+    params = ConnectionParams(model=model, api_base=base, api_key="k")
+    found = find("azure_ai").endpoints(params)
+    assert list(found) == ["messages"]
+    assert found["messages"].target == target
+    assert found["messages"].for_counting is not None
+    assert found["messages"].for_counting.target == f"{target}/count_tokens"
+    sent = headers(found["messages"])
+    assert (sent["x-api-key"], sent["anthropic-version"]) == ("k", "2023-06-01")
+    assert sent.keys().isdisjoint({"api-key", "authorization"})
+    assert list(find("azure_ai").endpoints(ConnectionParams(model="Phi-4", api_base=FOUNDRY, api_key="k"))) == [
+        "chat",
+        "embeddings",
+    ]
+
+
+def test_claude_in_foundry_takes_an_access_token_and_the_operators_version() -> None:
+    extra = {"azure_ad_token": "tok"}
+    found = endpoint("azure_ai", "messages", model="claude-x", api_base=FOUNDRY, extra=extra)
+    assert headers(found)["authorization"] == "Bearer tok"
+    own = {"Anthropic-Version": "2030-01-01"}
+    found = endpoint("azure_ai", "messages", model="claude-x", api_base=FOUNDRY, api_key="k", headers=own)
+    assert [value for name, value in found.headers if name.lower() == "anthropic-version"] == ["2030-01-01"]
+    assert find("azure_ai").seals("claude-x") == {"anthropic"}
+
+
 @pytest.mark.parametrize(
     ("version", "expected"),
     [("2023-05-15", False), ("2024-06-01", False), ("2024-09-01-preview", True), ("v1", True), (None, True)],

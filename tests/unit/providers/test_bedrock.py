@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 from tests.support.http_server import HttpServer, Reply, Request, http_server
 
 from tollway import providers
 from tollway.core.errors import Misconfigured, UpstreamError
-from tollway.core.snapshot import Endpoint
+from tollway.core.snapshot import Endpoint, Operation
 from tollway.providers import ConnectionParams, Provider
 from tollway.providers._container import container_role
 
@@ -130,9 +131,7 @@ def test_a_header_of_the_operators_is_credential_enough() -> None:
     assert endpoint(headers={"Authorization": "Bearer own"}).credential is None
 
 
-def test_profiles_and_identity_providers_are_refused_with_the_remedy() -> None:
-    with pytest.raises(Misconfigured, match="aws_profile_name"):
-        endpoint(extra={"aws_profile_name": "dev"})
+def test_other_identity_providers_are_refused_with_the_remedy() -> None:
     with pytest.raises(Misconfigured, match="OIDC"):
         endpoint(extra={"aws_role_name": ROLE, "aws_web_identity_token": "oidc/google/x"})
 
@@ -322,3 +321,59 @@ async def test_a_containers_token_that_cannot_be_read_is_named() -> None:
     }
     with pytest.raises(UpstreamError, match="/nowhere/token cannot be read"):
         await signed(endpoint(environ=environ))
+
+
+# ---- InvokeModel: Claude in Anthropic's format -----------------------------------------------------------------------
+
+
+def endpoints(model: str) -> dict[Operation, Endpoint]:
+    return bedrock().endpoints(ConnectionParams(model=model, api_key="k"))
+
+
+@pytest.mark.parametrize(
+    ("model", "spoken"),
+    [
+        (CLAUDE, ["converse", "messages"]),
+        (f"us-east-1/{CLAUDE}", ["converse", "messages"]),
+        (f"us.{CLAUDE}", ["converse", "messages"]),
+        (f"invoke/{CLAUDE}", ["messages"]),
+        (f"us-east-1/invoke/{CLAUDE}", ["messages"]),
+        (f"invoke/{PROFILE}", ["messages"]),
+        (f"converse/{CLAUDE}", ["converse"]),
+        (PROFILE, ["converse"]),
+        ("amazon.nova-pro-v1:0", ["converse"]),
+        ("invoke/mistral.mistral-7b-instruct-v0:2", ["converse"]),
+    ],
+)
+def test_claude_is_asked_in_its_own_format_too(model: str, spoken: list[str]) -> None:
+    assert list(endpoints(model)) == spoken
+
+
+def test_invoke_has_the_model_and_streaming_in_its_path() -> None:
+    found = endpoints(f"invoke/us.{CLAUDE}")["messages"]
+    path = "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0"
+    assert found.target == f"{path}/invoke"
+    assert found.for_streams is not None
+    assert found.for_streams.target == f"{path}/invoke-with-response-stream"
+    assert (found.wrapping, found.sets) == ("amazon", {"anthropic_version": msgspec.Raw(b'"bedrock-2023-05-31"')})
+    assert {"model", "stream"} <= found.omits
+
+
+@pytest.mark.parametrize("operation", ["converse", "messages"])
+def test_tokens_are_counted_by_the_model_itself(operation: Operation) -> None:
+    counting = endpoints(f"us.{CLAUDE}")[operation].for_counting
+    assert counting is not None
+    assert counting.target == "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens"
+    assert dict(counting.headers)["Authorization"] == "Bearer k"
+    assert endpoints("amazon.nova-pro-v1:0")["converse"].for_counting is None
+    assert endpoints(PROFILE)["converse"].for_counting is None
+
+
+@pytest.mark.parametrize(
+    "model", ["amazon.titan-embed-text-v2:0", "us-east-1/cohere.embed-english-v3", "eu.cohere.embed-v4:0"]
+)
+def test_models_that_embed_are_asked_for_nothing_else(model: str) -> None:
+    found = endpoints(model)
+    assert list(found) == ["embeddings"]
+    assert found["embeddings"].target.endswith("/invoke")
+    assert found["embeddings"].wrapping == "amazon"

@@ -17,12 +17,12 @@ from tollway.providers import ConnectionParams, Provider, table
 SOURCE = Path(tollway.__file__).parent
 EVERY = [each for name in providers.names() if (each := providers.find(name)) is not None]
 PLACEHOLDERS = {"CLOUDFLARE_ACCOUNT_ID": "acc/1", "VERTEXAI_PROJECT": "p"}
-PATHS = {
+PATHS: dict[str, str | tuple[str, ...]] = {
     "chat": "/chat/completions",
     "completions": "/completions",
-    "embeddings": "/embeddings",
+    "embeddings": ("/embeddings", "/invoke"),
     "responses": "/responses",
-    "messages": "/messages",
+    "messages": ("/messages", "/invoke", ":rawPredict"),
     "gemini": ":generateContent",
     "converse": "/converse",
     "cohere": "/v2/chat",
@@ -79,10 +79,10 @@ def test_a_provider_without_an_address_of_its_own_has_a_variable_for_one(provide
 
 
 def test_each_operation_has_an_endpoint_of_its_own_below_the_base(provider: Provider) -> None:
-    endpoints = provider.endpoints(params(provider))
-    assert endpoints.keys() == provider.operations
-    assert endpoints.keys() <= set(OPERATIONS)
-    for operation, endpoint in endpoints.items():
+    models = ("m", "anthropic.claude-m", "amazon.titan-embed-text-v2:0")
+    of_models = [provider.endpoints(params(provider, model=model)) for model in models]
+    assert {operation for endpoints in of_models for operation in endpoints} == provider.operations <= set(OPERATIONS)
+    for operation, endpoint in (each for endpoints in of_models for each in endpoints.items()):
         assert endpoint.target.partition("?")[0].endswith(PATHS[operation])
         assert endpoint.target.startswith("/")
         assert "//" not in endpoint.target
@@ -111,7 +111,7 @@ def test_the_environment_alone_is_enough_where_a_key_and_an_address_are_known(pr
     if provider.transport == "demo":
         return
     assert provider in providers.for_environment(environ)
-    assert provider.endpoints(ConnectionParams(model="m", environ=environ)).keys() == provider.operations
+    assert provider.endpoints(ConnectionParams(model="m", environ=environ)).keys() <= provider.operations
 
 
 def test_an_empty_environment_names_nobody() -> None:

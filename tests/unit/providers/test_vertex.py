@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -142,6 +143,64 @@ async def test_a_federated_identity_is_exchanged_and_takes_on_an_account(tmp_pat
         }
         assert await signed_in(server, json.dumps(fields)) == (("Authorization", "Bearer impersonated"),)
         assert parse_qs(server.requests[0].body.decode())["subject_token"] == ["theirs"]
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+async def test_the_token_of_another_provider_may_come_from_an_address(is_json: bool) -> None:
+    async def respond(request: Request) -> Reply:
+        if request.target == "/theirs?audience=x":
+            assert (request.method, request.headers["metadata"]) == ("GET", "True")
+            return Reply(200, b'{"access_token":"theirs"}' if is_json else b"theirs\n")
+        return granted("federated")
+
+    async with http_server(respond) as server:
+        source: dict[str, object] = {"url": f"{server.url}/theirs?audience=x", "headers": {"Metadata": "True"}}
+        if is_json:
+            source["format"] = {"type": "json", "subject_token_field_name": "access_token"}
+        assert await signed_in(server, federated(server, source)) == (("Authorization", "Bearer federated"),)
+        assert parse_qs(server.requests[1].body.decode())["subject_token"] == ["theirs"]
+
+
+async def test_an_address_that_gives_no_token_is_named() -> None:
+    async with http_server(lambda _: Reply(403, b"no")) as server:
+        with pytest.raises(UpstreamError, match="credential_source answered HTTP 403") as raised:
+            await signed_in(server, federated(server, {"url": f"{server.url}/theirs"}))
+        assert raised.value.status == 401
+        wrong = {"must be https": {"url": "http://evil.test/x"}, "neither": {"environment_id": "aws1"}}
+        for words, source in wrong.items():
+            with pytest.raises(Misconfigured, match=words):
+                await signed_in(server, federated(server, source))
+
+
+def federated(server: HttpServer, source: Mapping[str, object]) -> str:
+    return json.dumps(
+        {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/x",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": f"{server.url}/token",
+            "credential_source": source,
+        }
+    )
+
+
+@pytest.mark.parametrize("given", [None, "/var/run/key.json", '{"type": "external_account"}'])
+def test_a_teams_model_is_not_lent_the_machines_identity(given: str | None) -> None:
+    fields = {
+        "audience": "a",
+        "subject_token_type": "t",
+        "token_url": "https://evil.test",
+        "credential_source": {"file": "/etc/x"},
+    }
+    text = json.dumps({**json.loads(given), **fields}) if given is not None and given.startswith("{") else given
+    params = ConnectionParams(
+        model="gemini-2.5-pro",
+        extra={"vertex_project": "p", "vertex_credentials": text},
+        environ={"GOOGLE_APPLICATION_CREDENTIALS": "/etc/key.json"},
+        may_use_machine=False,
+    )
+    with pytest.raises(Misconfigured, match="a team's model cannot use files and identities of the machine"):
+        vertex().endpoints(params)
 
 
 async def test_a_machine_of_googles_has_an_identity_of_its_own() -> None:

@@ -73,7 +73,7 @@ _REPORTING = (
 
 _CALLING = (
     supported("drop_params", FLAG, "T1", "Leave out what a provider cannot be told, instead of answering 400; the header `x-tollway-dropped` names it.", default=False),
-    later("modify_params", FLAG, "T1", "Repair bodies that a provider would refuse."),
+    supported("modify_params", FLAG, "T1", "Repair translated requests that a provider would refuse; the header `x-tollway-repaired` names each repair.", default=False, sets="data_plane.repairs_requests"),
     supported("request_timeout", SECONDS, "T1", "Longest call, in seconds.", default=6000),
     supported("ssl_verify", VERIFICATION, "T2", "Whether providers' certificates are checked, or the CA bundle to check them with.", default=True, environment=("SSL_VERIFY",)),
     later("ssl_certificate", TEXT, "T2", "Certificate shown to providers."),

@@ -81,7 +81,7 @@ CONNECTION = (
     *_supported("aws_role_name aws_session_name aws_external_id", TEXT, "Role to take for calls to Bedrock, and under which name."),
     *_supported("aws_web_identity_token", SECRET, "Token of another identity provider that may take the role, or the path of a file that holds it."),
     *_supported("aws_sts_endpoint aws_bedrock_runtime_endpoint", TEXT, "Address of Amazon's token service, of Bedrock; else the region's own."),
-    *_later("aws_profile_name", TEXT, "T2", "Profile of the AWS command line.", "set `aws_access_key_id` and `aws_secret_access_key`, or `aws_role_name`"),
+    *_supported("aws_profile_name", TEXT, "Profile of the AWS configuration files whose keys, role and region are used for Bedrock."),
     *_supported("region_name watsonx_region_name gcs_bucket_name", TEXT, _LATER_VENDOR, "T3"),
     *_supported("s3_* bedrock_tags", ANY, _LATER_VENDOR, "T3"),
 )  # fmt: skip

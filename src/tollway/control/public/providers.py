@@ -27,6 +27,7 @@ _MORE = {
         CredentialField(key="aws_session_name", label="AWS Session Name"),
         CredentialField(key="aws_external_id", label="AWS External ID"),
         CredentialField(key="aws_web_identity_token", label="AWS Web Identity Token", field_type="password"),
+        CredentialField(key="aws_profile_name", label="AWS Profile Name"),
         CredentialField(key="aws_sts_endpoint", label="AWS STS Endpoint"),
         CredentialField(key="aws_bedrock_runtime_endpoint", label="AWS Bedrock Runtime Endpoint"),
         CredentialField(key="vertex_project", label="Vertex Project"),

@@ -58,10 +58,29 @@ def parse_exception(name: str, payload: bytes, vendor: str) -> UpstreamError:
     return _error(0, name, payload, vendor, ())
 
 
+def read_exception(name: str, payload: bytes) -> tuple[int, str]:
+    """The status that an exception stands for, and its message."""
+    meant, _, message = _read(0, name, payload)
+    return meant, message or payload.decode(errors="replace") or name
+
+
 def _error(status: int, name: str, body: bytes, vendor: str, headers: tuple[Header, ...]) -> UpstreamError:
+    meant, name, message = _read(status, name, body)
+    if message is None:
+        found = upstream_error(meant, body or name.encode(), vendor, headers)
+    else:
+        code = "context_length_exceeded" if _CONTEXT.search(message) else name
+        document = {"error": {"message": message, "code": code}}
+        found = upstream_error(meant, msgspec.json.encode(document), vendor, headers)
+    found.upstream_status = status or meant
+    return found
+
+
+def _read(status: int, name: str, body: bytes) -> tuple[int, str, str | None]:
+    """The status that is meant, the exception's plain name, and what it says."""
     try:
         wire = msgspec.json.decode(body, type=_Body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         wire = _Body()
     message = wire.message or wire.capital_message
     # `ValidationException:http://internal.amazon.com/coral/…`, `com.amazon.coral.service#ThrottlingException`
@@ -69,13 +88,6 @@ def _error(status: int, name: str, body: bytes, vendor: str, headers: tuple[Head
     meant = _STATUSES.get(name.lower(), status or 500)
     if 400 <= (wire.original_status_code or 0) < 600:
         meant = wire.original_status_code or meant
-    if message is None:
-        found = upstream_error(meant, body or name.encode(), vendor, headers)
-    else:
-        if wire.original_message:
-            message = f"{message} ({wire.original_message})"
-        code = "context_length_exceeded" if _CONTEXT.search(message) else name
-        document = {"error": {"message": message, "code": code}}
-        found = upstream_error(meant, msgspec.json.encode(document), vendor, headers)
-    found.upstream_status = status or meant
-    return found
+    if message is not None and wire.original_message:
+        message = f"{message} ({wire.original_message})"
+    return meant, name, message

@@ -41,10 +41,14 @@ _STATUSES = {
 }
 
 
+def type_for(status: int) -> str:
+    """Anthropic's type of error for a status."""
+    return _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+
+
 def error_object(error: TollwayError) -> dict[str, object]:
     """The whole envelope. `code` is the gateway's own word, for clients that tell a budget from a rate limit by it."""
-    kind = _TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
-    return {"type": "error", "error": {"type": kind, "message": error.message, "code": error.type}}
+    return {"type": "error", "error": {"type": type_for(error.status), "message": error.message, "code": error.type}}
 
 
 def render_error(error: TollwayError) -> bytes:

@@ -11,7 +11,7 @@ import msgspec
 from tollway.core.errors import Header, InvalidRequest, TollwayError, UpstreamError
 from tollway.core.snapshot import Deployment
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.dialects.body import Fields, Request, adapt, read_fields
+from tollway.dialects.body import Fields, Request, adapt, read_fields, shape
 from tollway.dialects.generation.answer import text_of as text_of_answer
 from tollway.dialects.identity import NOTHING_PASSED, Passed, Reply
 from tollway.dialects.messages.answer import parse_answer
@@ -235,6 +235,7 @@ class MessagesIdentity:
         fields["messages"] = drop_foreign_seals(fields["messages"])
         fields["model"] = msgspec.Raw(_encode(deployment.model))
         adapt(fields, deployment)
+        shape(fields, deployment.endpoints.get("messages"))
         return _encode(fields)
 
     def read_reply(self, body: bytes, public_model: str) -> Reply:

@@ -39,6 +39,10 @@ class WireUsage(msgspec.Struct, gc=False):
     cache_read_input_tokens: Count = None
     cache_creation_input_tokens: Count = None
     """Gateways in front of Anthropic models."""
+    reasoning_tokens: Count = None
+    """Databricks, as a part of the answer; Perplexity, beside it."""
+    citation_tokens: Count = None
+    """What Perplexity's research read: billed at the rate of the prompt, and counted beside it."""
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -101,19 +105,28 @@ def usage_from_wire(wire: WireUsage) -> Usage:
         and completion is None
         and wire.prompt_cache_hit_tokens is None
         and wire.cache_read_input_tokens is None
+        and wire.reasoning_tokens is None
     ):
         return Usage(input_tokens=input_tokens, output_tokens=output_tokens)
     cached = _count(prompt.cached_tokens) if prompt else 0
+    reasoning = (_count(completion.reasoning_tokens) if completion else 0) or _count(wire.reasoning_tokens)
     return Usage(
-        input_tokens=input_tokens,
+        input_tokens=input_tokens + _count(wire.citation_tokens),
         cache_read_tokens=cached or _count(wire.prompt_cache_hit_tokens) or _count(wire.cache_read_input_tokens),
         cache_write_tokens=(_count(prompt.cache_write_tokens) if prompt else 0)
         or _count(wire.cache_creation_input_tokens),
         input_audio_tokens=_count(prompt.audio_tokens) if prompt else 0,
-        output_tokens=output_tokens,
-        reasoning_tokens=_count(completion.reasoning_tokens) if completion else 0,
+        output_tokens=output_tokens + (reasoning if reasoning and _is_beside(wire, reasoning, output_tokens) else 0),
+        reasoning_tokens=reasoning,
         output_audio_tokens=_count(completion.audio_tokens) if completion else 0,
     )
+
+
+def _is_beside(wire: WireUsage, reasoning: int, output_tokens: int) -> bool:
+    """Whether reasoning is counted beside the answer: by xAI, whose total says so, and by Perplexity's research."""
+    if wire.citation_tokens is not None or reasoning > output_tokens:
+        return True
+    return _count(wire.total_tokens) == _count(wire.prompt_tokens) + output_tokens + reasoning
 
 
 def _count(value: Count) -> int:

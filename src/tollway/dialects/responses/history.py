@@ -182,8 +182,13 @@ class HistoryWriter:
         self._flush(content)
 
     def _flush(self, content: list[Any]) -> list[Any]:
+        """What the assistant said. Parts belong to an answer that has an id, and servers that go by the SDK's types
+        refuse them without one: what comes from another format and is only a text is written as that."""
         if content:
-            self._items.append({"type": "message", "role": "assistant", "content": content})
+            only = content[0] if len(content) == 1 and not self._is_own else None
+            is_text = isinstance(only, dict) and only.keys() == {"type", "text"}
+            said = only["text"] if only is not None and is_text else content
+            self._items.append({"type": "message", "role": "assistant", "content": said})
         return []
 
     def _said(self, part: Text | Refusal) -> dict[str, Any]:
