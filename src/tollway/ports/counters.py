@@ -6,7 +6,8 @@ by what was really used, and always runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -77,6 +78,40 @@ class Unseeded(msgspec.Struct, frozen=True, gc=False):
     """The store does not know the spend of these scopes yet. Load it, `seed` it, reserve again."""
 
     charges: tuple[Charge, ...]
+
+
+class HeldScope(msgspec.Struct, frozen=True):
+    """What a worker that is gone still holds in one scope."""
+
+    scope: str
+    """Kind and id: `team:t1`."""
+    calls: int
+    reserved_nanos: int
+
+
+class Orphan(msgspec.Struct, frozen=True):
+    """A worker that ended with calls in flight, and whose journal nobody has replayed."""
+
+    worker: str
+    since: float | None
+    """Epoch seconds at which its lease ended; None: not known any more."""
+    scopes: tuple[HeldScope, ...]
+
+    @property
+    def calls(self) -> int:
+        """Calls that were in flight. Each is held once in every scope it touches, and so in most of one kind."""
+        return max(self._by_kind(lambda held: held.calls).values(), default=0)
+
+    @property
+    def reserved_nanos(self) -> int:
+        """Nano-dollars that these had reserved."""
+        return max(self._by_kind(lambda held: held.reserved_nanos).values(), default=0)
+
+    def _by_kind(self, figure: Callable[[HeldScope], int]) -> Counter[str]:
+        sums: Counter[str] = Counter()
+        for held in self.scopes:
+            sums[held.scope.partition(":")[0]] += figure(held)
+        return sums
 
 
 Reading = object

@@ -16,11 +16,13 @@
 --   e            settlements that came while the window was not known: whoever seeds has to look again
 --   r  p         nano-dollars reserved and calls in flight, of all workers
 --   p:<worker>   calls in flight of one worker, so that they end when it does
+--   r:<worker>   nano-dollars reserved for them: what an operator is told of a worker that is gone
+--   l:<worker>   calls that were in flight when its lease ended
 --   b:<worker>   that worker has said what it holds
 --   q  qa q<s>   requests of the last minute: sum, second up to which it is trimmed, by second
 --   t  ta t<s>   tokens of the last minute
--- Beside them: `workers` (hash: worker to end of its lease), `held:<worker>` (set of scopes it has calls in) and
--- `mail:<worker>` (list of messages).
+-- Beside them: `workers` (hash: worker to end of its lease), `gone` (hash: the same, of those whose lease ended while
+-- they had calls in flight), `held:<worker>` (set of scopes it has calls in) and `mail:<worker>` (list of messages).
 
 local LIVE = 61            -- a bucket collects one second, so it counts a second longer than the window: late, never early
 local LIFETIME = 6 * 3600  -- of a scope's hash after its last use; then it is seeded anew
@@ -30,7 +32,7 @@ local clock = redis.call('TIME')
 local steady = clock[1] + clock[2] / 1e6
 local now = ARGV[2] == '' and steady or tonumber(ARGV[2])
 local second = math.floor(now)
-local workers = prefix .. 'workers'
+local workers, gone = prefix .. 'workers', prefix .. 'gone'
 
 local function number(value) return tonumber(value or 0) or 0 end
 
@@ -96,14 +98,20 @@ end
 
 -- `calls` is 0 for more money of a call that is held already, else 1.
 local function hold(key, name, cost, calls)
-  if cost ~= 0 then redis.call('HINCRBY', key, 'r', cost) end
+  if cost ~= 0 then
+    redis.call('HINCRBY', key, 'r', cost)
+    redis.call('HINCRBY', key, 'r:' .. worker, cost)
+  end
   if calls == 0 then return end
   redis.call('HINCRBY', key, 'p', 1)
   if redis.call('HINCRBY', key, 'p:' .. worker, 1) == 1 then redis.call('SADD', held_key(worker), name) end
 end
 
 local function release(key, name, cost, calls)
-  if cost ~= 0 then redis.call('HINCRBY', key, 'r', -cost) end
+  if cost ~= 0 then
+    redis.call('HINCRBY', key, 'r', -cost)
+    if redis.call('HINCRBY', key, 'r:' .. worker, -cost) == 0 then redis.call('HDEL', key, 'r:' .. worker) end
+  end
   if calls == 0 then return end
   redis.call('HINCRBY', key, 'p', -1)
   if redis.call('HINCRBY', key, 'p:' .. worker, -1) <= 0 then
@@ -230,6 +238,7 @@ function perform.register(scopes)
         redis.call('HINCRBY', key, 'p', flying)
         redis.call('HINCRBY', key, 'p:' .. worker, flying)
         redis.call('HINCRBY', key, 'r', reserved)
+        redis.call('HINCRBY', key, 'r:' .. worker, reserved)
         redis.call('SADD', held_key(worker), name)
       end
       if #requests > 0 then begin(key, 'q', redis.call('HGET', key, 'qa')) end
@@ -275,6 +284,7 @@ end
 -- {'join', seconds}: a lease, given or renewed. Calls of workers whose lease has ended are no longer in flight; their
 -- money stays reserved until their journal has been replayed. Answers the members: {{worker, seconds left}, …}.
 function perform.join(lease)
+  if redis.call('HDEL', gone, worker) == 1 then redis.call('UNLINK', held_key(worker)) end  -- it was only away
   redis.call('HSET', workers, worker, string.format('%.6f', steady + lease))
   local all = redis.call('HGETALL', workers)
   for i = 1, #all, 2 do
@@ -286,6 +296,8 @@ function perform.join(lease)
         if flying then
           redis.call('HINCRBY', key, 'p', -number(flying))
           redis.call('HDEL', key, 'p:' .. other)
+          redis.call('HSET', key, 'l:' .. other, flying)
+          redis.call('HSET', gone, other, all[i + 1])
         end
       end
       redis.call('HDEL', workers, other)
@@ -306,15 +318,27 @@ end
 -- {'leave'}: every call of this worker is settled.
 function perform.leave()
   redis.call('HDEL', workers, worker)
+  redis.call('UNLINK', held_key(worker))
   return true
 end
 
 -- {'release', worker}: its journal has been replayed. Answers how many scopes it had calls in.
-function perform.release(gone)
-  local names = redis.call('SMEMBERS', held_key(gone))
+function perform.release(other)
+  local names = redis.call('SMEMBERS', held_key(other))
   perform.forget(names)
-  redis.call('UNLINK', held_key(gone))
+  redis.call('UNLINK', held_key(other))
+  redis.call('HDEL', gone, other)
   return #names
+end
+
+-- {'abandon', {worker, …}}: their journals are lost. Answers for each in how many scopes it had calls; -1: it is at work.
+function perform.abandon(others)
+  local counts = {}
+  for i, other in ipairs(others) do
+    local lease = redis.call('HGET', workers, other)
+    counts[i] = (lease and tonumber(lease) > steady) and -1 or perform.release(other)
+  end
+  return counts
 end
 
 -- {'tell', {list, …}, message}: into the mailboxes of other workers, where it is worth something for a short time.
