@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -310,6 +311,64 @@ async def test_slots_of_a_worker_that_is_gone_come_free_and_its_money_only_when_
         assert (refusal.kind, refusal.is_by_reservations, refusal.spent_nanos) == ("budget", True, 40)
         assert await other.store.release(gone.store.members.worker)
         assert not isinstance(await other.reserve((scope,), 1), Refusal)
+
+
+async def test_a_worker_that_counts_alone_is_back_before_anybody_reads_what_was_spent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_S", 60)  # by itself it would not look again soon
+    scope = Scope(kind="api_key", id="k", budget_nanos=200)
+    async with fleet_of(2) as fleet:
+        alone, other = fleet.workers
+        await alone.begin((scope,), 10)
+        await _cut_off(alone)
+        assert not isinstance(await alone.begin((scope,), 60), Refusal)
+        assert not alone.store.is_shared
+        await fleet.evict(scope)
+        assert not isinstance(await other.begin((scope,), 60), Refusal), "10 and 60 are held elsewhere"
+        assert alone.store.is_shared
+        assert not isinstance(await other.begin((scope,), 80), Refusal)
+        for worker in fleet.workers:
+            assert isinstance(await worker.begin((scope,), 1), Refusal), "210 are held"
+
+
+async def _cut_off(worker: Worker) -> None:
+    """One answer is lost."""
+    send = worker.store._channel._send
+
+    async def lossy(_: bytes) -> bytes | None:
+        worker.store._channel._send = send
+        raise ConnectionError("lost")
+
+    worker.store._channel._send = lossy
+    await worker.store.delivered()
+
+
+@pytest.mark.parametrize("answers_after_s", [0.5, 3600])
+async def test_only_calls_that_come_at_once_wait_for_a_server_that_does_not_answer(answers_after_s: float) -> None:
+    scope = Scope(kind="api_key", id="k")
+    async with fleet_of(1, timeout_s=0.04) as fleet:
+        (worker,) = fleet.workers
+        await worker.begin((scope,))
+        await worker.end(0, 1)
+        send = worker.store._channel._send
+        asked: list[str] = []
+
+        async def late(encoded: bytes) -> bytes | None:
+            asked.extend(operation[0] for operation in msgspec.msgpack.decode(encoded))
+            await asyncio.sleep(answers_after_s)
+            return await send(encoded)
+
+        worker.store._channel._send = worker.store._send = late
+        tickets = await asyncio.gather(*(worker.begin((scope,)) for _ in range(50)))
+        assert asked.count("reserve") == 50, "in one round trip"
+        for _ in range(20):
+            tickets.append(await worker.begin((scope,)))
+            await worker.end(0, 1)
+        assert asked.count("reserve") == 50
+        assert asked.count("settle") == 0
+        assert all(not isinstance(ticket, Refusal) and ticket.divided_by == 2 for ticket in tickets)
+        worker.store._channel._send = worker.store._send = send
 
 
 async def tollway_ledger(config: Path, *arguments: str, status: int = 0) -> str:

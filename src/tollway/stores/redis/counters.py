@@ -97,6 +97,8 @@ class RedisCounterStore:
         self._this_gathering: asyncio.Task[Opened] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._recovery: asyncio.Task[None] | None = None
+        self._heard = asyncio.Event()
+        """The server is there after all: another worker's mail came through."""
 
     # The port
 
@@ -292,7 +294,10 @@ class RedisCounterStore:
     async def _recover(self) -> None:
         joining = OperationChannel(self._send, timeout_s=self._timeout_s, lost=_ignore, expelled=lambda: ())
         while True:
-            await asyncio.sleep(_RETRY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_S):
+                    await self._heard.wait()
+            self._heard.clear()
             try:
                 members = await joining.ask("join", self._lease_s)
             except ConnectionError:
@@ -374,7 +379,7 @@ class RedisCounterStore:
     ) -> Ticket | Refusal | Unseeded:
         """Within this worker's share of every limit."""
         workers = self.workers
-        local = [local_share(scope, workers, self._known(scope)) for scope in scopes]
+        local = [local_share(scope, workers, self._known(scope), cost_nanos) for scope in scopes]
         answer = await self._own.reserve(local, tokens=tokens, cost_nanos=cost_nanos, is_more=is_more)
         if isinstance(answer, Refusal):
             return msgspec.structs.replace(answer, divided_by=workers)
@@ -417,6 +422,12 @@ class RedisCounterStore:
 
         Raises `StoreUnavailable` without the database, `ConnectionError` without the server.
         """
+        if not self.is_shared and self._recovery is not None:
+            # What it admits alone cannot be registered, so nobody may read the ledger before this worker is back.
+            self._heard.set()
+            await asyncio.wait([self._recovery], timeout=self._lease_s)
+        if not self.is_shared:
+            raise ConnectionError("The shared counters cannot be reached.")
         registered = asyncio.get_running_loop().create_future()
 
         def answered(_: Any) -> None:
