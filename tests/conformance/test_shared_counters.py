@@ -12,7 +12,7 @@ import random
 import time
 from collections import Counter as Multiset
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from tollway.core.redis import HASH_TAG, RedisAddress, RedisNode
 from tollway.ports.counters import Refusal, Ticket, Unseeded
 from tollway.stores.redis import counters as module
 from tollway.stores.redis.counters import RedisCounterStore
+from tollway.stores.redis.gathering import Gathering
 
 KEYS = tuple(Scope(kind="api_key", id=name, budget_nanos=100, parallel=4) for name in "ab")
 TEAM = Scope(kind="team", id="t", budget_nanos=150, rpm=1000)
@@ -313,6 +314,42 @@ async def test_slots_of_a_worker_that_is_gone_come_free_and_its_money_only_when_
         assert not isinstance(await other.reserve((scope,), 1), Refusal)
 
 
+async def test_a_soft_budget_is_told_of_by_exactly_one_worker() -> None:
+    scope = Scope(kind="team", id="soft", soft_budget_nanos=1_000)
+    plain = Scope(kind="api_key", id="k")
+    told: list[Scope] = []
+    async with fleet_of(3) as fleet:
+        for worker in fleet.workers:
+            worker.store.tell_crossed(told.append)
+
+        async def call(worker: Worker) -> None:
+            answer = await worker.reserve((plain, scope), 50)
+            assert not isinstance(answer, Refusal)
+            await asyncio.sleep(random.uniform(0, 0.01))
+            await worker.store.settle(answer, tokens=0, cost_nanos=50)
+
+        await asyncio.gather(*(call(fleet.workers[number % 3]) for number in range(19)))
+        assert told == []
+        await asyncio.gather(*(call(fleet.workers[number % 3]) for number in range(19)))
+        for worker in fleet.workers:
+            await worker.store.delivered()
+        assert told == [scope]
+
+
+async def test_a_worker_that_counts_alone_tells_what_it_knows() -> None:
+    scope = Scope(kind="team", id="soft", soft_budget_nanos=100)
+    told: list[Scope] = []
+    async with fleet_of(1) as fleet:
+        (worker,) = fleet.workers
+        worker.store.tell_crossed(told.append)
+        await worker.begin((scope,), 60)
+        await worker.end(0, 60)
+        await worker.begin((scope,), 60)
+        await _cut_off(worker)
+        await worker.end(0, 60)
+        assert told == [scope]
+
+
 async def test_a_worker_that_counts_alone_is_back_before_anybody_reads_what_was_spent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -369,6 +406,18 @@ async def test_only_calls_that_come_at_once_wait_for_a_server_that_does_not_answ
         assert asked.count("settle") == 0
         assert all(not isinstance(ticket, Refusal) and ticket.divided_by == 2 for ticket in tickets)
         worker.store._channel._send = worker.store._send = send
+
+
+async def test_a_stop_is_not_held_up_by_a_client_that_swallows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def listen(_: Gathering) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Gathering, "listen", listen)
+    async with asyncio.timeout(5):
+        async with fleet_of(1):
+            await asyncio.sleep(0)
 
 
 async def tollway_ledger(config: Path, *arguments: str, status: int = 0) -> str:

@@ -49,8 +49,6 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     charges: tuple[Charge, ...]
     spent_nanos: int
     """The key's spend after it."""
-    crossed: tuple[Scope, ...] = ()
-    """Scopes whose soft budget this settlement has reached."""
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -114,6 +112,9 @@ class Orphan(msgspec.Struct, frozen=True):
         return sums
 
 
+Crossed = Callable[[Scope], None]
+"""Told of a scope whose soft budget a settlement has reached: of all that share the counters, by one of them."""
+
 Reading = object
 """What a store has to remember from `prepare` until it is seeded."""
 
@@ -146,6 +147,10 @@ class CounterStore(Protocol):
 
         It counts as none of their settled calls; a request that was counted stays counted.
         """
+        ...
+
+    def tell_crossed(self, crossed: Crossed) -> None:
+        """Who is told from now on, at a settlement or as soon as everybody's spend is known."""
         ...
 
     async def changed(self, timeout_s: float) -> bool:

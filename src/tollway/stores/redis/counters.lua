@@ -181,14 +181,17 @@ function perform.reserve(tokens, cost, scopes, taken)
 end
 
 -- {'settle', second of the reservation, tokens reserved, used, money reserved, spent,
---   {{name, generation, window start, whether tokens are limited}, …}, calls held, calls settled}
+--   {{name, generation, window start, whether tokens are limited, whether the sum is asked for}, …}, calls held,
+--   calls settled}
+-- Answers what is settled now in those that ask; -1: not known.
 -- What was held in another generation is gone, and its record is in the ledger that the new one was seeded from.
 -- The calls are 1 and 1; 0 and 0 for money beside a ticket; 1 and 0 for what a call did not use after all.
 function perform.settle(reserved_in, reserved_tokens, tokens, reserved, cost, scopes, held, settled)
   held, settled = held or 1, settled or 1
+  local sums = {}
   for _, scope in ipairs(scopes) do
-    local name, generation, start, counts_tokens = unpack(scope)
-    local key = scope_key(name)
+    local name, generation, start, counts_tokens, is_asked = unpack(scope)
+    local key, sum = scope_key(name), -1
     local f = redis.call('HMGET', key, 'g', 'o', 's' .. start, 't', 'ta')
     if f[1] == generation then
       release(key, name, reserved, held)
@@ -196,7 +199,7 @@ function perform.settle(reserved_in, reserved_tokens, tokens, reserved, cost, sc
         redis.call('HINCRBY', key, 'e', 1)
       else
         if settled ~= 0 then redis.call('HINCRBY', key, 'n' .. start, settled) end
-        if cost ~= 0 then redis.call('HINCRBY', key, 's' .. start, cost) end
+        if cost ~= 0 then sum = redis.call('HINCRBY', key, 's' .. start, cost) end
       end
       if counts_tokens then
         slide(key, 't', f[4], f[5])
@@ -208,8 +211,9 @@ function perform.settle(reserved_in, reserved_tokens, tokens, reserved, cost, sc
         end
       end
     end
+    if is_asked then sums[#sums + 1] = sum end
   end
-  return true
+  return sums
 end
 
 -- {'open', generation, {name, …}}: makes the hashes that are not there. Answers {{{generation, e}, …}, members}.

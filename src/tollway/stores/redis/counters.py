@@ -31,13 +31,13 @@ import msgspec
 from tollway.core.errors import StoreUnavailable
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
-from tollway.ports.counters import Reading, Refusal, Settled, Ticket, Unseeded
+from tollway.ports.counters import Crossed, Reading, Refusal, Settled, Ticket, Unseeded
 from tollway.stores.memory.counter import SettledSum, budget_only, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
 from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
 from tollway.stores.redis.gathering import Gathering, Generations, Members
 from tollway.stores.redis.share import Known, local_share
-from tollway.stores.redis.wire import buckets_of, counter_of, is_told, limit_of, name_of, remaining, settlement
+from tollway.stores.redis.wire import Settlement, buckets_of, counter_of, is_told, limit_of, name_of, remaining
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ LEASE_S = 3.0
 _RENEWALS = 6
 """In one lease."""
 _RETRY_S = 0.25
+_CANCEL_AGAIN_S = 0.1
 _POLL_S = 0.1
 """How often a call that waits for others' reservations asks again: settlements elsewhere wake nobody here."""
 _RECENT_S = 10.0
@@ -86,6 +87,7 @@ class RedisCounterStore:
         self._send = send
         self._gathering: Gathering | None = None
         self._flush: Callable[[], Any] | None = None
+        self._crossed: Crossed = _ignore
         self.is_shared = True
         """False while the server is away and this worker goes by its share of the limits."""
         self._heard_at = own.now()
@@ -119,21 +121,32 @@ class RedisCounterStore:
 
     async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
         """Replaces the reservation by what was used and frees the parallel slot. Raises on a ticket settled before."""
-        settled = await self._own.settle(ticket, tokens=tokens, cost_nanos=cost_nanos)
+        settled, crossed_here = self._own.replace(ticket, tokens=tokens, cost_nanos=cost_nanos)
         assert isinstance(ticket, MemoryTicket)
+
+        def tell(scopes: Iterable[Scope] = crossed_here) -> None:
+            for scope in scopes:
+                self._crossed(scope)
+
         if self.is_shared and ticket.holds:
-            told = settlement(ticket, settled.charges, tokens=tokens, cost_nanos=cost_nanos, calls=ticket.calls)
-            self._channel.put(Pending(told, _ignore, _nothing))
+            told = Settlement(ticket, settled.charges, tokens=tokens, cost_nanos=cost_nanos, calls=ticket.calls)
+            self._channel.put(Pending(told, lambda sums: tell(told.crossed(sums, crossed_here)), tell))
+        else:
+            tell()
         return settled
 
     async def withdraw(self, ticket: Ticket, scopes: Collection[Scope]) -> None:
         """Ends what an open ticket holds in these scopes: the call will not use them after all."""
         part = self._own.part(ticket, scopes)
         charges = tuple(self._charge(scope) for scope, _ in part.holds)
-        told = settlement(part, charges, tokens=0, cost_nanos=0, calls=0)
+        told = Settlement(part, charges, tokens=0, cost_nanos=0, calls=0)
         await self._own.withdraw(part, scopes)
         if self.is_shared and charges:
             self._channel.put(Pending(told, _ignore, _nothing))
+
+    def tell_crossed(self, crossed: Crossed) -> None:
+        """Who is told from now on of a scope whose soft budget a settlement has reached, wherever it was made."""
+        self._crossed = crossed
 
     async def changed(self, timeout_s: float) -> bool:
         """Waits until some reservation may have been settled; False after `timeout_s`."""
@@ -248,9 +261,9 @@ class RedisCounterStore:
     async def close(self) -> None:
         """Leaves, once every settlement is told."""
         for task in (*self._tasks, self._recovery):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+            while task is not None and not task.done():
+                task.cancel()  # again and again: the client takes one for its own that comes with an answer
+                await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
         if self.is_shared:
             try:
                 await self._channel.ask("leave")
