@@ -15,7 +15,7 @@ import msgspec
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 
-LimitKind = Literal["requests", "tokens", "max_parallel_requests", "budget", "calls"]
+LimitKind = Literal["requests", "tokens", "max_parallel_requests", "budget", "calls", "repeats"]
 
 
 class Remaining(msgspec.Struct, frozen=True, gc=False):
@@ -69,7 +69,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     is_by_reservations: bool = False
     """Budget only: settled spend is below the limit; others' reservations stand in the way. Waiting may help."""
     calls: int = 0
-    """Settled in the window and in flight, where calls ran out."""
+    """Settled in the window and in flight, where calls ran out; how often in a row, where one repeats itself."""
 
 
 class Unseeded(msgspec.Struct, frozen=True, gc=False):
@@ -134,7 +134,8 @@ class CounterStore(Protocol):
         the scopes' budgets can refuse it, so `tokens` is 0.
 
         A scope has no room for a call once those settled in its window and those in flight have reached `max_calls`:
-        a refusal that no waiting cures, since every call that was admitted counts, however it ends.
+        a refusal that no waiting cures, since every call that was admitted counts, however it ends. Nor has it for a
+        request that was the last `max_repeats` that it had room for; what was refused does not count.
         """
         ...
 

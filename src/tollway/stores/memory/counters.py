@@ -83,6 +83,8 @@ class MemoryCounterStore:
             if is_more:
                 continue
             counter.in_flight += 1
+            if scope.max_repeats is not None:
+                counter.repeat(scope.fingerprint)
             if scope.kind == "session" or scope.max_calls is not None:
                 settled = self._settled(counter, self._window(scope.budget_duration, now).start)
                 remaining.append(count_call(scope, counter, second, tokens, settled))
@@ -113,6 +115,8 @@ class MemoryCounterStore:
             counter.follow(scope)
             if calls:
                 count_call(scope, counter, second, tokens)
+                if scope.max_repeats is not None:
+                    counter.repeat(scope.fingerprint)
             ticket.holds.append((scope, counter))
         return ticket
 
@@ -324,6 +328,8 @@ class MemoryCounterStore:
         if scope.max_calls is not None and settled.calls + counter.in_flight >= scope.max_calls:
             return False
         if scope.parallel is not None and counter.in_flight >= scope.parallel:
+            return False
+        if scope.max_repeats is not None and counter.is_stuck(scope):
             return False
         if scope.rpm is not None:
             requests = counter.requests

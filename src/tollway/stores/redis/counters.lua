@@ -21,6 +21,7 @@
 --   b:<worker>   that worker has said what it holds
 --   q  qa q<s>   requests of the last minute: sum, second up to which it is trimmed, by second
 --   t  ta t<s>   tokens of the last minute
+--   d  dn        fingerprint of the request that was admitted last, and how often in a row
 -- Beside them: `workers` (hash: worker to end of its lease), `gone` (hash: the same, of those whose lease ended while
 -- they had calls in flight), `held:<worker>` (set of scopes it has calls in) and `mail:<worker>` (list of messages).
 
@@ -123,14 +124,15 @@ end
 local perform = {}
 
 -- {'reserve', tokens, cost, {{name, window start, budget, rpm, tpm, parallel, calls}, …}, calls}; -1: no such limit.
--- The last is 0 for more money of a call that is held already; of an older worker it is missing, and means 1.
+-- Where repetitions are limited the limit and the request's fingerprint follow in the list of a scope. The last is 0 for
+-- more money of a call that is held already; of an older worker it is missing, and means 1.
 -- Answers {'taken', second, {{generation, settled, in flight, requests, tokens, calls settled, reserved}, …}},
--- {'unseeded', {position, …}} or {'refused', now, {{settled, reserved, in flight, calls, {requests}, {tokens}}, …}}.
+-- {'unseeded', {position, …}} or {'refused', now, {{settled, reserved, in flight, calls, {requests}, {tokens}, repeats}, …}}.
 function perform.reserve(tokens, cost, scopes, taken)
   taken = taken or 1
   local states, unseeded, has_room = {}, {}, true
   for i, scope in ipairs(scopes) do
-    local name, start, budget, rpm, tpm, parallel, calls = unpack(scope)
+    local name, start, budget, rpm, tpm, parallel, calls, repeats, fingerprint = unpack(scope)
     local key = scope_key(name)
     local f = redis.call('HMGET', key, 'g', 'o', 's' .. start, 'r', 'p', 'n' .. start, 'q', 'qa', 't', 'ta')
     local settled = f[1] and settled_in(key, start, f[3], f[2]) or nil
@@ -146,6 +148,11 @@ function perform.reserve(tokens, cost, scopes, taken)
         or (rpm >= 0 and state.requests >= rpm) or (tpm >= 0 and state.tokens >= tpm) then
         has_room = false
       end
+      if repeats then
+        local d = redis.call('HMGET', key, 'd', 'dn')
+        state.repeats = d[1] == fingerprint and number(d[2]) or 0
+        if state.repeats >= repeats then has_room = false end
+      end
       states[i] = state
     end
   end
@@ -155,13 +162,15 @@ function perform.reserve(tokens, cost, scopes, taken)
     for i, scope in ipairs(scopes) do
       local state, rpm, tpm = states[i], scope[4], scope[5]
       answer[i] = { state.settled, state.reserved, state.flying, state.calls,
-        rpm >= 0 and buckets(state.key, 'q') or {}, tpm >= 0 and buckets(state.key, 't') or {} }
+        rpm >= 0 and buckets(state.key, 'q') or {}, tpm >= 0 and buckets(state.key, 't') or {},
+        state.repeats or 0 }
     end
     return { 'refused', now, answer }
   end
   for i, scope in ipairs(scopes) do
     local name, start, budget, rpm, tpm = unpack(scope)
     local state = states[i]
+    if state.repeats then redis.call('HSET', state.key, 'd', scope[9], 'dn', state.repeats + 1) end
     hold(state.key, name, cost, taken)
     if second % 8 == 0 then redis.call('EXPIRE', state.key, LIFETIME) end  -- often enough, and seldom enough to be cheap
     if rpm >= 0 then

@@ -336,6 +336,7 @@ class RedisCounterStore:
                 *(f"{scope.kind}:{scope.id}", window(scope.budget_duration).start),
                 *(limit_of(scope.budget_nanos), limit_of(scope.rpm), limit_of(scope.tpm)),
                 *(limit_of(scope.parallel), limit_of(scope.max_calls)),
+                *(() if scope.max_repeats is None else (scope.max_repeats, scope.fingerprint)),
             )
             for scope in scopes
         ]

@@ -71,12 +71,13 @@ class Settlement:
 
 def counter_of(scope: Scope, state: Sequence[Any], start: int, now: float) -> Counter:
     """A counter of the server's, as far as it explains a refusal."""
-    settled, reserved, in_flight, calls, requests, tokens = state
+    settled, reserved, in_flight, calls, requests, tokens, repeats = state
     counter = Counter(f"{scope.kind}:{scope.id}", now)
     counter.settled[start] = SettledSum(int(settled), int(calls))
     counter.reserved_nanos = int(reserved)
     counter.in_flight = int(in_flight)
     counter.requests, counter.tokens = Rate(requests), Rate(tokens)
+    counter.latest, counter.repeats = scope.fingerprint, int(repeats)
     return counter
 
 
