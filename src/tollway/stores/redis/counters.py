@@ -36,6 +36,7 @@ from tollway.stores.memory.counter import SettledSum, budget_only, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
 from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
 from tollway.stores.redis.gathering import Gathering, Generations, Members
+from tollway.stores.redis.retries import Retries
 from tollway.stores.redis.share import Known, local_share
 from tollway.stores.redis.wire import Settlement, buckets_of, counter_of, is_told, limit_of, name_of, remaining
 
@@ -99,8 +100,7 @@ class RedisCounterStore:
         self._this_gathering: asyncio.Task[Opened] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._recovery: asyncio.Task[None] | None = None
-        self._heard = asyncio.Event()
-        """The server is there after all: another worker's mail came through."""
+        self._retries = Retries(_RETRY_S)
 
     # The port
 
@@ -297,6 +297,7 @@ class RedisCounterStore:
         if not self.is_shared:
             return
         self.is_shared = False
+        self._retries.went_away()
         self._known_then.clear()
         _log.error(
             "counters: the shared server is away (%s); this worker goes on alone with 1/%d of every limit",
@@ -307,10 +308,7 @@ class RedisCounterStore:
     async def _recover(self) -> None:
         joining = OperationChannel(self._send, timeout_s=self._timeout_s, lost=_ignore, expelled=lambda: ())
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RETRY_S):
-                    await self._heard.wait()
-            self._heard.clear()
+            await self._retries.pause()
             try:
                 members = await joining.ask("join", self._lease_s)
             except ConnectionError:
@@ -318,6 +316,7 @@ class RedisCounterStore:
             self.members.saw(members)
             break
         self.is_shared = True
+        self._retries.came_back()
         touched = self._touched()
         for start in range(0, len(touched), _FORGET_AT_ONCE):
             names = touched[start : start + _FORGET_AT_ONCE]
@@ -438,7 +437,7 @@ class RedisCounterStore:
         """
         if not self.is_shared and self._recovery is not None:
             # What it admits alone cannot be registered, so nobody may read the ledger before this worker is back.
-            self._heard.set()
+            self._retries.hear()
             await asyncio.wait([self._recovery], timeout=self._lease_s)
         if not self.is_shared:
             raise ConnectionError("The shared counters cannot be reached.")
