@@ -36,6 +36,7 @@ from tollway.stores.memory.counter import SettledSum, budget_only, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
 from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
 from tollway.stores.redis.gathering import Gathering, Generations, Members
+from tollway.stores.redis.reservation import Reservation
 from tollway.stores.redis.retries import Retries
 from tollway.stores.redis.share import Known, local_share
 from tollway.stores.redis.wire import Settlement, buckets_of, counter_of, is_told, limit_of, name_of, remaining
@@ -112,7 +113,11 @@ class RedisCounterStore:
             scopes = [budget_only(scope) for scope in scopes]
         calls = 0 if is_more else 1
         if self.is_shared and scopes:
-            reservation = _Reservation(self, scopes, tokens, cost_nanos, calls)
+            reservation = Reservation(
+                make=lambda: self.request(scopes, tokens, cost_nanos, calls),
+                read=lambda reply: self.answer(reply, scopes, tokens, cost_nanos, calls),
+                give_back=lambda ticket: self.settle(ticket, tokens=0, cost_nanos=0),
+            )
             self._channel.put(reservation)
             answer = await reservation.answer
             if answer is not None:
@@ -467,30 +472,6 @@ class RedisCounterStore:
                 rates = (buckets_of(counter.requests), buckets_of(counter.tokens))
                 holdings.append((name, generation, counter.reserved_nanos, counter.in_flight, *rates))
         return holdings
-
-
-class _Reservation(Pending):
-    __slots__ = ("answer",)
-
-    def __init__(
-        self, store: RedisCounterStore, scopes: Sequence[Scope], tokens: int, cost_nanos: int, calls: int
-    ) -> None:
-        future: asyncio.Future[MemoryTicket | Refusal | Unseeded | None] = asyncio.get_running_loop().create_future()
-        self.answer = future
-
-        def answered(reply: Any) -> None:
-            answer = store.answer(reply, scopes, tokens, cost_nanos, calls)
-            if not future.done():
-                future.set_result(answer)
-            elif isinstance(answer, MemoryTicket):  # whoever asked has gone
-                task = asyncio.ensure_future(store.settle(answer, tokens=0, cost_nanos=0))
-                task.add_done_callback(_retrieve)
-
-        def failed() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        super().__init__(lambda: store.request(scopes, tokens, cost_nanos, calls), answered, failed)
 
 
 def _operation(*operation: Any) -> Callable[[], Operation]:
