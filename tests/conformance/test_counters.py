@@ -371,6 +371,42 @@ async def test_calls_before_the_limit_appeared_count(counters: CounterStore) -> 
     await refused(counters, key(max_calls=3))
 
 
+def run(fingerprint: str, **limits: Any) -> Scope:
+    return Scope(kind="session", id="k1:run", max_repeats=3, fingerprint=fingerprint, **limits)
+
+
+async def test_a_request_is_admitted_so_many_times_in_a_row_and_another_one_starts_anew(
+    counters: CounterStore, clock: FakeClock
+) -> None:
+    for _ in range(2):
+        for _ in range(3):
+            await call(counters, key(), run("same"))
+        for _ in range(2):
+            refusal = await refused(counters, key(), run("same"))
+            assert (refusal.kind, refusal.limit, refusal.calls, refusal.scope.kind) == ("repeats", 3, 3, "session")
+            assert (refusal.retry_after_s, refusal.is_by_reservations) == (0, False)
+        clock.advance(3600)
+        await refused(counters, key(), run("same"))
+        await call(counters, key(), run("other"))
+
+
+async def test_what_was_refused_for_another_reason_is_no_repetition(counters: CounterStore) -> None:
+    busy = team(parallel=1)
+    held = await admitted(counters, busy, run("same"))
+    for _ in range(5):
+        assert (await refused(counters, busy, run("same"))).kind == "max_parallel_requests"
+    await counters.settle(held, tokens=0, cost_nanos=0)
+    for _ in range(2):
+        await call(counters, busy, run("same"))
+    assert (await refused(counters, busy, run("same"))).kind == "repeats"
+
+
+async def test_many_of_the_same_at_once_are_repetitions_too(counters: CounterStore) -> None:
+    await call(counters, run("same"))
+    answers = await asyncio.gather(*(counters.reserve((run("same"),), tokens=0, cost_nanos=0) for _ in range(10)))
+    assert sum(not isinstance(answer, Refusal) for answer in answers) == 2
+
+
 async def test_calls_start_anew_with_the_budget_window(counters: CounterStore, clock: FakeClock) -> None:
     scope = key(max_calls=2, budget_duration="1h")
     held = await admitted(counters, scope)
@@ -661,7 +697,7 @@ class Schedules(RuleBasedStateMachine):
             self.used.append(Used(held.scopes, int(self.clock()), tokens))
 
         for ticket, _, _ in held.more:
-            assert self.run(self.store.settle(ticket, tokens=0, cost_nanos=0)).crossed == ()
+            self.run(self.store.settle(ticket, tokens=0, cost_nanos=0))
         self.run(self.store.delivered())
 
     @precondition(lambda self: self.in_flight)

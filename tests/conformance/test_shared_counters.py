@@ -7,14 +7,20 @@ truth is known: what was settled, and what is in flight.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import time
 from collections import Counter as Multiset
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -22,12 +28,14 @@ from tests.support.clock import FakeClock
 from tests.support.counters import redis_counters
 from tests.support.valkey import SentinelSet, ValkeyCluster, shared_url
 
+from tollway.cli import main
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
-from tollway.core.redis import RedisAddress, RedisNode
+from tollway.core.redis import HASH_TAG, RedisAddress, RedisNode
 from tollway.ports.counters import Refusal, Ticket, Unseeded
 from tollway.stores.redis import counters as module
 from tollway.stores.redis.counters import RedisCounterStore
+from tollway.stores.redis.gathering import Gathering
 
 KEYS = tuple(Scope(kind="api_key", id=name, budget_nanos=100, parallel=4) for name in "ab")
 TEAM = Scope(kind="team", id="t", budget_nanos=150, rpm=1000)
@@ -86,9 +94,9 @@ class Worker:
 class Fleet:
     """Workers that share counters and a database."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: FakeClock, prefix: str = "") -> None:
         self.clock = clock
-        self.prefix = f"{{test-{uuid4().hex}}}"
+        self.prefix = prefix or f"{{test-{uuid4().hex}}}"
         self.database: Multiset[Charge] = Multiset()
         self.workers: list[Worker] = []
         self.client = Redis.from_url(shared_url())
@@ -120,10 +128,16 @@ class Fleet:
         await self.client.hdel(f"{self.prefix}:workers", worker.store.members.worker)
 
 
+def kill(worker: Worker) -> None:
+    """No lease is renewed, and no mail is read."""
+    for task in worker.store._tasks:
+        task.cancel()
+
+
 @asynccontextmanager
-async def fleet_of(size: int, **options: Any) -> AsyncIterator[Fleet]:
+async def fleet_of(size: int, *, prefix: str = "", **options: Any) -> AsyncIterator[Fleet]:
     clock = FakeClock()
-    fleet = Fleet(clock)
+    fleet = Fleet(clock, prefix)
     async with AsyncExitStack() as stack:
         for _ in range(size):
             worker = Worker(fleet)
@@ -285,8 +299,7 @@ async def test_slots_of_a_worker_that_is_gone_come_free_and_its_money_only_when_
     async with fleet_of(2, lease_s=0.3) as fleet:
         gone, other = fleet.workers
         await gone.begin((scope,), 60)
-        for task in gone.store._tasks:
-            task.cancel()  # it is killed: no lease is renewed, no mail is read
+        kill(gone)
         refusal = await other.reserve((scope,), 60)
         assert isinstance(refusal, Refusal)
         assert refusal.kind == "max_parallel_requests"
@@ -299,3 +312,158 @@ async def test_slots_of_a_worker_that_is_gone_come_free_and_its_money_only_when_
         assert (refusal.kind, refusal.is_by_reservations, refusal.spent_nanos) == ("budget", True, 40)
         assert await other.store.release(gone.store.members.worker)
         assert not isinstance(await other.reserve((scope,), 1), Refusal)
+
+
+async def test_a_soft_budget_is_told_of_by_exactly_one_worker() -> None:
+    scope = Scope(kind="team", id="soft", soft_budget_nanos=1_000)
+    plain = Scope(kind="api_key", id="k")
+    told: list[Scope] = []
+    async with fleet_of(3) as fleet:
+        for worker in fleet.workers:
+            worker.store.tell_crossed(told.append)
+
+        async def call(worker: Worker) -> None:
+            answer = await worker.reserve((plain, scope), 50)
+            assert not isinstance(answer, Refusal)
+            await asyncio.sleep(random.uniform(0, 0.01))
+            await worker.store.settle(answer, tokens=0, cost_nanos=50)
+
+        await asyncio.gather(*(call(fleet.workers[number % 3]) for number in range(19)))
+        assert told == []
+        await asyncio.gather(*(call(fleet.workers[number % 3]) for number in range(19)))
+        for worker in fleet.workers:
+            await worker.store.delivered()
+        assert told == [scope]
+
+
+async def test_a_worker_that_counts_alone_tells_what_it_knows() -> None:
+    scope = Scope(kind="team", id="soft", soft_budget_nanos=100)
+    told: list[Scope] = []
+    async with fleet_of(1) as fleet:
+        (worker,) = fleet.workers
+        worker.store.tell_crossed(told.append)
+        await worker.begin((scope,), 60)
+        await worker.end(0, 60)
+        await worker.begin((scope,), 60)
+        await _cut_off(worker)
+        await worker.end(0, 60)
+        assert told == [scope]
+
+
+async def test_a_worker_that_counts_alone_is_back_before_anybody_reads_what_was_spent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_S", 60)  # by itself it would not look again soon
+    scope = Scope(kind="api_key", id="k", budget_nanos=200)
+    async with fleet_of(2) as fleet:
+        alone, other = fleet.workers
+        await alone.begin((scope,), 10)
+        await _cut_off(alone)
+        assert not isinstance(await alone.begin((scope,), 60), Refusal)
+        assert not alone.store.is_shared
+        await fleet.evict(scope)
+        assert not isinstance(await other.begin((scope,), 60), Refusal), "10 and 60 are held elsewhere"
+        assert alone.store.is_shared
+        assert not isinstance(await other.begin((scope,), 80), Refusal)
+        for worker in fleet.workers:
+            assert isinstance(await worker.begin((scope,), 1), Refusal), "210 are held"
+
+
+async def _cut_off(worker: Worker) -> None:
+    """One answer is lost."""
+    send = worker.store._channel._send
+
+    async def lossy(_: bytes) -> bytes | None:
+        worker.store._channel._send = send
+        raise ConnectionError("lost")
+
+    worker.store._channel._send = lossy
+    await worker.store.delivered()
+
+
+@pytest.mark.parametrize("answers_after_s", [0.5, 3600])
+async def test_only_calls_that_come_at_once_wait_for_a_server_that_does_not_answer(answers_after_s: float) -> None:
+    scope = Scope(kind="api_key", id="k")
+    async with fleet_of(1, timeout_s=0.04) as fleet:
+        (worker,) = fleet.workers
+        await worker.begin((scope,))
+        await worker.end(0, 1)
+        send = worker.store._channel._send
+        asked: list[str] = []
+
+        async def late(encoded: bytes) -> bytes | None:
+            asked.extend(operation[0] for operation in msgspec.msgpack.decode(encoded))
+            await asyncio.sleep(answers_after_s)
+            return await send(encoded)
+
+        worker.store._channel._send = worker.store._send = late
+        tickets = await asyncio.gather(*(worker.begin((scope,)) for _ in range(50)))
+        assert asked.count("reserve") == 50, "in one round trip"
+        for _ in range(20):
+            tickets.append(await worker.begin((scope,)))
+            await worker.end(0, 1)
+        assert asked.count("reserve") == 50
+        assert asked.count("settle") == 0
+        assert all(not isinstance(ticket, Refusal) and ticket.divided_by == 2 for ticket in tickets)
+        worker.store._channel._send = worker.store._send = send
+
+
+async def test_a_stop_is_not_held_up_by_a_client_that_swallows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def listen(_: Gathering) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Gathering, "listen", listen)
+    async with asyncio.timeout(5):
+        async with fleet_of(1):
+            await asyncio.sleep(0)
+
+
+async def tollway_ledger(config: Path, *arguments: str, status: int = 0) -> str:
+    words = ["ledger", *arguments, "--config", str(config)]
+    result = await asyncio.to_thread(CliRunner().invoke, main, words)
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+async def test_an_operator_sees_and_releases_what_workers_hold_whose_journals_are_lost(tmp_path: Path) -> None:
+    other_key = Scope(kind="api_key", id="other")
+    team = Scope(kind="team", id="t", budget_nanos=100)
+    redis = {"url": shared_url(), "namespace": uuid4().hex}
+    keys = {"master_key": "sk-of-the-tests", "salt_key": "salt-of-the-tests"}
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps({"general_settings": {"coordination_redis": redis, **keys}}))
+    async with fleet_of(3, prefix=f"{redis['namespace']}:{HASH_TAG}", lease_s=2) as fleet:
+        gone, idle, other = fleet.workers
+        names = [worker.store.members.worker for worker in fleet.workers]
+        assert "No gateway that is gone" in await tollway_ledger(config, "orphans")
+        await gone.begin((KEY, team), 40)
+        await gone.begin((KEY, team), 20)
+        await gone.begin((other_key, team), 30)
+        await idle.begin((KEY, team), 1)
+        await idle.end(0, 1)
+        await other.begin((KEY, team), 5)
+        assert "not gone" in await tollway_ledger(config, "release", names[0], "--yes", status=1)
+        for worker in (gone, idle):
+            kill(worker)
+            await fleet.client.hset(f"{fleet.prefix}:workers", worker.store.members.worker, str(time.time() - 60))
+        shown = json.loads(await tollway_ledger(config, "orphans", "--json"))["orphans"]
+        assert [(one["worker"], one["calls"], one["reserved"]) for one in shown] == [(names[0], 3, 90e-9)]
+        assert {one["scope"]: (one["calls"], one["reserved"]) for one in shown[0]["scopes"]} == {
+            "api_key:busy": (2, 60e-9),
+            "api_key:other": (1, 30e-9),
+            "team:t": (3, 90e-9),
+        }
+        assert abs(datetime.fromisoformat(shown[0]["gone_since"]).timestamp() - time.time() + 60) < 5
+        assert not isinstance(await other.begin((KEY, team), 4), Refusal), "1 settled, 90 held by nobody, 5 in flight"
+        await other.end(1, 4)
+        refusal = await other.reserve((KEY, team), 1)
+        assert isinstance(refusal, Refusal)
+        assert refusal.is_by_reservations
+        assert f"{names[0]}: released in 3 scopes" in await tollway_ledger(config, "release", "--all", "--yes")
+        assert not isinstance(await other.begin((KEY, team), 91), Refusal), "5 settled, 5 in flight"
+        refusal = await other.reserve((KEY, team), 1)
+        assert isinstance(refusal, Refusal), "5 and 91 in flight"
+        assert "No gateway that is gone" in await tollway_ledger(config, "orphans")
+        assert "Nothing to release" in await tollway_ledger(config, "release", "--all", "--yes")

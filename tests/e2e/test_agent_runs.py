@@ -107,6 +107,23 @@ async def test_another_session_and_the_same_session_of_another_key_have_their_ow
         assert agent.steps == 2
 
 
+async def test_an_agent_that_goes_round_in_circles_is_stopped_and_one_that_gets_on_is_not(
+    gateway: Embedded, upstream: FaultyUpstream
+) -> None:
+    key = await gateway.create_key(max_repeated_calls=4)
+    error = await (stuck := Agent(gateway, key)).run()
+    assert stuck.steps == len(upstream.requests) == 4
+    assert isinstance(error, openai.RateLimitError)
+    assert "Session run-1 repeats itself: the same request was sent 4 times in a row" in error.message
+    assert (error.response.headers["x-should-retry"], error.response.headers["rate_limit_type"]) == ("false", "repeats")
+    for number in range(6):
+        body = {"model": "m", "messages": [{"role": "user", "content": f"Step {number}"}], "max_tokens": OUTPUT_TOKENS}
+        assert (await gateway.post("/v1/chat/completions", body, key=key, headers=RUN)).status == 200
+    elsewhere = Agent(gateway, key, "run-2")
+    await elsewhere.run()
+    assert elsewhere.steps == 4
+
+
 async def test_the_smallest_limit_of_key_team_and_gateway_holds(tmp_path: Path, upstream: FaultyUpstream) -> None:
     config = {**model_list(upstream, **PRICE), "general_settings": {"max_iterations": 5}}
     async with embedded_gateway(tmp_path, config) as gateway:

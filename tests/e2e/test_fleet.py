@@ -13,6 +13,8 @@ from tests.support.valkey import ValkeyServer
 
 CALLS = int(os.environ.get("TOLLWAY_TEST_FLEET_CALLS", "120"))
 """Concurrent calls against each budget; 1,000 in the run that docs/guarantees.md speaks of."""
+RATE_S = int(os.environ.get("TOLLWAY_TEST_FLEET_RATE_S", "3"))
+"""Seconds for which too many requests are offered; 150, more than two minutes' windows, in that run."""
 INPUT, OUTPUT = 1e-6, 0.005
 """Dollars a token: an answer of 10 tokens costs 5 cents."""
 CONFIG = {
@@ -128,6 +130,20 @@ def test_requests_are_admitted_up_to_the_limit_of_the_minute(fleet: Fleet) -> No
     refused = next(reply for reply in replies if reply.status == 429)
     assert 1 <= int(refused.headers["retry-after"]) <= 61
     assert refused.headers["rate_limit_type"] == "requests"
+
+
+def test_six_times_the_limit_for_minutes_is_admitted_at_the_limit(fleet: Fleet) -> None:
+    limit = 100 if RATE_S > 60 else 10
+    key, _ = of_key(fleet, rpm_limit=limit)
+    replies = fleet.calls(10 * RATE_S, key=key, every_s=0.1, body={"max_tokens": 1})
+    served = sorted((reply for reply in replies if reply.status == 200), key=lambda reply: reply.sent_at)
+    assert set(statuses(replies)) == {200, 429}
+    for first in served:  # all that can only have been admitted in the minute that begins with it
+        minute = [
+            reply for reply in served if first.sent_at <= reply.sent_at and reply.received_at < first.sent_at + 60
+        ]
+        assert len(minute) <= limit
+    assert len(served) == limit * (1 + RATE_S // 62), "a minute's requests are admitted again when they have left it"
 
 
 def test_tokens_are_admitted_up_to_the_limit_and_one_call(fleet: Fleet) -> None:

@@ -115,7 +115,8 @@ def test_callers_of_a_gateway_whose_database_is_away(
             assert time.monotonic() - started < 0.5
             assert (answer.status, answer.json()["error"]["type"]) == (503, "no_db_connection")
             assert int(answer.headers["retry-after"]) >= 1
-        assert gateway.get("/health/readiness").status == 503
+        readiness = gateway.get("/health/readiness")
+        assert (readiness.status, readiness.json()) == (200, {"status": "degraded", "db": "disconnected"})
         journal = sum(file.stat().st_size for file in (gateway.data_dir / "journal").iterdir())
         assert journal > 5 * 100, "records wait for the database"
 
@@ -145,6 +146,9 @@ def test_a_database_that_hangs_holds_nobody_up_for_long(tmp_path: Path, server: 
         for _ in range(5):
             assert seconds_until_refused(gateway, not_used_before) < 0.5
             acknowledged.append(served(gateway, in_use))
+        started = time.monotonic()
+        assert gateway.get("/health/readiness").json() == {"status": "degraded", "db": "disconnected"}
+        assert time.monotonic() - started < 1, "probes of Kubernetes wait no longer"
         server.resume()
         assert seconds_until(lambda: call(gateway, not_used_before).status == 200) < RECOVERS_WITHIN_S
         rows = rows_of(gateway, in_use)

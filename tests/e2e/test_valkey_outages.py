@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ QUICK = {
     ],
 }
 Steps = dict[str, Callable[[], None]]
+FILL = "for i = 1, 200 do redis.call('SET', ARGV[1] .. i, string.rep('x', 1000)) end"
+"""What somebody else keeps on the same server."""
 PATIENCE_S = 0.25
 """How much longer a call may take on a test machine whose processors are shared; docs/guarantees.md has the figures."""
 
@@ -86,6 +89,10 @@ def cost(replies: list[Reply]) -> float:
 
 def lines_about(gateway: Gateway) -> list[str]:
     return [line for line in gateway.log.splitlines() if "shared server is" in line]
+
+
+def is_back(gateway: Gateway) -> bool:
+    return "is away" not in "".join(lines_about(gateway)[-1:])
 
 
 def test_a_flush_of_everything_makes_nobody_forget_what_was_spent(fleet: Fleet, valkey: ValkeyServer) -> None:
@@ -161,3 +168,47 @@ def test_what_was_spent_alone_counts_when_the_server_is_back(fleet: Fleet, valke
     fleet.calls(40, key=key, body={"max_tokens": 10})
     spent = first.admin("GET", f"/key/info?key={key}")["info"]["spend"]
     assert 1 <= spent <= 1 + 0.0501
+
+
+def test_a_server_that_comes_and_goes_fails_no_call_and_lets_nobody_overspend(
+    fleet: Fleet, valkey: ValkeyServer
+) -> None:
+    key, other_key = fleet.first.create_key(max_budget=1), fleet.first.create_key()
+    before = [len(lines_about(gateway)) for gateway in fleet.gateways]
+    replies = []
+    for number in range(3):
+        valkey.pause()
+        replies += fleet.calls(3, key=key, at_once=2, body={"max_tokens": 10})
+        valkey.resume()
+        until(partial(is_back, fleet.gateways[number % 2]))
+        replies += fleet.calls(1, key=key, body={"max_tokens": 10})
+    until(lambda: not any(is_alone(gateway, other_key) for gateway in fleet.gateways))
+    replies += fleet.calls(40, key=key, body={"max_tokens": 10})
+    assert set(statuses(replies)) <= {200, 422, 429}
+    assert 1 <= cost(replies) <= 1 + 0.0501
+    for gateway, count in zip(fleet.gateways, before, strict=True):
+        said = [line.partition("shared server is ")[2][:4] for line in lines_about(gateway)[count:]]
+        assert said == ["away", "back"] * (len(said) // 2), "one line for each change"
+        assert 1 <= len(said) // 2 <= 3
+        assert "Traceback" not in gateway.log
+
+
+def test_a_server_that_evicts_counters_lets_nobody_overspend(fleet: Fleet, valkey: ValkeyServer) -> None:
+    key = fleet.first.create_key(max_budget=1)
+    used = int(valkey.ask("INFO", "memory").partition("used_memory:")[2].split()[0])
+    valkey.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    valkey.ask("CONFIG", "SET", "maxmemory", str(used + 500_000))
+    replies = []
+    try:
+        for number in range(8):
+            replies += fleet.calls(4, key=key, at_once=2, body={"max_tokens": 10})
+            counter = next(name for name in valkey.ask("KEYS", "*:s:api_key:*").split() if "api_key" in name)
+            while valkey.ask("EXISTS", counter).strip() == ":1":
+                valkey.ask("EVAL", FILL, "0", f"other-{number}-{time.monotonic_ns()}")
+        assert int(valkey.ask("INFO", "stats").partition("evicted_keys:")[2].split()[0]) > 100
+    finally:
+        valkey.ask("CONFIG", "SET", "maxmemory", "0")
+        valkey.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    replies += fleet.calls(40, key=key, body={"max_tokens": 10})
+    assert set(statuses(replies)) <= {200, 422, 429}
+    assert 1 <= cost(replies) <= 1 + 0.0501

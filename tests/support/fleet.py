@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,11 +42,13 @@ class Fleet:
         """Starts one again that has ended, with the data that it left."""
         self.gateways[number] = self._launch(number)
 
-    def calls(self, count: int, *, key: str, at_once: int = 200, body: Mapping[str, Any] = {}) -> list[Reply]:
-        """Chat completions, spread over the replicas."""
+    def calls(
+        self, count: int, *, key: str, at_once: int = 200, every_s: float = 0.0, body: Mapping[str, Any] = {}
+    ) -> list[Reply]:
+        """Chat completions, spread over the replicas: all at once, or one after each `every_s`."""
         ports = [gateway.port for gateway in self.gateways]
         with ThreadPoolExecutor(1) as threads:
-            return threads.submit(asyncio.run, _calls(ports, count, key, at_once, body)).result()
+            return threads.submit(asyncio.run, _calls(ports, count, key, at_once, every_s, body)).result()
 
     def _launch(self, number: int) -> Gateway:
         folder = self.folder / f"replica-{number}"
@@ -61,6 +64,9 @@ class Reply:
     body: dict[str, Any]
     headers: Mapping[str, str]
     cost: float
+    sent_at: float
+    """On the clock of the test, as is the next."""
+    received_at: float
 
 
 def statuses(replies: Sequence[Reply]) -> Counter[int]:
@@ -87,12 +93,16 @@ def running_fleet(
                 gateway.process.kill()
 
 
-async def _calls(ports: Sequence[int], count: int, key: str, at_once: int, body: Mapping[str, Any]) -> list[Reply]:
+async def _calls(
+    ports: Sequence[int], count: int, key: str, at_once: int, every_s: float, body: Mapping[str, Any]
+) -> list[Reply]:
     gate = asyncio.Semaphore(at_once)
     asked = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **body}
 
-    async def call(session: aiohttp.ClientSession) -> Reply:
+    async def call(session: aiohttp.ClientSession, number: int) -> Reply:
+        await asyncio.sleep(number * every_s)
         async with gate:
+            sent_at = time.monotonic()
             url = f"http://127.0.0.1:{random.choice(ports)}/v1/chat/completions"
             async with session.post(url, json=asked, headers={"Authorization": f"Bearer {key}"}) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
@@ -103,7 +113,9 @@ async def _calls(ports: Sequence[int], count: int, key: str, at_once: int, body:
                     await response.json() if is_json else {"text": text.decode()},
                     headers,
                     float(headers.get("x-litellm-response-cost", 0)),
+                    sent_at,
+                    time.monotonic(),
                 )
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        return await asyncio.gather(*(call(session) for _ in range(count)))
+        return await asyncio.gather(*(call(session, number) for number in range(count)))

@@ -159,6 +159,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         render_metrics=metrics.render if figures is None else figures.render,
         settings=current_settings,
         database_state=database.state,
+        was_connected=lambda: database.was_opened,
         is_draining=lambda: edge.is_draining,
     )
     model_pages = ModelPages(

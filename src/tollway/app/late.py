@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_PROBE_S = 2.0
+_PROBE_S = 0.4
+"""For opening it, and again for its answer: together less than the second in which Kubernetes wants to know."""
 _GOODBYE_S = 2.0
 _UPGRADE_AGAIN_S = 5.0
 """A schema that cannot be upgraded is for the operator to mend; until then, not every call need try."""
@@ -70,6 +71,8 @@ class Database:
         self._pool = pool
         self._opening: asyncio.Task[Opened] | None = None
         self._keep_failure_until = 0.0
+        self.was_opened = False
+        """Whether it could ever be reached."""
 
     async def opened(self) -> Opened:
         """The open database. Raises `StoreUnavailable` while it cannot be opened; the next caller tries anew."""
@@ -91,12 +94,13 @@ class Database:
     async def state(self) -> Literal["connected", "disconnected"]:
         """Whether the database answers, for readiness."""
         try:
-            opened = await self.opened()
+            async with asyncio.timeout(_PROBE_S):
+                opened = await self.opened()
             from tollway.db.engine import reading
 
             async with reading(opened.engine, within_s=_PROBE_S) as connection:
                 await connection.exec_driver_sql("SELECT 1")
-        except StoreUnavailable:
+        except (StoreUnavailable, TimeoutError):
             return "disconnected"
         return "connected"
 
@@ -134,6 +138,7 @@ class Database:
         except StoreUnavailable:
             await engine.dispose()
             raise
+        self.was_opened = True
         return Opened(
             engine=engine,
             keys=SqlKeyStore(engine),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from typing_extensions import override
 
+from tollway.cli.orphans import orphans, release
 from tollway.cli.output import dollars, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ Exit status: 0 agrees, 1 differs, 2 could not be checked.
 def command() -> None:
     """Prove that sums, budgets and reports follow from the ledger's records, and compare them with a provider's bill.
 
-    Both commands read the database itself, not a running gateway. Gateways may go on serving meanwhile.
+    All commands read the database or the shared Redis, not a running gateway. Gateways may go on serving meanwhile.
     """
+
+
+command.add_command(orphans)
+command.add_command(release)
 
 
 def _checking(command: Callable[..., None]) -> Callable[..., None]:

@@ -294,17 +294,20 @@ def _rejected(
 
 
 def _limits(deployment_id: str, group: str, params: Mapping[str, Any]) -> Scope | None:
-    budget = params.get("max_budget")
-    limits = {
-        "rpm": params.get("rpm"),
-        "tpm": params.get("tpm"),
-        "parallel": params.get("max_parallel_requests"),
-        "budget_nanos": None if budget is None else nanos_from_dollars(budget),
-    }
-    if all(limit is None for limit in limits.values()):
+    budget, duration = params.get("max_budget"), params.get("budget_duration")
+    rpm, tpm, parallel = params.get("rpm"), params.get("tpm"), params.get("max_parallel_requests")
+    if all(limit is None for limit in (budget, rpm, tpm, parallel)):
         return None
-    duration = params.get("budget_duration")
-    return Scope(kind="deployment", id=deployment_id, label=group, budget_duration=duration, **limits)
+    return Scope(
+        kind="deployment",
+        id=deployment_id,
+        label=group,
+        rpm=rpm,
+        tpm=tpm,
+        parallel=parallel,
+        budget_nanos=None if budget is None else nanos_from_dollars(budget),
+        budget_duration=duration,
+    )
 
 
 def _deployment_id(entry: ModelEntry, organization: str | None, *, is_one_of_many: bool) -> str:

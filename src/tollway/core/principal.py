@@ -81,6 +81,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """Never refuses; crossing it is told."""
     max_calls: int | None = None
     """Calls in a whole budget window, those in flight included; no sliding rate."""
+    max_repeats: int | None = None
+    """How often in a row one and the same request is served."""
+    fingerprint: str = ""
+    """Of the request that is being made; only where `max_repeats` says something."""
     budget_duration: str | None = None
     """Reset period (`30d`); None: the budget never resets."""
 
@@ -103,10 +107,16 @@ class SessionLimits(msgspec.Struct, frozen=True):
 
     max_calls: int | None = None
     budget_nanos: int | None = None
+    max_repeats: int | None = None
+    """How often in a row one and the same request is served."""
 
     def narrowed(self, other: SessionLimits) -> SessionLimits:
         """The smaller of both limits of each sort."""
-        return SessionLimits(_least(self.max_calls, other.max_calls), _least(self.budget_nanos, other.budget_nanos))
+        return SessionLimits(
+            _least(self.max_calls, other.max_calls),
+            _least(self.budget_nanos, other.budget_nanos),
+            _least(self.max_repeats, other.max_repeats),
+        )
 
 
 def _least(one: int | None, other: int | None) -> int | None:

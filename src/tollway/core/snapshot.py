@@ -224,6 +224,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ignores_end_users: bool = False
     """True: end users are neither metered nor limited."""
     session_max_calls: int = 0
+    session_max_repeats: int = 0
     """Most calls of each session, of whatever key but the master key; 0: no limit."""
     session_budget_nanos: int = 0
     """The same for what a session may cost; 0: no limit."""
@@ -231,7 +232,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def session_limits(self) -> SessionLimits:
         """What holds for the sessions of every key."""
-        return SessionLimits(self.session_max_calls or None, self.session_budget_nanos or None)
+        return SessionLimits(
+            self.session_max_calls or None, self.session_budget_nanos or None, self.session_max_repeats or None
+        )
 
     @property
     def proxy_scope(self) -> Scope | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal
 from urllib.parse import parse_qs
@@ -43,28 +44,48 @@ class HealthPages:
         render_metrics: Callable[[], bytes],
         settings: Callable[[], Settings],
         database_state: Callable[[], Awaitable[DatabaseState]],
+        was_connected: Callable[[], bool],
         is_draining: Callable[[], bool],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`was_connected`: whether this process has ever read from the database."""
         self._gateway = gateway
         self._authenticator = authenticator
         self._render_metrics = render_metrics
         self._settings = settings
         self._database_state = database_state
+        self._was_connected = was_connected
         self._is_draining = is_draining
+        self._steady = steady
+        self._away_since: float | None = None
+        """When a probe first found the database away; None: the last one did not."""
 
     async def liveliness(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
         """The process runs its loop."""
         await respond(send, 200, [JSON], b'"I\'m alive!"')
 
     async def readiness(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
-        """Traffic may come: not while draining, nor with a database that is away."""
+        """Traffic may come: not while draining, nor once an absent database leaves nobody to be served."""
         if self._is_draining():
             await respond(send, 503, [JSON], b'{"status":"shutting_down"}')
             return
         state = await self._database_state()
-        is_ready = state != "disconnected"
-        body = msgspec.json.encode({"status": "healthy" if is_ready else "unhealthy", "db": state})
-        await respond(send, 200 if is_ready else 503, [JSON], body)
+        status = self._status(state)
+        body = msgspec.json.encode({"status": status, "db": state})
+        await respond(send, 503 if status == "unhealthy" else 200, [JSON], body)
+
+    def _status(self, state: DatabaseState) -> Literal["healthy", "degraded", "unhealthy"]:
+        """A database that all replicas share is away from all of them: a balancer that took them out would make its
+        outage everybody's. So whoever has read from it stays in as long as the keys in use keep working.
+        """
+        if state != "disconnected":
+            self._away_since = None
+            return "healthy"
+        now = self._steady()
+        if self._away_since is None:
+            self._away_since = now
+        is_in_grace = now - self._away_since < self._settings().key_grace_s
+        return "degraded" if is_in_grace and self._was_connected() else "unhealthy"
 
     async def health(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
         """Without a key: one line. With one: every deployment asked for a few tokens; details for admins only."""

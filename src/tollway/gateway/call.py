@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from math import inf
 from typing import Protocol
@@ -245,6 +246,11 @@ class Call:
         """Of the time that the caller allows; without end where they say nothing."""
         limit = self.controls.timeout_s
         return inf if limit is None else max(0.001, limit - (time.perf_counter() - self.started))
+
+    def fingerprint(self) -> str:
+        """Of what is asked: two calls have the same one if their bodies are the same, byte for byte, at one address."""
+        address = f"{self.path}\n{self.path_model}\n".encode()
+        return hashlib.blake2b(address + self.raw_body, digest_size=12).hexdigest()
 
     @property
     def end_user(self) -> str:

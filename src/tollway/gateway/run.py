@@ -214,7 +214,9 @@ class Gateway:
         stop = await self._entities.find_stop(principal.spend_id, controls.session_id)
         if stop is not None:
             raise sessions.stopped(controls.session_id, stop)
-        call.session = sessions.session_scope(principal, controls.session_id, call.settings, controls.session_limits)
+        call.session = sessions.session_scope(
+            *(principal, controls.session_id, call.settings, controls.session_limits), call.fingerprint
+        )
 
     async def _meet_customer(self, call: Call) -> None:
         """Finds the end user, if they may call."""

@@ -11,6 +11,7 @@ import msgspec
 from tollway.accounting.pricing import cost_nanos
 from tollway.core.errors import TollwayError, UpstreamError
 from tollway.core.money import dollars_from_nanos
+from tollway.core.principal import Scope
 from tollway.core.record import MASTER_KEY_ID, Record
 from tollway.core.snapshot import Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
@@ -45,6 +46,7 @@ class Settler:
         self._journal = journal
         self._metrics = metrics
         self._estimate = estimate
+        counters.tell_crossed(self._tell_crossed)
         self._successes: dict[tuple[str | None, ...], CallCounts] = {}
         """Metrics of successful calls by what their labels are made of, so that these are not made for each call."""
 
@@ -95,11 +97,7 @@ class Settler:
             used = (tokens, cost_nanos) if ticket.calls else (0, 0)
             more = await self._counters.settle(ticket, tokens=used[0], cost_nanos=used[1])
             if ticket.calls:
-                settled = Settled(
-                    (*settled.charges, *more.charges),
-                    settled.spent_nanos or more.spent_nanos,
-                    (*settled.crossed, *more.crossed),
-                )
+                settled = Settled((*settled.charges, *more.charges), settled.spent_nanos or more.spent_nanos)
         return settled
 
     async def _count(self, call: Call, deployment: Deployment, text: str, known: Usage) -> Usage:
@@ -125,20 +123,21 @@ class Settler:
             self._metrics.record_cache(counts, found=call.kept)
         if call.settled is None:
             return
-        for scope in call.settled.crossed:
-            self._metrics.record_soft_budget(scope.kind)
-            logger.warning(
-                "Soft budget reached: %s %s (%s), %s dollars",
-                scope.kind,
-                scope.id,
-                scope.label,
-                dollars_from_nanos(scope.soft_budget_nanos or 0),
-            )
         scope_of_key = call.principal.own
         if scope_of_key is not None and scope_of_key.budget_nanos is not None:
             self._metrics.record_key_budget(
                 scope_of_key.id, KeyBudget(scope_of_key.label, scope_of_key.budget_nanos, call.settled.spent_nanos)
             )
+
+    def _tell_crossed(self, scope: Scope) -> None:
+        self._metrics.record_soft_budget(scope.kind)
+        logger.warning(
+            "Soft budget reached: %s %s (%s), %s dollars",
+            scope.kind,
+            scope.id,
+            scope.label,
+            dollars_from_nanos(scope.soft_budget_nanos or 0),
+        )
 
     def _counts(self, call: Call, deployment: Deployment, error: TollwayError | None) -> CallCounts:
         if error is not None:

@@ -163,9 +163,14 @@ def _over_budget(refusal: Refusal, key_name: str) -> str:
 
 
 def _over_session(refusal: Refusal) -> LimitExceeded:
-    """A run that has used up its budget or its steps: no retry can help, and SDKs are told so."""
+    """A run that has used up its budget or its steps, or goes round in circles: no retry helps, and SDKs are told."""
     if refusal.kind == "budget":
         text = _over_budget(refusal, "")
+    elif refusal.kind == "repeats":
+        text = (
+            f"Session {refusal.scope.label} repeats itself: the same request was sent {refusal.calls} times in a row. "
+            f"Max repeated calls: {refusal.limit}. Any other request is served"
+        )
     else:
         text = (
             f"Max iterations exceeded for session {refusal.scope.label}. "

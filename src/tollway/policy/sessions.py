@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tollway.core.changes import session_name
 from tollway.core.errors import Forbidden
-from tollway.core.principal import Principal, Scope, SessionLimits, Stop
+from tollway.core.principal import NO_SESSION_LIMITS, Principal, Scope, SessionLimits, Stop
 from tollway.core.snapshot import Settings
 
 
-def session_scope(principal: Principal, session_id: str, settings: Settings, asked: SessionLimits) -> Scope | None:
+def session_scope(
+    principal: Principal, session_id: str, settings: Settings, asked: SessionLimits, fingerprint: Callable[[], str]
+) -> Scope | None:
     """The limits of a session: the least of what key, team, gateway and the call itself say; None if nobody does.
 
-    The gateway's own do not hold for the master key.
+    The gateway's own do not hold for the master key. `fingerprint`: of the request, made where repetitions are limited.
     """
     limits = principal.session_limits.narrowed(asked)
     if not principal.is_admin:
         limits = limits.narrowed(settings.session_limits)
-    if limits.max_calls is None and limits.budget_nanos is None:
+    if limits == NO_SESSION_LIMITS:
         return None
     return Scope(
         kind="session",
@@ -26,6 +29,8 @@ def session_scope(principal: Principal, session_id: str, settings: Settings, ask
         label=session_id,
         budget_nanos=limits.budget_nanos,
         max_calls=limits.max_calls,
+        max_repeats=limits.max_repeats,
+        fingerprint=fingerprint() if limits.max_repeats is not None else "",
     )
 
 

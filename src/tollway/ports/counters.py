@@ -6,7 +6,8 @@ by what was really used, and always runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 
-LimitKind = Literal["requests", "tokens", "max_parallel_requests", "budget", "calls"]
+LimitKind = Literal["requests", "tokens", "max_parallel_requests", "budget", "calls", "repeats"]
 
 
 class Remaining(msgspec.Struct, frozen=True, gc=False):
@@ -48,8 +49,6 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     charges: tuple[Charge, ...]
     spent_nanos: int
     """The key's spend after it."""
-    crossed: tuple[Scope, ...] = ()
-    """Scopes whose soft budget this settlement has reached."""
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +69,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     is_by_reservations: bool = False
     """Budget only: settled spend is below the limit; others' reservations stand in the way. Waiting may help."""
     calls: int = 0
-    """Settled in the window and in flight, where calls ran out."""
+    """Settled in the window and in flight, where calls ran out; how often in a row, where one repeats itself."""
 
 
 class Unseeded(msgspec.Struct, frozen=True, gc=False):
@@ -78,6 +77,43 @@ class Unseeded(msgspec.Struct, frozen=True, gc=False):
 
     charges: tuple[Charge, ...]
 
+
+class HeldScope(msgspec.Struct, frozen=True):
+    """What a worker that is gone still holds in one scope."""
+
+    scope: str
+    """Kind and id: `team:t1`."""
+    calls: int
+    reserved_nanos: int
+
+
+class Orphan(msgspec.Struct, frozen=True):
+    """A worker that ended with calls in flight, and whose journal nobody has replayed."""
+
+    worker: str
+    since: float | None
+    """Epoch seconds at which its lease ended; None: not known any more."""
+    scopes: tuple[HeldScope, ...]
+
+    @property
+    def calls(self) -> int:
+        """Calls that were in flight. Each is held once in every scope it touches, and so in most of one kind."""
+        return max(self._by_kind(lambda held: held.calls).values(), default=0)
+
+    @property
+    def reserved_nanos(self) -> int:
+        """Nano-dollars that these had reserved."""
+        return max(self._by_kind(lambda held: held.reserved_nanos).values(), default=0)
+
+    def _by_kind(self, figure: Callable[[HeldScope], int]) -> Counter[str]:
+        sums: Counter[str] = Counter()
+        for held in self.scopes:
+            sums[held.scope.partition(":")[0]] += figure(held)
+        return sums
+
+
+Crossed = Callable[[Scope], None]
+"""Told of a scope whose soft budget a settlement has reached: of all that share the counters, by one of them."""
 
 Reading = object
 """What a store has to remember from `prepare` until it is seeded."""
@@ -98,7 +134,8 @@ class CounterStore(Protocol):
         the scopes' budgets can refuse it, so `tokens` is 0.
 
         A scope has no room for a call once those settled in its window and those in flight have reached `max_calls`:
-        a refusal that no waiting cures, since every call that was admitted counts, however it ends.
+        a refusal that no waiting cures, since every call that was admitted counts, however it ends. Nor has it for a
+        request that was the last `max_repeats` that it had room for; what was refused does not count.
         """
         ...
 
@@ -111,6 +148,10 @@ class CounterStore(Protocol):
 
         It counts as none of their settled calls; a request that was counted stays counted.
         """
+        ...
+
+    def tell_crossed(self, crossed: Crossed) -> None:
+        """Who is told from now on, at a settlement or as soon as everybody's spend is known."""
         ...
 
     async def changed(self, timeout_s: float) -> bool:

@@ -193,3 +193,26 @@ def test_an_export_that_cannot_be_read_ends_with_2_and_its_place(text: str, tmp_
 @pytest.mark.parametrize("subcommand", ["verify", "reconcile"])
 def test_help_tells_the_exit_status(subcommand: str) -> None:
     assert "0 agrees, 1 differs, 2 could not be checked" in run(subcommand, "--help").output
+
+
+def test_where_every_gateway_counts_for_itself_nothing_can_be_left_over() -> None:
+    shown = run("orphans")
+    assert (shown.exit_code, "each gateway counts in its own memory" in shown.output) == (0, True)
+    assert json.loads(run("orphans", "--json").output) == {"is_shared": False, "orphans": []}
+    refused = run("release", "--all", "--yes")
+    assert (refused.exit_code, "each gateway counts in its own memory" in refused.output) == (2, True)
+
+
+def test_release_says_what_it_needs() -> None:
+    for arguments in ((), ("w1", "--all")):
+        refused = run("release", *arguments)
+        assert (refused.exit_code, "or give --all" in refused.output) == (2, True)
+
+
+def test_counters_that_cannot_be_reached_are_named_without_their_password() -> None:
+    keys = {"LITELLM_MASTER_KEY": "sk-of-the-tests", "LITELLM_SALT_KEY": "salt-of-the-tests"}
+    address = f"127.0.0.1:{free_port()}"
+    env = {"REDIS_URL": f"redis://:hidden@{address}/0", **keys}
+    refused = CliRunner().invoke(main, ["ledger", "orphans"], env=env)
+    assert (refused.exit_code, f"{address} cannot be reached" in refused.output) == (2, True)
+    assert "hidden" not in refused.output

@@ -9,6 +9,10 @@ from tollway.policy.sessions import session_scope, stopped
 NONE = SessionLimits()
 
 
+def fingerprint() -> str:
+    return "of-the-request"
+
+
 def principal(limits: SessionLimits = NONE) -> Principal:
     own = Scope(kind="api_key", id="first-hash")
     return Principal(key_hash="new-hash", own=own, scopes=(own,), session_limits=limits)
@@ -27,12 +31,12 @@ def principal(limits: SessionLimits = NONE) -> Principal:
 def test_the_least_of_all_limits_holds(
     of_key: SessionLimits, of_gateway: Settings, asked: SessionLimits, expected: tuple[int | None, int | None] | None
 ) -> None:
-    scope = session_scope(principal(of_key), "run", of_gateway, asked)
+    scope = session_scope(principal(of_key), "run", of_gateway, asked, fingerprint)
     assert (None if scope is None else (scope.max_calls, scope.budget_nanos)) == expected
 
 
 def test_a_session_belongs_to_its_key_whatever_value_that_has_now() -> None:
-    scope = session_scope(principal(SessionLimits(5)), "run:1", Settings(), NONE)
+    scope = session_scope(principal(SessionLimits(5)), "run:1", Settings(), NONE, fingerprint)
     assert scope is not None
     assert (scope.kind, scope.id, scope.label) == ("session", "first-hash:run:1", "run:1")
 
@@ -40,10 +44,21 @@ def test_a_session_belongs_to_its_key_whatever_value_that_has_now() -> None:
 def test_the_gateways_own_limits_do_not_hold_for_the_master_key() -> None:
     admin = Principal(key_hash="litellm_proxy_master_key", is_admin=True, role=Role.PROXY_ADMIN)
     limited = Settings(session_max_calls=3)
-    assert session_scope(admin, "run", limited, NONE) is None
-    asked = session_scope(admin, "run", limited, SessionLimits(9))
+    assert session_scope(admin, "run", limited, NONE, fingerprint) is None
+    asked = session_scope(admin, "run", limited, SessionLimits(9), fingerprint)
     assert asked is not None
     assert asked.max_calls == 9
+
+
+def test_a_request_is_looked_at_only_where_repetitions_are_limited() -> None:
+    limited = session_scope(
+        principal(SessionLimits(max_repeats=5)), "run", Settings(session_max_repeats=3), NONE, fingerprint
+    )
+    assert limited is not None
+    assert (limited.max_repeats, limited.fingerprint) == (3, "of-the-request")
+    plain = session_scope(principal(SessionLimits(5)), "run", Settings(), NONE, lambda: pytest.fail("not needed"))
+    assert plain is not None
+    assert plain.max_repeats is None
 
 
 def test_a_stop_says_who_when_and_why() -> None:

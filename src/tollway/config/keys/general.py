@@ -80,6 +80,7 @@ _CALLS = (
     own("output_reservation_strict", FLAG, "Reserve the model's whole output limit instead.", default=False, sets="data_plane.is_output_reservation_strict"),
     own("budget_wait_s", SECONDS_OR_NONE, "Seconds a call waits that only other calls' reservations keep out.", default=2, sets="data_plane.budget_wait_s"),
     own("max_iterations", COUNT, "Calls in one session (`litellm_session_id`), of each key but the master key; 0: any number. Keys and teams can have less.", default=0, sets="data_plane.session_max_calls"),
+    own("max_repeated_calls", COUNT, "How often in a row a session may send one and the same request; 0: any number. Keys and teams can have less.", default=0, sets="data_plane.session_max_repeats"),
     own("max_budget_per_session", MONEY, "What one session may cost; 0: no limit. Keys and teams can have less.", default=0, sets="data_plane.session_budget_nanos", factor=NANOS_PER_DOLLAR),
     supported("max_request_size_mb", MEBIBYTES, "T1", "Largest request body.", default=100, sets="data_plane.max_request_bytes", factor=_MIB),
     supported("max_response_size_mb", MEBIBYTES, "T1", "Largest answer of a provider.", default=256, sets="data_plane.max_response_bytes", factor=_MIB),

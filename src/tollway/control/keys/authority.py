@@ -172,7 +172,8 @@ _WIRE_NAMES = {
 
 
 _DOCUMENTED = (
-    *("model_rpm_limit", "model_tpm_limit", "tags", "enforced_params", "max_iterations", "max_budget_per_session"),
+    *("model_rpm_limit", "model_tpm_limit", "tags", "enforced_params"),
+    *("max_iterations", "max_repeated_calls", "max_budget_per_session"),
 )
 """What is kept in `metadata`: whether a change of it loosens anything is not looked at more closely."""
 

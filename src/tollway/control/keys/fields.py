@@ -42,7 +42,8 @@ RESERVED_METADATA = frozenset(
         *("allowed_passthrough_routes", "denied_passthrough_routes", "allowed_vector_store_indexes"),
         *("default_estimated_output_tokens", "default_estimated_output_tokens_per_model"),
         *("throttle_on_budget_exceeded", "enable_prompt_caching", "end_user_budget_id"),
-        *("temp_budget_increase", "temp_budget_expiry", "max_iterations", "max_budget_per_session"),
+        *("temp_budget_increase", "temp_budget_expiry"),
+        *("max_iterations", "max_repeated_calls", "max_budget_per_session"),
     }
 )
 """Fields that the contract keeps inside `metadata`."""

@@ -76,6 +76,8 @@ class KeyFields(Body):
     """Calls in one session (`litellm_session_id`): a run of an agent."""
     max_budget_per_session: Dollars = None
     """What one session may cost."""
+    max_repeated_calls: int | None = None
+    """How often in a row a session may send one and the same request."""
     rpm_limit_type: LimitType | None = None
     tpm_limit_type: LimitType | None = None
     model_rpm_limit: dict[str, int] | None = None

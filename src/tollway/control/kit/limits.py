@@ -23,7 +23,7 @@ MONEY_COLUMNS = {"max_budget": "max_budget_nanos", "soft_budget": "soft_budget_n
 
 LIMIT_FIELDS = (*LIMIT_COLUMNS, *MONEY_COLUMNS)
 
-_COUNTS = ("rpm_limit", "tpm_limit", "tpd_limit", "max_parallel_requests", "max_iterations")
+_COUNTS = ("rpm_limit", "tpm_limit", "tpd_limit", "max_parallel_requests", "max_iterations", "max_repeated_calls")
 _MODEL_COUNTS = ("model_rpm_limit", "model_tpm_limit")
 _MONEY = (
     *(*MONEY_COLUMNS, "spend", "temp_budget_increase", "max_budget_in_team", "max_budget_in_organization"),

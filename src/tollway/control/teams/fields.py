@@ -31,7 +31,7 @@ RESERVED_METADATA = frozenset(
         *("model_rpm_limit", "model_tpm_limit", "rpm_limit_type", "tpm_limit_type", "team_member_key_duration"),
         *("allowed_passthrough_routes", "denied_passthrough_routes", "allowed_vector_store_indexes"),
         *("enforced_file_expires_after", "enforced_batch_output_expires_after"),
-        *("max_iterations", "max_budget_per_session"),
+        *("max_iterations", "max_repeated_calls", "max_budget_per_session"),
     }
 )
 """Fields that the contract keeps inside `metadata`."""

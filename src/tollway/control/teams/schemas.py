@@ -53,6 +53,8 @@ class TeamSettings(Body):
     max_iterations: int | None = None
     """Calls in one session (`litellm_session_id`) of any key of the team; likewise what a session may cost."""
     max_budget_per_session: Dollars = None
+    max_repeated_calls: int | None = None
+    """How often in a row a session may send one and the same request."""
     rpm_limit_type: LimitType | None = None
     tpm_limit_type: LimitType | None = None
     team_member_budget: Dollars = None

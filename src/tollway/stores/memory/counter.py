@@ -82,8 +82,10 @@ class Counter:
         "elsewhere_nanos",
         "generation",
         "in_flight",
+        "latest",
         "name",
         "opened_at",
+        "repeats",
         "requests",
         "reserved_nanos",
         "settled",
@@ -109,6 +111,20 @@ class Counter:
         self.settled: dict[int, SettledSum] = {}
         """By start of the window; one that is missing here is not known."""
 
+        self.latest = ""
+        """Fingerprint of the request that was admitted last, where repetitions are limited."""
+        self.repeats = 0
+        """How often in a row."""
+
+    def is_stuck(self, scope: Scope) -> bool:
+        """Whether this request was admitted as often in a row as it may be."""
+        return scope.max_repeats is not None and scope.fingerprint == self.latest and self.repeats >= scope.max_repeats
+
+    def repeat(self, fingerprint: str) -> None:
+        """A request was admitted."""
+        self.repeats = self.repeats + 1 if fingerprint == self.latest else 1
+        self.latest = fingerprint
+
     def follow(self, scope: Scope) -> None:
         """Counts from now on what this scope limits."""
         if scope.rpm is not None and self.requests is None:
@@ -119,7 +135,7 @@ class Counter:
 
 def budget_only(scope: Scope) -> Scope:
     """The scope for more money of a call that is counted in it already."""
-    return msgspec.structs.replace(scope, rpm=None, tpm=None, parallel=None, max_calls=None)
+    return msgspec.structs.replace(scope, rpm=None, tpm=None, parallel=None, max_calls=None, max_repeats=None)
 
 
 def explain(scopes: Sequence[Scope], counters: Sequence[Counter], windows: Sequence[Window], now: float) -> Refusal:
@@ -131,9 +147,10 @@ def explain(scopes: Sequence[Scope], counters: Sequence[Counter], windows: Seque
     limited = tuple(zip(scopes, counters, windows, strict=True))
     budgets = [_budget_refusal(scope, counter, window, now) for scope, counter, window in limited]
     calls = [_calls_refusal(scope, counter, window, now) for scope, counter, window in limited]
+    stuck = [_repeats_refusal(scope, counter) for scope, counter in zip(scopes, counters, strict=True)]
     rates = [_rate_refusal(scope, counter, now) for scope, counter in zip(scopes, counters, strict=True)]
     exhausted = [refusal for refusal in budgets if refusal is not None and not refusal.is_by_reservations]
-    return next(refusal for refusal in (*exhausted, *calls, *rates, *budgets) if refusal is not None)
+    return next(refusal for refusal in (*exhausted, *calls, *stuck, *rates, *budgets) if refusal is not None)
 
 
 def count_call(
@@ -182,6 +199,12 @@ def _calls_refusal(scope: Scope, counter: Counter, window: Window, now: float) -
     if limit is None or calls < limit:
         return None
     return Refusal(scope, "calls", limit, 0, *_end(window, now), settled.nanos, calls=calls)
+
+
+def _repeats_refusal(scope: Scope, counter: Counter) -> Refusal | None:
+    if scope.max_repeats is None or not counter.is_stuck(scope):
+        return None
+    return Refusal(scope, "repeats", scope.max_repeats, 0, 0.0, 0.0, calls=counter.repeats)
 
 
 def _end(window: Window, now: float) -> tuple[float, float]:

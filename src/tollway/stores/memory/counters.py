@@ -10,10 +10,15 @@ from math import inf
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
 from tollway.core.windows import Window, window
-from tollway.ports.counters import Reading, Refusal, Remaining, Settled, Ticket, Unseeded
+from tollway.ports.counters import Crossed, Reading, Refusal, Remaining, Settled, Ticket, Unseeded
 from tollway.stores.memory.counter import LIVE_S, Counter, Rate, SettledSum, budget_only, count_call, explain
 
 log = logging.getLogger(__name__)
+
+
+def _nobody(_: Scope) -> None:
+    """Soft budgets are told to nobody."""
+
 
 _SWEEP = 1000
 """Counters looked at in one go when idle ones are dropped."""
@@ -53,6 +58,7 @@ class MemoryCounterStore:
         self._counters: dict[tuple[str, str], Counter] = {}
         self._windows: dict[str | None, Window] = {}
         """The current window of each duration, shared by all scopes: the calendar is consulted once per window."""
+        self._crossed: Crossed = _nobody
         self._waiters: dict[asyncio.Future[None], None] = {}
         """In order of arrival."""
 
@@ -77,6 +83,8 @@ class MemoryCounterStore:
             if is_more:
                 continue
             counter.in_flight += 1
+            if scope.max_repeats is not None:
+                counter.repeat(scope.fingerprint)
             if scope.kind == "session" or scope.max_calls is not None:
                 settled = self._settled(counter, self._window(scope.budget_duration, now).start)
                 remaining.append(count_call(scope, counter, second, tokens, settled))
@@ -107,11 +115,24 @@ class MemoryCounterStore:
             counter.follow(scope)
             if calls:
                 count_call(scope, counter, second, tokens)
+                if scope.max_repeats is not None:
+                    counter.repeat(scope.fingerprint)
             ticket.holds.append((scope, counter))
         return ticket
 
     async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
         """Replaces the reservation by what was used and frees the parallel slot. Raises on a ticket settled before."""
+        settled, crossed = self.replace(ticket, tokens=tokens, cost_nanos=cost_nanos)
+        for scope in crossed:
+            self._crossed(scope)
+        return settled
+
+    def tell_crossed(self, crossed: Crossed) -> None:
+        """Who is told of soft budgets from now on."""
+        self._crossed = crossed
+
+    def replace(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> tuple[Settled, tuple[Scope, ...]]:
+        """Settles, and says whose soft budget that has reached as far as is known here; nobody is told."""
         if not isinstance(ticket, MemoryTicket) or not ticket.is_open:
             raise RuntimeError("A ticket is settled exactly once, by the store that issued it.")
         ticket.is_open = False
@@ -140,7 +161,7 @@ class MemoryCounterStore:
             charges.append(Charge(scope.kind, scope.id, start))
         if self._waiters:
             self._wake()
-        return Settled(tuple(charges), spent_nanos, crossed)
+        return Settled(tuple(charges), spent_nanos), crossed
 
     async def withdraw(self, ticket: Ticket, scopes: Collection[Scope]) -> None:
         """Ends what an open ticket holds in these scopes: the call will not use them after all."""
@@ -307,6 +328,8 @@ class MemoryCounterStore:
         if scope.max_calls is not None and settled.calls + counter.in_flight >= scope.max_calls:
             return False
         if scope.parallel is not None and counter.in_flight >= scope.parallel:
+            return False
+        if scope.max_repeats is not None and counter.is_stuck(scope):
             return False
         if scope.rpm is not None:
             requests = counter.requests

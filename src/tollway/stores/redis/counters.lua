@@ -16,11 +16,14 @@
 --   e            settlements that came while the window was not known: whoever seeds has to look again
 --   r  p         nano-dollars reserved and calls in flight, of all workers
 --   p:<worker>   calls in flight of one worker, so that they end when it does
+--   r:<worker>   nano-dollars reserved for them: what an operator is told of a worker that is gone
+--   l:<worker>   calls that were in flight when its lease ended
 --   b:<worker>   that worker has said what it holds
 --   q  qa q<s>   requests of the last minute: sum, second up to which it is trimmed, by second
 --   t  ta t<s>   tokens of the last minute
--- Beside them: `workers` (hash: worker to end of its lease), `held:<worker>` (set of scopes it has calls in) and
--- `mail:<worker>` (list of messages).
+--   d  dn        fingerprint of the request that was admitted last, and how often in a row
+-- Beside them: `workers` (hash: worker to end of its lease), `gone` (hash: the same, of those whose lease ended while
+-- they had calls in flight), `held:<worker>` (set of scopes it has calls in) and `mail:<worker>` (list of messages).
 
 local LIVE = 61            -- a bucket collects one second, so it counts a second longer than the window: late, never early
 local LIFETIME = 6 * 3600  -- of a scope's hash after its last use; then it is seeded anew
@@ -30,7 +33,7 @@ local clock = redis.call('TIME')
 local steady = clock[1] + clock[2] / 1e6
 local now = ARGV[2] == '' and steady or tonumber(ARGV[2])
 local second = math.floor(now)
-local workers = prefix .. 'workers'
+local workers, gone = prefix .. 'workers', prefix .. 'gone'
 
 local function number(value) return tonumber(value or 0) or 0 end
 
@@ -96,14 +99,20 @@ end
 
 -- `calls` is 0 for more money of a call that is held already, else 1.
 local function hold(key, name, cost, calls)
-  if cost ~= 0 then redis.call('HINCRBY', key, 'r', cost) end
+  if cost ~= 0 then
+    redis.call('HINCRBY', key, 'r', cost)
+    redis.call('HINCRBY', key, 'r:' .. worker, cost)
+  end
   if calls == 0 then return end
   redis.call('HINCRBY', key, 'p', 1)
   if redis.call('HINCRBY', key, 'p:' .. worker, 1) == 1 then redis.call('SADD', held_key(worker), name) end
 end
 
 local function release(key, name, cost, calls)
-  if cost ~= 0 then redis.call('HINCRBY', key, 'r', -cost) end
+  if cost ~= 0 then
+    redis.call('HINCRBY', key, 'r', -cost)
+    if redis.call('HINCRBY', key, 'r:' .. worker, -cost) == 0 then redis.call('HDEL', key, 'r:' .. worker) end
+  end
   if calls == 0 then return end
   redis.call('HINCRBY', key, 'p', -1)
   if redis.call('HINCRBY', key, 'p:' .. worker, -1) <= 0 then
@@ -115,14 +124,15 @@ end
 local perform = {}
 
 -- {'reserve', tokens, cost, {{name, window start, budget, rpm, tpm, parallel, calls}, …}, calls}; -1: no such limit.
--- The last is 0 for more money of a call that is held already; of an older worker it is missing, and means 1.
+-- Where repetitions are limited the limit and the request's fingerprint follow in the list of a scope. The last is 0 for
+-- more money of a call that is held already; of an older worker it is missing, and means 1.
 -- Answers {'taken', second, {{generation, settled, in flight, requests, tokens, calls settled, reserved}, …}},
--- {'unseeded', {position, …}} or {'refused', now, {{settled, reserved, in flight, calls, {requests}, {tokens}}, …}}.
+-- {'unseeded', {position, …}} or {'refused', now, {{settled, reserved, in flight, calls, {requests}, {tokens}, repeats}, …}}.
 function perform.reserve(tokens, cost, scopes, taken)
   taken = taken or 1
   local states, unseeded, has_room = {}, {}, true
   for i, scope in ipairs(scopes) do
-    local name, start, budget, rpm, tpm, parallel, calls = unpack(scope)
+    local name, start, budget, rpm, tpm, parallel, calls, repeats, fingerprint = unpack(scope)
     local key = scope_key(name)
     local f = redis.call('HMGET', key, 'g', 'o', 's' .. start, 'r', 'p', 'n' .. start, 'q', 'qa', 't', 'ta')
     local settled = f[1] and settled_in(key, start, f[3], f[2]) or nil
@@ -138,6 +148,11 @@ function perform.reserve(tokens, cost, scopes, taken)
         or (rpm >= 0 and state.requests >= rpm) or (tpm >= 0 and state.tokens >= tpm) then
         has_room = false
       end
+      if repeats then
+        local d = redis.call('HMGET', key, 'd', 'dn')
+        state.repeats = d[1] == fingerprint and number(d[2]) or 0
+        if state.repeats >= repeats then has_room = false end
+      end
       states[i] = state
     end
   end
@@ -147,13 +162,15 @@ function perform.reserve(tokens, cost, scopes, taken)
     for i, scope in ipairs(scopes) do
       local state, rpm, tpm = states[i], scope[4], scope[5]
       answer[i] = { state.settled, state.reserved, state.flying, state.calls,
-        rpm >= 0 and buckets(state.key, 'q') or {}, tpm >= 0 and buckets(state.key, 't') or {} }
+        rpm >= 0 and buckets(state.key, 'q') or {}, tpm >= 0 and buckets(state.key, 't') or {},
+        state.repeats or 0 }
     end
     return { 'refused', now, answer }
   end
   for i, scope in ipairs(scopes) do
     local name, start, budget, rpm, tpm = unpack(scope)
     local state = states[i]
+    if state.repeats then redis.call('HSET', state.key, 'd', scope[9], 'dn', state.repeats + 1) end
     hold(state.key, name, cost, taken)
     if second % 8 == 0 then redis.call('EXPIRE', state.key, LIFETIME) end  -- often enough, and seldom enough to be cheap
     if rpm >= 0 then
@@ -173,14 +190,17 @@ function perform.reserve(tokens, cost, scopes, taken)
 end
 
 -- {'settle', second of the reservation, tokens reserved, used, money reserved, spent,
---   {{name, generation, window start, whether tokens are limited}, …}, calls held, calls settled}
+--   {{name, generation, window start, whether tokens are limited, whether the sum is asked for}, …}, calls held,
+--   calls settled}
+-- Answers what is settled now in those that ask; -1: not known.
 -- What was held in another generation is gone, and its record is in the ledger that the new one was seeded from.
 -- The calls are 1 and 1; 0 and 0 for money beside a ticket; 1 and 0 for what a call did not use after all.
 function perform.settle(reserved_in, reserved_tokens, tokens, reserved, cost, scopes, held, settled)
   held, settled = held or 1, settled or 1
+  local sums = {}
   for _, scope in ipairs(scopes) do
-    local name, generation, start, counts_tokens = unpack(scope)
-    local key = scope_key(name)
+    local name, generation, start, counts_tokens, is_asked = unpack(scope)
+    local key, sum = scope_key(name), -1
     local f = redis.call('HMGET', key, 'g', 'o', 's' .. start, 't', 'ta')
     if f[1] == generation then
       release(key, name, reserved, held)
@@ -188,7 +208,7 @@ function perform.settle(reserved_in, reserved_tokens, tokens, reserved, cost, sc
         redis.call('HINCRBY', key, 'e', 1)
       else
         if settled ~= 0 then redis.call('HINCRBY', key, 'n' .. start, settled) end
-        if cost ~= 0 then redis.call('HINCRBY', key, 's' .. start, cost) end
+        if cost ~= 0 then sum = redis.call('HINCRBY', key, 's' .. start, cost) end
       end
       if counts_tokens then
         slide(key, 't', f[4], f[5])
@@ -200,8 +220,9 @@ function perform.settle(reserved_in, reserved_tokens, tokens, reserved, cost, sc
         end
       end
     end
+    if is_asked then sums[#sums + 1] = sum end
   end
-  return true
+  return sums
 end
 
 -- {'open', generation, {name, …}}: makes the hashes that are not there. Answers {{{generation, e}, …}, members}.
@@ -230,6 +251,7 @@ function perform.register(scopes)
         redis.call('HINCRBY', key, 'p', flying)
         redis.call('HINCRBY', key, 'p:' .. worker, flying)
         redis.call('HINCRBY', key, 'r', reserved)
+        redis.call('HINCRBY', key, 'r:' .. worker, reserved)
         redis.call('SADD', held_key(worker), name)
       end
       if #requests > 0 then begin(key, 'q', redis.call('HGET', key, 'qa')) end
@@ -275,6 +297,7 @@ end
 -- {'join', seconds}: a lease, given or renewed. Calls of workers whose lease has ended are no longer in flight; their
 -- money stays reserved until their journal has been replayed. Answers the members: {{worker, seconds left}, …}.
 function perform.join(lease)
+  if redis.call('HDEL', gone, worker) == 1 then redis.call('UNLINK', held_key(worker)) end  -- it was only away
   redis.call('HSET', workers, worker, string.format('%.6f', steady + lease))
   local all = redis.call('HGETALL', workers)
   for i = 1, #all, 2 do
@@ -286,6 +309,8 @@ function perform.join(lease)
         if flying then
           redis.call('HINCRBY', key, 'p', -number(flying))
           redis.call('HDEL', key, 'p:' .. other)
+          redis.call('HSET', key, 'l:' .. other, flying)
+          redis.call('HSET', gone, other, all[i + 1])
         end
       end
       redis.call('HDEL', workers, other)
@@ -306,15 +331,27 @@ end
 -- {'leave'}: every call of this worker is settled.
 function perform.leave()
   redis.call('HDEL', workers, worker)
+  redis.call('UNLINK', held_key(worker))
   return true
 end
 
 -- {'release', worker}: its journal has been replayed. Answers how many scopes it had calls in.
-function perform.release(gone)
-  local names = redis.call('SMEMBERS', held_key(gone))
+function perform.release(other)
+  local names = redis.call('SMEMBERS', held_key(other))
   perform.forget(names)
-  redis.call('UNLINK', held_key(gone))
+  redis.call('UNLINK', held_key(other))
+  redis.call('HDEL', gone, other)
   return #names
+end
+
+-- {'abandon', {worker, …}}: their journals are lost. Answers for each in how many scopes it had calls; -1: it is at work.
+function perform.abandon(others)
+  local counts = {}
+  for i, other in ipairs(others) do
+    local lease = redis.call('HGET', workers, other)
+    counts[i] = (lease and tonumber(lease) > steady) and -1 or perform.release(other)
+  end
+  return counts
 end
 
 -- {'tell', {list, …}, message}: into the mailboxes of other workers, where it is worth something for a short time.

@@ -31,13 +31,15 @@ import msgspec
 from tollway.core.errors import StoreUnavailable
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
-from tollway.ports.counters import Reading, Refusal, Settled, Ticket, Unseeded
+from tollway.ports.counters import Crossed, Reading, Refusal, Settled, Ticket, Unseeded
 from tollway.stores.memory.counter import SettledSum, budget_only, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
 from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
 from tollway.stores.redis.gathering import Gathering, Generations, Members
+from tollway.stores.redis.reservation import Reservation
+from tollway.stores.redis.retries import Retries
 from tollway.stores.redis.share import Known, local_share
-from tollway.stores.redis.wire import buckets_of, counter_of, is_told, limit_of, name_of, remaining, settlement
+from tollway.stores.redis.wire import Settlement, buckets_of, counter_of, is_told, limit_of, name_of, remaining
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ LEASE_S = 3.0
 _RENEWALS = 6
 """In one lease."""
 _RETRY_S = 0.25
+_CANCEL_AGAIN_S = 0.1
 _POLL_S = 0.1
 """How often a call that waits for others' reservations asks again: settlements elsewhere wake nobody here."""
 _RECENT_S = 10.0
@@ -86,6 +89,7 @@ class RedisCounterStore:
         self._send = send
         self._gathering: Gathering | None = None
         self._flush: Callable[[], Any] | None = None
+        self._crossed: Crossed = _ignore
         self.is_shared = True
         """False while the server is away and this worker goes by its share of the limits."""
         self._heard_at = own.now()
@@ -97,6 +101,7 @@ class RedisCounterStore:
         self._this_gathering: asyncio.Task[Opened] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._recovery: asyncio.Task[None] | None = None
+        self._retries = Retries(_RETRY_S)
 
     # The port
 
@@ -108,7 +113,11 @@ class RedisCounterStore:
             scopes = [budget_only(scope) for scope in scopes]
         calls = 0 if is_more else 1
         if self.is_shared and scopes:
-            reservation = _Reservation(self, scopes, tokens, cost_nanos, calls)
+            reservation = Reservation(
+                make=lambda: self.request(scopes, tokens, cost_nanos, calls),
+                read=lambda reply: self.answer(reply, scopes, tokens, cost_nanos, calls),
+                give_back=lambda ticket: self.settle(ticket, tokens=0, cost_nanos=0),
+            )
             self._channel.put(reservation)
             answer = await reservation.answer
             if answer is not None:
@@ -117,21 +126,32 @@ class RedisCounterStore:
 
     async def settle(self, ticket: Ticket, *, tokens: int, cost_nanos: int) -> Settled:
         """Replaces the reservation by what was used and frees the parallel slot. Raises on a ticket settled before."""
-        settled = await self._own.settle(ticket, tokens=tokens, cost_nanos=cost_nanos)
+        settled, crossed_here = self._own.replace(ticket, tokens=tokens, cost_nanos=cost_nanos)
         assert isinstance(ticket, MemoryTicket)
+
+        def tell(scopes: Iterable[Scope] = crossed_here) -> None:
+            for scope in scopes:
+                self._crossed(scope)
+
         if self.is_shared and ticket.holds:
-            told = settlement(ticket, settled.charges, tokens=tokens, cost_nanos=cost_nanos, calls=ticket.calls)
-            self._channel.put(Pending(told, _ignore, _nothing))
+            told = Settlement(ticket, settled.charges, tokens=tokens, cost_nanos=cost_nanos, calls=ticket.calls)
+            self._channel.put(Pending(told, lambda sums: tell(told.crossed(sums, crossed_here)), tell))
+        else:
+            tell()
         return settled
 
     async def withdraw(self, ticket: Ticket, scopes: Collection[Scope]) -> None:
         """Ends what an open ticket holds in these scopes: the call will not use them after all."""
         part = self._own.part(ticket, scopes)
         charges = tuple(self._charge(scope) for scope, _ in part.holds)
-        told = settlement(part, charges, tokens=0, cost_nanos=0, calls=0)
+        told = Settlement(part, charges, tokens=0, cost_nanos=0, calls=0)
         await self._own.withdraw(part, scopes)
         if self.is_shared and charges:
             self._channel.put(Pending(told, _ignore, _nothing))
+
+    def tell_crossed(self, crossed: Crossed) -> None:
+        """Who is told from now on of a scope whose soft budget a settlement has reached, wherever it was made."""
+        self._crossed = crossed
 
     async def changed(self, timeout_s: float) -> bool:
         """Waits until some reservation may have been settled; False after `timeout_s`."""
@@ -246,9 +266,9 @@ class RedisCounterStore:
     async def close(self) -> None:
         """Leaves, once every settlement is told."""
         for task in (*self._tasks, self._recovery):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+            while task is not None and not task.done():
+                task.cancel()  # again and again: the client takes one for its own that comes with an answer
+                await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
         if self.is_shared:
             try:
                 await self._channel.ask("leave")
@@ -282,6 +302,7 @@ class RedisCounterStore:
         if not self.is_shared:
             return
         self.is_shared = False
+        self._retries.went_away()
         self._known_then.clear()
         _log.error(
             "counters: the shared server is away (%s); this worker goes on alone with 1/%d of every limit",
@@ -292,7 +313,7 @@ class RedisCounterStore:
     async def _recover(self) -> None:
         joining = OperationChannel(self._send, timeout_s=self._timeout_s, lost=_ignore, expelled=lambda: ())
         while True:
-            await asyncio.sleep(_RETRY_S)
+            await self._retries.pause()
             try:
                 members = await joining.ask("join", self._lease_s)
             except ConnectionError:
@@ -300,6 +321,7 @@ class RedisCounterStore:
             self.members.saw(members)
             break
         self.is_shared = True
+        self._retries.came_back()
         touched = self._touched()
         for start in range(0, len(touched), _FORGET_AT_ONCE):
             names = touched[start : start + _FORGET_AT_ONCE]
@@ -318,6 +340,7 @@ class RedisCounterStore:
                 *(f"{scope.kind}:{scope.id}", window(scope.budget_duration).start),
                 *(limit_of(scope.budget_nanos), limit_of(scope.rpm), limit_of(scope.tpm)),
                 *(limit_of(scope.parallel), limit_of(scope.max_calls)),
+                *(() if scope.max_repeats is None else (scope.max_repeats, scope.fingerprint)),
             )
             for scope in scopes
         ]
@@ -374,7 +397,7 @@ class RedisCounterStore:
     ) -> Ticket | Refusal | Unseeded:
         """Within this worker's share of every limit."""
         workers = self.workers
-        local = [local_share(scope, workers, self._known(scope)) for scope in scopes]
+        local = [local_share(scope, workers, self._known(scope), cost_nanos) for scope in scopes]
         answer = await self._own.reserve(local, tokens=tokens, cost_nanos=cost_nanos, is_more=is_more)
         if isinstance(answer, Refusal):
             return msgspec.structs.replace(answer, divided_by=workers)
@@ -417,6 +440,12 @@ class RedisCounterStore:
 
         Raises `StoreUnavailable` without the database, `ConnectionError` without the server.
         """
+        if not self.is_shared and self._recovery is not None:
+            # What it admits alone cannot be registered, so nobody may read the ledger before this worker is back.
+            self._retries.hear()
+            await asyncio.wait([self._recovery], timeout=self._lease_s)
+        if not self.is_shared:
+            raise ConnectionError("The shared counters cannot be reached.")
         registered = asyncio.get_running_loop().create_future()
 
         def answered(_: Any) -> None:
@@ -443,30 +472,6 @@ class RedisCounterStore:
                 rates = (buckets_of(counter.requests), buckets_of(counter.tokens))
                 holdings.append((name, generation, counter.reserved_nanos, counter.in_flight, *rates))
         return holdings
-
-
-class _Reservation(Pending):
-    __slots__ = ("answer",)
-
-    def __init__(
-        self, store: RedisCounterStore, scopes: Sequence[Scope], tokens: int, cost_nanos: int, calls: int
-    ) -> None:
-        future: asyncio.Future[MemoryTicket | Refusal | Unseeded | None] = asyncio.get_running_loop().create_future()
-        self.answer = future
-
-        def answered(reply: Any) -> None:
-            answer = store.answer(reply, scopes, tokens, cost_nanos, calls)
-            if not future.done():
-                future.set_result(answer)
-            elif isinstance(answer, MemoryTicket):  # whoever asked has gone
-                task = asyncio.ensure_future(store.settle(answer, tokens=0, cost_nanos=0))
-                task.add_done_callback(_retrieve)
-
-        def failed() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        super().__init__(lambda: store.request(scopes, tokens, cost_nanos, calls), answered, failed)
 
 
 def _operation(*operation: Any) -> Callable[[], Operation]:

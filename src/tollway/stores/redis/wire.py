@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tollway.core.principal import Scope
@@ -13,33 +13,71 @@ from tollway.stores.memory.counters import MemoryTicket
 from tollway.stores.redis.channel import Operation
 
 
-def settlement(
-    ticket: MemoryTicket, charges: Sequence[Charge], *, tokens: int, cost_nanos: int, calls: int
-) -> Callable[[], Operation]:
-    """The operation that settles a ticket as `calls` calls, 0 or 1. Made when it goes out: generations may have changed
-    by then."""
-    held = ticket.holds
+class Settlement:
+    """The operation that settles a ticket. Made when it goes out: generations may have changed by then."""
 
-    def make() -> Operation:
+    __slots__ = ("_asked", "_calls", "_charges", "_cost_nanos", "_holds", "_ticket", "_tokens")
+
+    def __init__(
+        self, ticket: MemoryTicket, charges: Sequence[Charge], *, tokens: int, cost_nanos: int, calls: int
+    ) -> None:
+        """Settles what the ticket holds now, as `calls` calls: 0 or 1."""
+        self._ticket = ticket
+        self._holds = ticket.holds
+        self._charges = charges
+        self._tokens = tokens
+        self._cost_nanos = cost_nanos
+        self._calls = calls
+        self._asked: list[Scope] = []
+
+    def __call__(self) -> Operation:
+        """What goes over the wire."""
+        ticket = self._ticket
         holds = [
-            (counter.name, counter.generation, charge.window_start, scope.tpm is not None)
-            for (scope, counter), charge in zip(held, charges, strict=True)
+            (
+                *(counter.name, counter.generation, charge.window_start, scope.tpm is not None),
+                scope.soft_budget_nanos is not None,
+            )
+            for (scope, counter), charge in zip(self._holds, self._charges, strict=True)
             if counter.generation is not None
         ]
-        reserved, used = (ticket.tokens, tokens), (ticket.cost_nanos, cost_nanos)
-        return ("settle", ticket.second, *reserved, *used, holds, ticket.calls, calls)
+        self._asked = [
+            scope
+            for scope, counter in self._holds
+            if counter.generation is not None and scope.soft_budget_nanos is not None
+        ]
+        reserved, used = (ticket.tokens, self._tokens), (ticket.cost_nanos, self._cost_nanos)
+        return ("settle", ticket.second, *reserved, *used, holds, ticket.calls, self._calls)
 
-    return make
+    def crossed(self, sums: Sequence[Any], crossed_here: Sequence[Scope]) -> list[Scope]:
+        """Scopes whose soft budget this settlement has reached: of everybody's, exactly one does.
+
+        `crossed_here`: as far as this worker knew. That counts where the server does not know what was spent.
+        """
+        if not self._asked and not crossed_here:
+            return []
+        known = {scope.key: int(settled) for scope, settled in zip(self._asked, sums, strict=True) if settled >= 0}
+        return [
+            scope
+            for scope, _ in self._holds
+            if (soft := scope.soft_budget_nanos) is not None
+            and (
+                known[scope.key] - self._cost_nanos < soft <= known[scope.key]
+                if scope.key in known
+                else scope in crossed_here
+            )
+        ]
 
 
 def counter_of(scope: Scope, state: Sequence[Any], start: int, now: float) -> Counter:
     """A counter of the server's, as far as it explains a refusal."""
-    settled, reserved, in_flight, calls, requests, tokens = state
+    settled, reserved, in_flight, calls, requests, tokens, repeats = state
     counter = Counter(f"{scope.kind}:{scope.id}", now)
     counter.settled[start] = SettledSum(int(settled), int(calls))
     counter.reserved_nanos = int(reserved)
     counter.in_flight = int(in_flight)
     counter.requests, counter.tokens = Rate(requests), Rate(tokens)
+    counter.latest, counter.repeats = scope.fingerprint, int(repeats)
     return counter
 
 

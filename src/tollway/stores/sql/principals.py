@@ -338,12 +338,19 @@ def _session_limits(*documents: Mapping[str, Any]) -> SessionLimits:
     """The least of what these say. Callers wrote them: what is no limit is passed over."""
     limits = NO_SESSION_LIMITS
     for document in documents:
-        calls, dollars = document.get("max_iterations"), document.get("max_budget_per_session")
-        is_count = isinstance(calls, int) and not isinstance(calls, bool)
+        dollars = document.get("max_budget_per_session")
         limits = limits.narrowed(
-            SessionLimits(calls if is_count else None, nanos_from_dollars(dollars) if is_number(dollars) else None)
+            SessionLimits(
+                _count(document.get("max_iterations")),
+                nanos_from_dollars(dollars) if is_number(dollars) else None,
+                _count(document.get("max_repeated_calls")),
+            )
         )
     return limits
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _tags(key: VirtualKey, team: Team | None, project: Project | None) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ IN_METADATA: dict[str, Any] = {
     "enable_prompt_caching": True,
     "end_user_budget_id": "e-1",
 }
-OF_SESSIONS = {"max_iterations": 50, "max_budget_per_session": 2.5}
+OF_SESSIONS = {"max_iterations": 50, "max_repeated_calls": 3, "max_budget_per_session": 2.5}
 """Kept in `metadata` too, and no fields of the contract's answer."""
 
 

@@ -186,7 +186,7 @@ async def test_what_an_admin_has_stopped_its_owner_cannot_resume(people: People)
     good(await people.ask("member", "/session/resume", session_id="run"))
 
 
-@pytest.mark.parametrize("name", ["max_iterations", "max_budget_per_session"])
+@pytest.mark.parametrize("name", ["max_iterations", "max_repeated_calls", "max_budget_per_session"])
 async def test_limits_of_sessions_are_fields_of_keys_and_teams(management: Management, name: str) -> None:
     key = await management.new_key(**{name: 7})
     assert (await management.info(key["key"]))["metadata"] == {name: 7}
