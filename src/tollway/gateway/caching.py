@@ -44,6 +44,7 @@ def cache_key(call: Call, group: ModelGroup, caching: Caching) -> str:
                 _tenant(call, caching).encode(),
                 b"stream" if call.request.is_stream else b"",
                 _question(fields),
+                *sorted(f"{name.lower()}: {value}".encode() for name, value in call.controls.extra_headers),
             )
         )
     ).hexdigest()

@@ -80,6 +80,17 @@ def test_what_goes_to_the_provider_counts(change: dict[str, Any]) -> None:
     assert key({"messages": [TURN]}) != key({"messages": [TURN], **change})
 
 
+def test_headers_for_the_provider_count_too() -> None:
+    def with_headers(*headers: tuple[str, str]) -> str:
+        one = call({"messages": [TURN]})
+        one.controls.extra_headers = headers
+        return cache_key(one, group("m"), KEPT)
+
+    assert with_headers() == key({"messages": [TURN]})
+    assert len({with_headers(), with_headers(("x-flag", "1")), with_headers(("x-flag", "2"))}) == 3
+    assert with_headers(("X-A", "1"), ("x-b", "2")) == with_headers(("x-b", "2"), ("x-a", "1"))
+
+
 def test_metadata_and_the_name_that_was_asked_for_do_not() -> None:
     assert key({"model": "a", "messages": [TURN], "metadata": {"x": 1}}) == key({"model": "b", "messages": [TURN]})
 
