@@ -5,8 +5,6 @@ Records of the version before have none of it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,19 +13,16 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-COLUMNS: tuple[sa.Column[Any], ...] = (
-    sa.Column("cache_key", sa.Text(), nullable=False, server_default=sa.text("''")),
-    sa.Column("is_cached", sa.Boolean(), nullable=False, server_default=sa.text("false")),
-    sa.Column("saved_nanos", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
-    sa.Column("attempts", sa.Text(), nullable=False, server_default=sa.text("''")),
-)
+NAMES = ("cache_key", "is_cached", "saved_nanos", "attempts")
 
 
 def upgrade() -> None:
-    for column in COLUMNS:
-        op.add_column("ledger", column.copy())
+    op.add_column("ledger", sa.Column("cache_key", sa.Text(), nullable=False, server_default=sa.text("''")))
+    op.add_column("ledger", sa.Column("is_cached", sa.Boolean(), nullable=False, server_default=sa.text("false")))
+    op.add_column("ledger", sa.Column("saved_nanos", sa.BigInteger(), nullable=False, server_default=sa.text("0")))
+    op.add_column("ledger", sa.Column("attempts", sa.Text(), nullable=False, server_default=sa.text("''")))
 
 
 def downgrade() -> None:
-    for column in COLUMNS:
-        op.drop_column("ledger", column.name)
+    for name in NAMES:
+        op.drop_column("ledger", name)
