@@ -82,7 +82,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, vendor: Aimock, google_use
         "cohere": {"model": "cohere/command-a-03-2025", "api_base": vendor.origin, "api_key": "sk-vendor"},
         "ollama": {"model": "ollama_chat/qwen3:8b", "api_base": vendor.origin},
     }
-    config = {"model_list": [{"model_name": name, "litellm_params": params} for name, params in models.items()]}
+    model_list = [{"model_name": name, "litellm_params": params} for name, params in models.items()]
+    config = {"model_list": model_list, "router_settings": {"num_retries": 0}}  # errors are asked for
     with running_gateway(tmp_path_factory.mktemp("gateway"), config) as running:
         yield running
 

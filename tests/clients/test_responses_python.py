@@ -86,6 +86,26 @@ def test_an_upstream_with_the_api_is_asked_in_it(client: openai.OpenAI, vendor: 
 
 def test_a_conversation_that_only_openai_has_is_refused_elsewhere(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        client.responses.create(model="claude", input="Hello!", previous_response_id="resp_1")
-    assert caught.value.param == "previous_response_id"
+        client.responses.create(model="claude", input="Hello!", conversation="conv_1")
+    assert caught.value.param == "conversation"
     assert "'input'" in caught.value.message
+
+
+@pytest.mark.parametrize("model", ["claude", "gemini"])
+def test_a_response_is_gone_on_from_by_its_id(client: openai.OpenAI, model: str) -> None:
+    first = client.responses.create(model=model, input="Hello!")
+    second = client.responses.create(model=model, input="Tell me a story", previous_response_id=first.id)
+    assert second.previous_response_id == first.id
+    with client.responses.stream(model=model, input="Hello!", previous_response_id=second.id) as stream:
+        last = stream.get_final_response()
+    assert last.previous_response_id == second.id
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "claude"])
+def test_nobody_else_goes_on_from_it(client: openai.OpenAI, gateway: Gateway, model: str) -> None:
+    mine = client.responses.create(model=model, input="Hello!")
+    client.responses.create(model=model, input="Hello!", previous_response_id=mine.id)
+    with openai.OpenAI(api_key=gateway.create_key(), base_url=f"{gateway.url}/v1", max_retries=0) as other:
+        with pytest.raises(openai.NotFoundError) as caught:
+            other.responses.create(model=model, input="Hello!", previous_response_id=mine.id)
+        assert caught.value.param == "previous_response_id"

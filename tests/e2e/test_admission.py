@@ -36,7 +36,7 @@ def test_every_operation_has_costed_routes() -> None:
         "messages",
         "gemini",
     }
-    assert len(COSTED) == 23
+    assert len(COSTED) == 26
 
 
 @pytest.mark.parametrize("route", COSTED, ids=lambda route: route.path)

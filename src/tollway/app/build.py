@@ -14,6 +14,7 @@ from tollway.accounting.ledger import Ledger
 from tollway.accounting.owners import Owners
 from tollway.accounting.price_book import PriceBook
 from tollway.app.answers import open_answers
+from tollway.app.conversations import LateConversations
 from tollway.app.copies import ProcessCopies
 from tollway.app.estimate import estimate
 from tollway.app.feed import ChangeFeed
@@ -21,6 +22,7 @@ from tollway.app.fleet import bus_of, open_fleet
 from tollway.app.keyfiles import load_or_create_key
 from tollway.app.late import (
     Database,
+    LateConversationStore,
     LateEntityStore,
     LateKeyStore,
     LateLedgerStore,
@@ -136,6 +138,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
 
     balancer = Balancer(time.time, tell_of_cooldown)
     answers = open_answers(configuration.answers)
+    callers = Callers(authenticator, lambda: gateway.router.snapshot.settings)
+    conversations = LateConversations(LateConversationStore(database), sealer, transports, callers)
     settler = Settler(counters, journal, metrics, estimate)
     gateway = Gateway(
         router=Router(served.snapshot),
@@ -147,6 +151,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         settler=settler,
         entities=entities,
         answers=answers,
+        threads=conversations.threads,
     )
     served.serve_by(gateway)
 
@@ -169,7 +174,6 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         settings=current_settings,
     )
     management = LateManagement(lambda: runtime)
-    callers = Callers(authenticator, current_settings)
     counter = TokenCounter(gateway, transports, estimate)
     counting = CountingPages(counter, callers)
     utilities = UtilityPages(gateway, counter, callers)
@@ -192,6 +196,10 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
             "token_counter": utilities.token_counter,
             "supported_params": utilities.supported_params,
             "transform_request": utilities.transform_request,
+            "get_response": conversations.page(lambda: gateway.router, "get"),
+            "delete_response": conversations.page(lambda: gateway.router, "delete"),
+            "cancel_response": conversations.page(lambda: gateway.router, "cancel"),
+            "list_input_items": conversations.page(lambda: gateway.router, "list_input_items"),
         },
         management=management,
         root_path=server.root_path,
@@ -215,6 +223,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         metrics=metrics,
         figures=figures,
         transports=transports,
+        conversations=conversations,
         gateway=gateway,
         answers=answers,
         gate=gate,

@@ -23,6 +23,7 @@ from tollway.db import upgrade
 from tollway.db.outages import unavailable
 from tollway.db.pool import PoolSettings
 from tollway.ports.changes import ChangeLog
+from tollway.ports.conversations import ConversationStore, StoredResponse
 from tollway.ports.entities import EntityKind, EntityStore
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore, Retention, WindowSum
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from tollway.stores.sql.changes import SqlChangeLog
+    from tollway.stores.sql.conversations import SqlConversationStore
     from tollway.stores.sql.entities import SqlEntityStore
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
@@ -58,6 +60,7 @@ class Opened(msgspec.Struct, frozen=True):
     ledger: SqlLedgerStore
     models: SqlModelStore
     spend: SqlSpendReader
+    conversations: SqlConversationStore
     changes: SqlChangeLog
     newest_change: int
     """The newest change before anything was read."""
@@ -125,6 +128,7 @@ class Database:
         await asyncio.to_thread(import_stores)
         from tollway.db.engine import open_engine
         from tollway.stores.sql.changes import SqlChangeLog
+        from tollway.stores.sql.conversations import SqlConversationStore
         from tollway.stores.sql.entities import SqlEntityStore
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
@@ -146,6 +150,7 @@ class Database:
             ledger=SqlLedgerStore(engine),
             models=SqlModelStore(engine),
             spend=SqlSpendReader(engine),
+            conversations=SqlConversationStore(engine),
             changes=changes,
             newest_change=newest_change,
         )
@@ -154,6 +159,7 @@ class Database:
 def import_stores() -> None:
     """Takes long enough to be felt by calls in flight: to be called in a thread, or before there are any."""
     import tollway.stores.sql.changes
+    import tollway.stores.sql.conversations
     import tollway.stores.sql.entities
     import tollway.stores.sql.keys
     import tollway.stores.sql.ledger
@@ -212,6 +218,25 @@ class LateModelStore(ModelStore):
     @override
     async def load(self) -> Stored:
         return await (await self._database.opened()).models.load()
+
+
+class LateConversationStore(ConversationStore):
+    """`ConversationStore` of a database that may not be open yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def add(self, responses: Sequence[StoredResponse]) -> None:
+        await (await self._database.opened()).conversations.add(responses)
+
+    @override
+    async def chain(self, id: str, owner: str | None, *, now: int, longest: int) -> list[StoredResponse]:
+        return await (await self._database.opened()).conversations.chain(id, owner, now=now, longest=longest)
+
+    @override
+    async def delete(self, id: str, owner: str | None, *, now: int) -> bool:
+        return await (await self._database.opened()).conversations.delete(id, owner, now=now)
 
 
 class LateProxiedTransport(Transport):

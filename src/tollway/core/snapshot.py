@@ -228,6 +228,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Most calls of each session, of whatever key but the master key; 0: no limit."""
     session_budget_nanos: int = 0
     """The same for what a session may cost; 0: no limit."""
+    stores_responses: bool = True
+    """Answers of the Responses API are kept where the provider keeps none."""
+    responses_kept: str = "30d"
+    """For how long."""
+    shares_responses: bool = False
+    """True: a response may be used by whoever knows its id."""
+    allows_foreign_responses: bool = False
+    """True: ids of responses that were not given out here go to the provider as they are."""
 
     @property
     def session_limits(self) -> SessionLimits:

@@ -49,7 +49,7 @@ from tollway.policy.sessions import stopped
 logger = logging.getLogger(__name__)
 
 Page = Callable[[Scope, Receive, Send, str | None], Awaitable[None]]
-"""Serves a route that is not a call to a model."""
+"""Serves a route that is not a call to a model; the text is what the path names."""
 
 
 class Edge:

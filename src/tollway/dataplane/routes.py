@@ -21,6 +21,10 @@ Action = Literal[
     "token_counter",
     "supported_params",
     "transform_request",
+    "get_response",
+    "delete_response",
+    "cancel_response",
+    "list_input_items",
     "list_models",
     "get_model",
     "liveliness",
@@ -33,9 +37,9 @@ Action = Literal[
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One way into the data plane."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
-    """With `{model}` where the path names a model; it may contain slashes."""
+    """With `{model}` where the path names a model, which may contain slashes, or `{response_id}`."""
     action: Action
     operation: Operation | None = None
     summary: str
@@ -77,13 +81,38 @@ def _get(path: str, action: Action, summary: str, role: Role = "public") -> Rout
     return Route(method="GET", path=path, action=action, summary=summary, role=role)
 
 
+_RESPONSES = ("/v1/responses", "/responses", "/openai/v1/responses")
+_OF_ONE_RESPONSE: tuple[tuple[Literal["GET", "POST", "DELETE"], str, Action, str], ...] = (
+    ("GET", "/{response_id}", "get_response", "One response that is kept; with `stream=true`, as its events"),
+    ("DELETE", "/{response_id}", "delete_response", "Forget a response"),
+    ("POST", "/{response_id}/cancel", "cancel_response", "Stop a response that is made in the background"),
+    ("GET", "/{response_id}/input_items", "list_input_items", "What a response was the answer to"),
+)
+
 ROUTES: tuple[Route, ...] = (
     *_operation_routes("chat", "/chat/completions", "Answer a conversation", "CreateChatCompletionRequest"),
     *_operation_routes("completions", "/completions", "Continue a text", "CreateCompletionRequest"),
     *_operation_routes("embeddings", "/embeddings", "Embed texts as vectors", "CreateEmbeddingRequest"),
+    *(_generate("responses", path, "Answer, with the Responses API", "CreateResponse") for path in _RESPONSES),
     *(
-        _generate("responses", path, "Answer, with the Responses API", "CreateResponse")
-        for path in ("/v1/responses", "/responses", "/openai/v1/responses")
+        _generate("responses", f"{path}/compact", "Sum a conversation up, to go on from that", "CompactResponse")
+        for path in _RESPONSES
+    ),
+    *(
+        Route(
+            method="POST",
+            path=f"{path}/input_tokens",
+            action="count_tokens",
+            operation="responses",
+            summary="Count the tokens of a prompt, with the Responses API",
+            schema="CreateResponse",
+        )
+        for path in _RESPONSES
+    ),
+    *(
+        Route(method=method, path=root + path, action=action, operation="responses", summary=summary)
+        for root in _RESPONSES
+        for method, path, action, summary in _OF_ONE_RESPONSE
     ),
     *(_generate("messages", path, "Answer, in Anthropic's format") for path in ("/v1/messages", "/messages")),
     *(
@@ -140,6 +169,10 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
+_NAMES = re.compile(r"\\\{(\w+)\\\}")
+_VARYING = {"model": "(.+)", "response_id": "([^/]+)"}
+
+
 class RouteTable:
     """Finds the route of a request."""
 
@@ -149,14 +182,14 @@ class RouteTable:
             if "{" not in route.path:
                 self._exact[route.method, route.path] = route
         self._patterns = [
-            (re.compile(re.escape(route.path).replace(r"\{model\}", "(.+)")), route)
+            (re.compile(_NAMES.sub(lambda match: _VARYING[match[1]], re.escape(route.path))), route)
             for route in routes
             if "{" in route.path
         ]
         self._prefixes = tuple({route.path.partition("{")[0] for _, route in self._patterns})
 
     def find(self, method: str, path: str) -> tuple[Route | None, str | None]:
-        """The route and the model its path names; `(None, None)` if it is not ours."""
+        """The route and what its path names, a model or a response; `(None, None)` if it is not ours."""
         route = self._exact.get((method, path))
         if route is not None:
             return route, None
@@ -169,4 +202,4 @@ class RouteTable:
 
     def methods(self, path: str) -> list[str]:
         """Methods that the data plane answers on a path."""
-        return [method for method in ("GET", "POST") if self.find(method, path)[0] is not None]
+        return [method for method in ("GET", "POST", "DELETE") if self.find(method, path)[0] is not None]

@@ -410,6 +410,19 @@ CREATE TABLE stopped_sessions (
 	CONSTRAINT pk_stopped_sessions PRIMARY KEY (spend_id, session_id)
 );
 
+CREATE TABLE stored_responses (
+	id TEXT NOT NULL, 
+	owner TEXT NOT NULL, 
+	previous TEXT NOT NULL, 
+	deployment_id TEXT NOT NULL, 
+	upstream_id TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	expires_at BIGINT NOT NULL, 
+	content BLOB NOT NULL, 
+	CONSTRAINT pk_stored_responses PRIMARY KEY (id)
+);
+
 CREATE TABLE tags (
 	name TEXT NOT NULL, 
 	description TEXT, 
@@ -579,6 +592,8 @@ CREATE INDEX ix_session_totals_team_id_last_seen_at ON session_totals (team_id, 
 
 CREATE INDEX ix_session_totals_user_id_last_seen_at ON session_totals (user_id, last_seen_at) WHERE user_id <> '';
 
+CREATE INDEX ix_stored_responses_expires_at ON stored_responses (expires_at);
+
 CREATE INDEX ix_team_members_user_id ON team_members (user_id);
 
 CREATE INDEX ix_teams_created_at_team_id ON teams (created_at, team_id);
@@ -607,4 +622,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0010');
+INSERT INTO alembic_version (version_num) VALUES ('0011');

@@ -18,6 +18,9 @@ from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
 from tollway.routing.balancer import Balancer
 from tollway.routing.failure import failure_of
 
+COMPACT = "/compact"
+"""Where a conversation is summed up, below where it is answered."""
+
 _MOCK_ORIGIN = Origin("http", "mock", 0)
 _MOCKED: dict[Operation, Endpoint] = {
     "chat": Endpoint(origin=_MOCK_ORIGIN, target="/v1/chat/completions", headers=()),
@@ -54,6 +57,9 @@ class Attempt:
         endpoint = (deployment.endpoints if mock is None else _MOCKED)[conversation.operation]
         if call.request.is_stream and endpoint.for_streams is not None:
             endpoint = endpoint.for_streams
+        target = ""
+        if call.thread is not None and call.thread.is_compaction and not call.is_translated:
+            target = below(endpoint.target, COMPACT)
         credential = endpoint.credential
         headers = await credential(endpoint, call.upstream_body) if credential is not None else ()
         if conversation.passed_headers:
@@ -63,6 +69,7 @@ class Attempt:
             response = await transports[name].send(
                 UpstreamRequest(
                     endpoint=endpoint,
+                    target=target,
                     body=call.upstream_body,
                     headers=headers,
                     timeouts=_timeouts(call, deployment),
@@ -110,6 +117,13 @@ class Attempt:
         if self._is_open:
             self._is_open = False
             self._balancer.left(self._state)
+
+
+def below(target: str, path: str, query: str = "") -> str:
+    """A target with more of a path, and more of a query."""
+    root, _, own = target.partition("?")
+    queries = "&".join(part for part in (own, query) if part)
+    return f"{root}{path}?{queries}" if queries else f"{root}{path}"
 
 
 def _timeouts(call: Call, deployment: Deployment) -> Timeouts:

@@ -67,6 +67,12 @@ def _model(group: str, caching: Caching) -> str:
 
 
 def _tenant(call: Call, caching: Caching) -> str:
+    tenant = _tenant_of_scope(call, caching)
+    # Nobody else could go on from the response, or ask for it again.
+    return tenant if call.thread is None else f"{tenant}\n{call.thread.owner}"
+
+
+def _tenant_of_scope(call: Call, caching: Caching) -> str:
     principal = call.principal
     if caching.scope == "team" and principal.team_id is not None:
         return f"team:{principal.team_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from math import inf
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -19,6 +19,9 @@ from tollway.dialects.identity import Relay, Reply
 from tollway.ports.counters import Settled, Ticket
 from tollway.ports.responses import KeptAnswer
 from tollway.routing.course import NO_WISHES, Wishes
+
+if TYPE_CHECKING:
+    from tollway.gateway.thread import Thread
 
 Headers = dict[bytes, bytes]
 
@@ -143,6 +146,7 @@ class Call:
         "started",
         "started_at_us",
         "stop",
+        "thread",
         "tickets",
         "tried",
         "upstream_body",
@@ -184,6 +188,8 @@ class Call:
         self.deployment: Deployment | None = None
         self.conversation: Conversation | None = None
         """How the deployment is spoken to."""
+        self.thread: Thread | None = None
+        """Its place in a conversation that is kept somewhere; None: its format knows of none."""
         self.customer: Entity | None = None
         """The end user; None: the call names none."""
         self.limited: tuple[Entity, ...] = ()
@@ -223,6 +229,11 @@ class Call:
     def is_mocked(self, deployment: Deployment) -> bool:
         """Whether the built-in model answers in the deployment's place, with a given text."""
         return self.controls.mock_response is not None or deployment.mock_response is not None
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether its deployment is asked in another format."""
+        return self.conversation is not None and self.conversation.operation != self.operation
 
     def begin_again(self, *, retries: int, fallbacks: int, pause_s: float) -> None:
         """Before another attempt, and the pause before it, the last having come to nothing."""

@@ -7,6 +7,7 @@ of the gateway's own. Otherwise the request goes through the middle form once, a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,6 +24,9 @@ from tollway.dialects.registry import find_dialect, find_identity, find_invoke, 
 from tollway.gateway.call import Call, Conversation
 from tollway.gateway.embedding import Embedding
 from tollway.gateway.passed_headers import add_extra
+
+if TYPE_CHECKING:
+    from tollway.gateway.thread import Thread
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,7 +45,10 @@ def speaks(deployment: Deployment, operation: Operation) -> Operation | None:
 
 def offers(call: Call) -> Callable[[Deployment], bool]:
     """Whether a deployment can serve a call of this kind."""
-    return _anybody if call.controls.mock_response is not None else _OFFERS[call.operation]
+    if call.controls.mock_response is not None:
+        return _anybody
+    thread = call.thread
+    return _OFFERS[call.operation] if thread is None or not thread.targets else thread.fits
 
 
 def _anybody(deployment: Deployment) -> bool:
@@ -73,7 +80,9 @@ def converse(call: Call, deployment: Deployment) -> Conversation:
     if operation == "embeddings" and deployment.endpoints[operation].wrapping == "amazon" and not is_mocked:
         return Embedding(call, deployment, vendor_name(deployment))
     if operation == call.operation:
-        return _Untouched(call, deployment, find_identity(operation))
+        thread = call.thread
+        identity = find_identity(operation) if thread is None else thread.identity(call.requested_model, deployment)
+        return _Untouched(call, deployment, identity)
     return _Translated(call, deployment, operation)
 
 
@@ -160,6 +169,8 @@ class _Translated:
         _refuse_references(call, deployment)
         defaults = deployment.defaults
         fields = {**defaults, **call.request.fields} if call.operation == "chat" else call.request.fields
+        if call.thread is not None:
+            fields = call.thread.translated(fields)
         request = self._parse(call, fields)
         if defaults and call.operation != "chat":
             _fill(request, defaults)
@@ -189,6 +200,8 @@ class _Translated:
         suit(fields, deployment)
         shape(fields, self._endpoint)
         fields.update(deployment.overrides)
+        if call.thread is not None:
+            _echo_thread(request, call.thread)
         return _encode(fields)
 
     def _parse(self, call: Call, fields: Fields) -> MiddleRequest:
@@ -217,7 +230,10 @@ class _Translated:
         answer = self._provider.parse_answer(body)
         text = text_of(answer) if not answer.usage.total_tokens else ""
         usage = answer.usage if answer.usage.total_tokens else None
-        return Reply(self._client.render_answer(answer, self._options(call)), answer.id, usage, text)
+        body = self._client.render_answer(answer, self._options(call))
+        if call.thread is not None:
+            body = call.thread.answered(body)
+        return Reply(body, answer.id, usage, text)
 
     def relay(self, call: Call) -> Relay:
         vendor = vendor_name(self._deployment)
@@ -231,6 +247,7 @@ class _Translated:
         return StreamOptions(
             model=call.requested_model,
             call_id=call.call_id,
+            id=call.thread.id if call.thread is not None else "",
             created=call.started_at_us // 1_000_000,
             wants_usage=call.request.wants_usage or call.settings.always_include_stream_usage,
             request=self._request,
@@ -348,6 +365,14 @@ def vendor_name(deployment: Deployment) -> str:
     return f"{deployment.provider.capitalize()}Exception"
 
 
+def _echo_thread(request: MiddleRequest, thread: Thread) -> None:
+    """What the answer says of the conversation that it belongs to."""
+    if thread.previous:
+        request.extra["previous_response_id"] = msgspec.Raw(_encode(thread.previous))
+    if not thread.is_kept:
+        request.store = False
+
+
 REFERENCES = ("previous_response_id", "conversation", "prompt")
 """Fields of the Responses API that stand for something only its own provider has."""
 
@@ -363,9 +388,15 @@ def _refuse_references(call: Call, deployment: Deployment) -> None:
                 "not. Send the whole conversation in 'input'.",
                 param=name,
             )
+    if call.request.fields.get("background", _NULL) == _TRUE:
+        raise InvalidRequest(
+            f"'background' needs a provider that speaks the Responses API, and {deployment.provider} does not. Leave "
+            "it out, and use 'stream' for answers that take long.",
+            param="background",
+        )
 
 
-_NULL = msgspec.Raw(b"null")
+_NULL, _TRUE = msgspec.Raw(b"null"), msgspec.Raw(b"true")
 _NO_MESSAGES = {"messages": msgspec.Raw(b"[]")}
 
 

@@ -45,6 +45,22 @@ _COUNTED: dict[tuple[Operation, Wrapping], _Counted] = {
         "totalTokens",
         lambda body, to: {"generateContentRequest": {"model": f"models/{to.model}", **_gemini(body, to)}},
     ),
+    ("responses", "none"): _Counted(
+        "input_tokens",
+        _only(
+            "model",
+            "input",
+            "instructions",
+            "tools",
+            "tool_choice",
+            "text",
+            "reasoning",
+            "parallel_tool_calls",
+            "previous_response_id",
+            "conversation",
+            "truncation",
+        ),
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -52,6 +53,9 @@ from tollway.routing.failure import Failure, failure_of
 from tollway.routing.router import Router
 from tollway.routing.survey import Wanted
 
+if TYPE_CHECKING:
+    from tollway.gateway.thread import Threads
+
 
 class Answer(msgspec.Struct, gc=False):
     """A whole answer for the client."""
@@ -75,8 +79,10 @@ class Gateway:
         journal: Journal,
         settler: Settler,
         entities: Entities,
+        threads: Callable[[], Threads],
         answers: ResponseStore | None = None,
     ) -> None:
+        """`threads` is asked for by calls of the Responses API alone."""
         self.router = router
         self.balancer = balancer
         self._entities = entities
@@ -91,6 +97,7 @@ class Gateway:
         """Of those who wait for a slot at a deployment, by model group."""
         self.reuse = None if answers is None else Reuse(answers, self._admission, settler, time.time)
         """The cache of answers; None: nothing is kept."""
+        self._threads = threads
 
     async def serve(self, call: Call) -> Answer | Stream | Replay:
         """Serves an authenticated call whose request has been read.
@@ -104,9 +111,11 @@ class Gateway:
         group = await self.find_group(call)
         if call.controls.tags or group.access_groups:
             await self._look_up_limited(call, group)
+        if call.operation == "responses":
+            call.thread = await self._threads().begin(call, group, self.router)
         self._journal.check()
         caching = self.router.snapshot.caching
-        if caching is not None and self.reuse is not None:
+        if caching is not None and self.reuse is not None and (call.thread is None or call.thread.is_repeatable):
             call.cache_key = cache_key(call, group, caching)
             if call.cache_key:
                 return await self._reuse_or_ask(call, group, caching, self.reuse)
@@ -125,6 +134,8 @@ class Gateway:
     async def choose(self, call: Call) -> Deployment:
         """The deployment that a call would go to now; the call knows how it would be spoken to."""
         group = await self.find_group(call)
+        if call.operation == "responses":
+            call.thread = await self._threads().begin(call, group, self.router)
         return self._pick(call, group, self.router.snapshot.routing)
 
     async def find_group(self, call: Call) -> ModelGroup:
@@ -342,7 +353,7 @@ class Gateway:
             return group, 0.0
         while (name := course.next_group(failure)) is not None:
             found = self.router.group(name, call.principal.team_id)
-            if found is not None and self._may_fall_back(call, name):
+            if found is not None and self._may_fall_back(call, name) and _is_known_to(call, found):
                 return found, 0.0
         return None
 
@@ -368,6 +379,8 @@ class Gateway:
             raise unreadable(attempt.deployment, "is not valid JSON, or not an answer") from None
         attempt.succeed(call, reply.usage or NO_USAGE)
         cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=reply.text)
+        if call.thread is not None and call.is_translated:
+            await call.thread.keep(reply.body, attempt.deployment, reply.response_id)
         keep = self._keeping(call)
         if keep is not None:
             keep(reply.body, reply.usage, cost, reply.response_id)
@@ -404,6 +417,11 @@ def wanted_of(call: Call, routing: Routing) -> Wanted:
         prompt_bytes=len(call.raw_body),
         affinity=affinity_of(call, routing) if routing.affinities else "",
     )
+
+
+def _is_known_to(call: Call, group: ModelGroup) -> bool:
+    """Whether somebody of the group knows what the call goes on from."""
+    return call.thread is None or any(map(call.thread.fits, group.deployments))
 
 
 def _least_order(group: ModelGroup) -> int:

@@ -241,7 +241,9 @@ class Stream:
             cost = await self._settle(error)
         except TollwayError as fault:
             return relay.close(fault) or b""
-        last = block + relay.close(error)
+        last, call = block + relay.close(error), self._call
+        if call.thread is not None and error is None and call.is_translated:
+            await call.thread.keep_stream(last, self._attempt.deployment, relay.response_id)
         if self._keep is not None and error is None:
             self._keep(b"".join((*self._copy, last)), relay.usage, cost, relay.response_id)
         return last

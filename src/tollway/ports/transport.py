@@ -14,9 +14,13 @@ Sink = Callable[[bytes], bool]
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST to a provider."""
+    """One request to a provider."""
 
     endpoint: Endpoint
+    method: str = "POST"
+    """Another one only with a `target`."""
+    target: str = ""
+    """Path and query; empty: the endpoint's."""
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     """Added to the endpoint's own, for this call only."""

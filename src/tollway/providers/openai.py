@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from typing_extensions import override
 
-from tollway.core.snapshot import OPERATIONS, Operation
+from tollway.core.snapshot import OPERATIONS, Endpoint, Operation
+from tollway.providers._address import locate
 from tollway.providers._kit import CHAT, COMPLETIONS, EMBEDDINGS, OPENAI_FIELDS, RESPONSES, ConnectionParams, Provider
 
 
@@ -17,6 +19,13 @@ class OpenAI(Provider, frozen=True, kw_only=True):
         if self.configured_base(params):
             return OPERATIONS
         return ("responses", *(one for one in OPERATIONS if one != "responses"))
+
+    @override
+    def complete(self, operation: Operation, endpoint: Endpoint, base: str, params: ConnectionParams) -> Endpoint:
+        if operation != "responses":
+            return endpoint
+        counting = locate(base, "/responses/input_tokens", field=self._base_field, verify=params.verify)
+        return msgspec.structs.replace(endpoint, for_counting=counting.beside(endpoint))
 
     @override
     def seals(self, model: str) -> frozenset[str]:

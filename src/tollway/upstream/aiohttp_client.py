@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import msgspec
 import yarl
 
 from tollway.core.errors import Header, UpstreamError
@@ -139,7 +140,7 @@ class AiohttpTransport:
         progress = _Progress(request)
         try:
             async with progress.scope:
-                answer = await session.post(**self._arguments(request), trace_request_ctx=progress)
+                answer = await session.request(**self._arguments(request), trace_request_ctx=progress)
         except (OSError, aiohttp.ClientError) as error:
             raise _explain(error, server, progress) from None
         try:
@@ -150,9 +151,12 @@ class AiohttpTransport:
 
     def _arguments(self, request: UpstreamRequest) -> dict[str, Any]:
         endpoint = request.endpoint
+        if request.target:
+            endpoint = msgspec.structs.replace(endpoint, target=request.target)
         encode_head(endpoint)  # for its checks: the same requests are refused as by `direct`
         encode_fields(request.headers)
         return {
+            "method": request.method,
             "url": _url(endpoint),
             "data": io.BytesIO(request.body),  # aiohttp warns of long bytes
             "headers": [*fixed_fields(endpoint), *request.headers],

@@ -51,7 +51,8 @@ class DirectTransport:
         pool = route.pool
         body = request.body
         added = encode_fields(request.headers) if request.headers else b""
-        message = b"%b%bContent-Length: %d\r\n\r\n%b" % (route.head, added, len(body), body)
+        head = route.head if not request.target else encode_head(request.endpoint, request.method, request.target)
+        message = b"%b%bContent-Length: %d\r\n\r\n%b" % (head, added, len(body), body)
         connection = pool.take() or await self._open(pool, request)
         response = connection.send(message, request)
         try:

@@ -17,16 +17,20 @@ _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE = re.compile(r"[\x00\r\n]|[^\x00-\xff]")
 
 
-def encode_head(endpoint: Endpoint) -> bytes:
-    """Request line and fixed fields. Raises `InvalidRequest` for what would break the head apart."""
+def encode_head(endpoint: Endpoint, method: str = "POST", target: str = "") -> bytes:
+    """Request line and fixed fields. Raises `InvalidRequest` for what would break the head apart.
+
+    `target`: another path and query than the endpoint's.
+    """
     host = failure.authority(endpoint.origin)
-    if not _TARGET.fullmatch(endpoint.target):
+    target = target or endpoint.target
+    if not _TARGET.fullmatch(target):
         raise Misconfigured(
-            f"The path {endpoint.target.partition('?')[0]!r} for {host} cannot be sent: "
-            "use printable ASCII without spaces."
+            f"The path {target.partition('?')[0]!r} for {host} cannot be sent: use printable ASCII without spaces."
         )
-    return b"POST %b HTTP/1.1\r\n%b" % (
-        endpoint.target.encode("ascii"),
+    return b"%b %b HTTP/1.1\r\n%b" % (
+        method.encode("ascii"),
+        target.encode("ascii"),
         encode_fields((("Host", host), *fixed_fields(endpoint))),
     )
 

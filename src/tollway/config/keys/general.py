@@ -94,6 +94,13 @@ _CALLS = (
     later("store_prompts_in_spend_logs", FLAG, "T1", "Keep prompts and answers with the ledger."),
 )  # fmt: skip
 
+_RESPONSES = (
+    own("store_responses", FLAG, "Keep answers of the Responses API, sealed, whose provider keeps none, so that `previous_response_id` works with every model. Calls with `store: false` are never kept.", default=True, sets="data_plane.stores_responses"),
+    own("stored_responses_retention_period", DAYS, "How long such an answer is kept.", default="30d", sets="data_plane.responses_kept"),
+    supported("disable_responses_id_security", FLAG, "T3", "Let every caller use every response whose id they know, not only their own.", default=False, sets="data_plane.shares_responses"),
+    supported("allow_unmanaged_response_ids", FLAG, "T3", "Hand ids of responses that the gateway did not give out to the provider as they are.", default=False, sets="data_plane.allows_foreign_responses"),
+)  # fmt: skip
+
 _WITHOUT_NEED = (
     accepted("proxy_batch_write_at", SECONDS, "T1", "Pace of ledger writes; Tollway writes as calls settle.", default=10),
     accepted("proxy_budget_rescheduler_min_time", SECONDS, "T1", "Pace of budget resets; Tollway's windows need no job."),
@@ -218,13 +225,11 @@ _LOAD = (
     later("control_plane_url", TEXT, "T3", "Where management is served."),
     later("otel", ANY, "T3", "Tracing."),
     later("tracing", ANY, "T3", "Tracing."),
-    later("disable_responses_id_security", FLAG, "T3", "Let anyone continue a stored response."),
-    later("allow_unmanaged_response_ids", FLAG, "T3", "Let response ids of others pass."),
     later("transcribe_media_buckets", ANY, "T3", "Buckets that hold audio."),
     later("claude_code_gateway_managed_settings", ANY, "T3", "Settings handed to a coding client."),
 )  # fmt: skip
 
 GENERAL = section(
     "general_settings",
-    (*_LISTENING, *_LOGGING, *_STATE, *_CALLS, *_WITHOUT_NEED, *_METERING, *_ALERTING, *_WHO, *_LOAD),
+    (*_LISTENING, *_LOGGING, *_STATE, *_CALLS, *_RESPONSES, *_WITHOUT_NEED, *_METERING, *_ALERTING, *_WHO, *_LOAD),
 )

@@ -74,6 +74,8 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The public name."""
     call_id: str = ""
     """For ids, where the provider gave none."""
+    id: str = ""
+    """Of the answer, whatever the provider calls it; empty: as the provider does."""
     created: int = 0
     """Epoch seconds."""
     wants_usage: bool = False

@@ -136,7 +136,9 @@ class ResponsesEncoder:
         if self._is_open:
             return
         self._is_open = True
-        self._writer.begin(response_id(event.id or self._options.call_id), event.created or self._options.created)
+        options = self._options
+        name = options.id or response_id(event.id or options.call_id)
+        self._writer.begin(name, event.created or options.created)
         self._usage = event.usage
         response = self._writer.render("in_progress", [], None)
         self._event(b"response.created", b'"response":' + response)

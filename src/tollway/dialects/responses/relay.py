@@ -1,4 +1,4 @@
-"""The Responses API on both sides: bytes in, bytes out, apart from the model's name.
+"""The Responses API on both sides: bytes in, bytes out, apart from the names of the model and of the response.
 
 Only the events that carry the whole response are looked into: the first for its id and the name of its model, the last
 for its usage and end. All others pass as they came; bytes may be split anywhere, what is forwarded ends at an event's
@@ -22,6 +22,7 @@ from tollway.dialects.identity import NOTHING_PASSED, Passed, Reply
 from tollway.dialects.openai.errors import render_error, upstream_error
 from tollway.dialects.responses.errors import error_event, error_in, render_error_event, render_failed_event
 from tollway.dialects.responses.items import output_parts
+from tollway.dialects.responses.naming import ResponseNames
 from tollway.dialects.responses.thoughts import own_thoughts
 from tollway.dialects.responses.wire import HeadWire, LifecycleWire, read_final, read_head, usage_from_wire
 from tollway.dialects.sse import EventReader
@@ -70,14 +71,17 @@ _FROM_CHAT = {"max_tokens": "max_output_tokens", "max_completion_tokens": "max_o
 """Operators set defaults in chat's words."""
 
 
-def read_reply(body: bytes, public_model: str) -> Reply:
-    """Renames the model of a whole response. Raises `msgspec.DecodeError` if it is not a JSON object."""
+def read_reply(body: bytes, public_model: str, names: ResponseNames | None = None) -> Reply:
+    """Renames the model of a whole response, and the response itself. Raises `msgspec.DecodeError` if it is not a JSON
+    object."""
     response = read_final(body)
     usage = usage_from_wire(response.usage) if response.usage is not None else NO_USAGE
     text = ""
     if not usage.total_tokens:
         text = "".join(_text_of(raw) for raw in response.output or ())
     body = _rename(body, _renames(body, response.model, public_model))
+    if names is not None:
+        body = names.rename(body, response)
     return Reply(body, response.id or "", usage if usage.total_tokens else None, text)
 
 
@@ -116,6 +120,7 @@ class ResponsesRelay:
         "_kept",
         "_kept_bytes",
         "_last",
+        "_names",
         "_public_model",
         "_renames",
         "_response",
@@ -128,9 +133,10 @@ class ResponsesRelay:
         "usage",
     )
 
-    def __init__(self, public_model: str) -> None:
-        """`public_model`: what the client calls it."""
+    def __init__(self, public_model: str, names: ResponseNames | None = None) -> None:
+        """`public_model`: what the client calls it; `names`: how it calls the response, if not as the provider does."""
         self._public_model = public_model
+        self._names = names
         self._renames: dict[bytes, bytes] = {}
         self._response = b""
         """The response as `response.created` had it, for the client."""
@@ -210,10 +216,12 @@ class ResponsesRelay:
         if self._kept_bytes > _RAW_KEPT_BYTES:
             self._boil_down()
         if _says_more(block):
-            self._look_into(block)
+            block = self._look_into(block)
         return _rename(block, self._renames) if self._renames else block
 
-    def _look_into(self, block: bytes) -> None:
+    def _look_into(self, block: bytes) -> bytes:
+        """Learns what a block says of the response; the block with the caller's name for that."""
+        named = block
         for document in _documents(block):
             if not _says_more(document):
                 continue
@@ -228,6 +236,9 @@ class ResponsesRelay:
                 self._end_type = kind
                 self._error = b"" if kind in _GOOD_ENDS else document
             self._learn(document, event, head)
+            if self._names is not None:
+                named = self._names.rename(named, head)
+        return named
 
     def _learn(self, document: bytes, event: LifecycleWire, head: HeadWire) -> None:
         self.response_id = self.response_id or head.id or ""
@@ -235,7 +246,10 @@ class ResponsesRelay:
         if head.usage is not None:
             self.usage = usage_from_wire(head.usage)
         if not self._response and event.type == "response.created":
-            self._response = _rename(bytes(event.response), self._renames)
+            response = bytes(event.response)
+            if self._names is not None:
+                response = self._names.rename(response, head)
+            self._response = _rename(response, self._renames)
 
     def _boil_down(self) -> None:
         kept, self._kept, self._kept_bytes = self._kept, [], 0
@@ -267,6 +281,10 @@ def _said(block: bytes) -> str:
 class ResponsesIdentity:
     """The format, for callers and providers that both speak it."""
 
+    def __init__(self, names: ResponseNames | None = None) -> None:
+        """`names`: how the caller calls responses, if not as the provider does."""
+        self._names = names
+
     def pass_headers(self, headers: Mapping[bytes, bytes], deployment: Deployment) -> Passed:
         """None of the caller's headers is the provider's."""
         return NOTHING_PASSED
@@ -280,12 +298,12 @@ class ResponsesIdentity:
         return render_request(request, deployment)
 
     def read_reply(self, body: bytes, public_model: str) -> Reply:
-        """Renames the model of an answer, and leaves the rest byte for byte."""
-        return read_reply(body, public_model)
+        """Renames the model of an answer and the response, and leaves the rest byte for byte."""
+        return read_reply(body, public_model, self._names)
 
     def relay(self, public_model: str, *, forwards_usage: bool) -> ResponsesRelay:
         """For one stream. Usage is part of its last event."""
-        return ResponsesRelay(public_model)
+        return ResponsesRelay(public_model, self._names)
 
     def parse_error(self, status: int, body: bytes, vendor: str, headers: tuple[Header, ...]) -> UpstreamError:
         """What to tell the client about an error answer."""

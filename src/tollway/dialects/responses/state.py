@@ -16,11 +16,14 @@ from tollway.dialects.body import Fields, read_fields
 from tollway.dialects.chat.fields import NULL, typed
 from tollway.dialects.responses.items import item_type
 from tollway.dialects.responses.response import item_id
-from tollway.dialects.responses.wire import read_typed
+from tollway.dialects.responses.wire import LifecycleWire, read_typed
+from tollway.dialects.sse import EventReader
 
 VERSION = 1
 _NOT_ECHOED = frozenset({"input", "stream", "stream_options", "include"})
 _LARGEST_PAGE = 100
+_END_TYPES = ("response.completed", "response.incomplete")
+_ENDS = tuple(f'"{kind}"'.encode() for kind in _END_TYPES)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -73,6 +76,21 @@ def remember(body: bytes, answer: bytes, *, owner: str = "") -> ResponseState:
         echo={name: raw for name, raw in fields.items() if name not in _NOT_ECHOED},
         response=msgspec.Raw(answer),
     )
+
+
+def ended_with(block: bytes) -> bytes | None:
+    """The response in the last event of a stream; None if it did not come to its own end."""
+    reader = EventReader()
+    for _, document in reversed([*reader.feed(block), *reader.end()]):
+        if not any(kind in document for kind in _ENDS):
+            continue
+        try:
+            event = msgspec.json.decode(document, type=LifecycleWire, strict=False)
+        except msgspec.DecodeError:
+            continue
+        if event.type in _END_TYPES:
+            return bytes(event.response)
+    return None
 
 
 def previous_id(fields: Fields) -> str | None:

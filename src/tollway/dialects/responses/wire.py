@@ -127,6 +127,7 @@ class HeadWire(msgspec.Struct, gc=False):
     """A response without its output."""
 
     id: str | None = None
+    previous_response_id: str | None = None
     model: str | None = None
     created_at: float | None = None
     status: str | None = None

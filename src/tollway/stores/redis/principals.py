@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -22,6 +22,7 @@ from tollway.core.changes import NumberedChange
 from tollway.core.errors import Misconfigured
 from tollway.core.redis import RedisAddress
 from tollway.ports.copies import PrincipalCopies, PrincipalCopy
+from tollway.ports.sealing import Seal
 from tollway.stores.redis.connection import RedisClient
 
 _log = logging.getLogger(__name__)
@@ -70,22 +71,6 @@ redis.call('HSET', KEYS[1], 'top', string.format('%.0f', top))
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(PrincipalCopy).decode
-
-
-class Seal(Protocol):
-    """Encrypts under a key that all processes have."""
-
-    async def ready(self) -> None:
-        """To be called first. Raises `Misconfigured` without a key."""
-        ...
-
-    def seal_bytes(self, data: bytes, *place: str) -> bytes:
-        """What only `open_bytes` for the same place opens."""
-        ...
-
-    def open_bytes(self, data: bytes, *place: str) -> bytes | None:
-        """What was sealed; None if it was not, or elsewhere."""
-        ...
 
 
 class SealedPrincipals(PrincipalCopies):

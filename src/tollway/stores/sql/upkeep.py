@@ -1,4 +1,5 @@
-"""The ledger's upkeep in a database: partitions ahead of time, and dropping records whose time is over.
+"""Upkeep of a database: partitions of the ledger ahead of time, and dropping records and stored responses whose time is
+over.
 
 It goes in small steps, each a short transaction, so that records go on being inserted between them. On Postgres one
 process at a time does it; and whoever would have to wait for a lock gives up soon, because inserts queue behind it.
@@ -31,11 +32,14 @@ from tollway.db.partitions import (
     select_partition_names,
 )
 from tollway.ports.ledger import Retention
+from tollway.stores.sql.conversations import drop_expired_responses
 
 _LOCK = 0x746F6C6C_77617903
 """The advisory lock of upkeep on Postgres."""
 _WAIT_FOR_LOCKS = "1s"
 _MONTHS_AHEAD = 2
+_RESPONSES_AT_ONCE = 100
+"""They may be large."""
 _PAGES_AT_ONCE = 1000
 _INCREMENTAL = 2
 _MICROS_PER_DAY = 86_400_000_000
@@ -45,12 +49,14 @@ async def maintain(engine: AsyncEngine, now: float, retention: Retention | None)
     """Does one step of what is due; whether more may be. `now`: epoch seconds. Raises `StoreUnavailable`."""
     if is_postgres(engine):
         return await _maintain_postgres(engine, now, retention)
-    return retention is not None and await _maintain_sqlite(engine, now, retention)
+    return await _maintain_sqlite(engine, now, retention)
 
 
-async def _maintain_sqlite(engine: AsyncEngine, now: float, retention: Retention) -> bool:
+async def _maintain_sqlite(engine: AsyncEngine, now: float, retention: Retention | None) -> bool:
     async with writing(engine) as connection:
-        is_deleted = await _delete_batch(connection, horizon_of(now, retention), retention.batch_size)
+        is_deleted = await drop_expired_responses(connection, now, _RESPONSES_AT_ONCE)
+        if not is_deleted and retention is not None:
+            is_deleted = await _delete_batch(connection, horizon_of(now, retention), retention.batch_size)
     return is_deleted or await _give_back_pages(engine)
 
 
@@ -63,6 +69,8 @@ async def _maintain_postgres(engine: AsyncEngine, now: float, retention: Retenti
         missing = _missing_partition(partitions, now)
         if missing is not None:
             await _make_partition(connection, missing)
+            return True
+        if await drop_expired_responses(connection, now, _RESPONSES_AT_ONCE):
             return True
         if retention is None:
             return False

@@ -20,7 +20,8 @@ from tollway.core.snapshot import Deployment
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.body import read_fields
 from tollway.dialects.registry import find_identity
-from tollway.dialects.responses.relay import ResponsesRelay, read_request
+from tollway.dialects.responses.naming import ResponseNames
+from tollway.dialects.responses.relay import ResponsesIdentity, ResponsesRelay, read_request
 
 CORPUS = Path(__file__).parents[3] / "contract/dialects/responses"
 MODEL = b"gpt-5.2-2025-12-11"
@@ -151,6 +152,33 @@ def test_a_stream_split_anywhere_passes_untouched(cuts: list[int], ending: bytes
     assert relay.usage == Usage(input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12)
     assert relay.known == NO_USAGE
     assert relay.text == 'First I look.Then I act.Hello you.{"city":"Paris"}{"city":"Oslo"}*** Begin Patch'
+
+
+def names() -> ResponseNames:
+    return ResponseNames("resp_sealed_{}".format, {"resp_before": "resp_sent"})
+
+
+@given(cut=st.integers(0, len(STREAM)))
+def test_only_the_response_has_another_name_for_the_caller(cut: int) -> None:
+    body = (CORPUS / "answer_agent.json").read_bytes()
+    named = b'"resp_sealed_resp_68af40"'
+    assert ResponsesIdentity(names()).read_reply(body, MODEL.decode()).body == body.replace(b'"resp_68af40"', named)
+    relay = ResponsesIdentity(names()).relay("public", forwards_usage=True)
+    out = relay.feed(STREAM[:cut]) + relay.feed(STREAM[cut:]) + relay.end() + relay.close(None)
+    assert out == STREAM.replace(MODEL, b"public").replace(b'"id":"resp_68af40"', b'"id":' + named)
+    assert relay.response_id == "resp_68af40", "the record keeps the provider's"
+
+
+def test_the_response_before_has_the_name_that_the_caller_used() -> None:
+    body = b'{"id" : "r", "previous_response_id":\t"resp_before", "text": "\\"id\\":\\"r\\"", "output": [{"id": "r2"}]}'
+    expected = body.replace(b'"r"', b'"resp_sealed_r"', 1).replace(b'"resp_before"', b'"resp_sent"')
+    assert ResponsesIdentity(names()).read_reply(body, "m").body == expected
+
+
+def test_a_response_that_a_cut_ends_keeps_its_name() -> None:
+    relay = ResponsesRelay("public", names())
+    relay.feed(STREAM[: STREAM.index(b"\n\n") + 2])
+    assert b'"id":"resp_sealed_resp_68af40"' in relay.close(UpstreamError("cut"))
 
 
 def test_a_name_that_is_the_same_costs_nothing() -> None:
