@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tollway.dataplane.responses import ResponsePages
     from tollway.gateway.archive import Archive
     from tollway.gateway.response_ids import ResponseIds
-    from tollway.gateway.thread import Threads
+    from tollway.gateway.threads import Threads
 
 
 class LateConversations:
@@ -39,7 +39,7 @@ class LateConversations:
     def threads(self) -> Threads:
         """Finds what calls go on from."""
         if self._threads is None:
-            from tollway.gateway.thread import Threads
+            from tollway.gateway.threads import Threads
 
             self._threads = Threads(self._made_archive(), self._made_ids())
         return self._threads

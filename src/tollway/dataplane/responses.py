@@ -17,7 +17,7 @@ from tollway.dialects.responses.replay import replay
 from tollway.dialects.responses.state import ResponseState, input_items
 from tollway.gateway.kept import KeptResponses, WithProvider
 from tollway.gateway.stream import unreadable
-from tollway.gateway.thread import unknown
+from tollway.gateway.threads import unknown
 from tollway.ports.transport import UpstreamResponse
 
 _SSE = (b"content-type", b"text/event-stream; charset=utf-8")

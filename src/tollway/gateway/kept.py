@@ -16,7 +16,7 @@ from tollway.gateway.archive import Archive
 from tollway.gateway.attempt import below
 from tollway.gateway.conversation import vendor_name
 from tollway.gateway.response_ids import ResponseIds, UpstreamResponse, owner_of
-from tollway.gateway.thread import deployment_gone, find_deployment, unknown
+from tollway.gateway.threads import deployment_gone, find_deployment, unknown
 from tollway.gateway.vendor_headers import passed_on
 from tollway.ports.transport import Transport, UpstreamRequest
 from tollway.ports.transport import UpstreamResponse as Answer

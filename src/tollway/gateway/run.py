@@ -54,7 +54,7 @@ from tollway.routing.router import Router
 from tollway.routing.survey import Wanted
 
 if TYPE_CHECKING:
-    from tollway.gateway.thread import Threads
+    from tollway.gateway.threads import Threads
 
 
 class Answer(msgspec.Struct, gc=False):

@@ -20,7 +20,8 @@ from tollway.gateway.bounds import prompt_bound
 from tollway.gateway.call import Call
 from tollway.gateway.conversation import converse, offers
 from tollway.gateway.response_ids import ResponseIds, UpstreamResponse, owner_of
-from tollway.gateway.thread import Thread, Threads
+from tollway.gateway.thread import Thread
+from tollway.gateway.threads import Threads
 from tollway.ports.conversations import ConversationStore, StoredResponse
 from tollway.routing.router import Router
 
