@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.support.embedded import Embedded, embedded_gateway
 from tests.support.faulty_upstream import (
     CUT,
@@ -366,6 +367,32 @@ async def test_a_deployment_that_says_to_come_later_is_left_alone_until_then(
         assert answer.headers["retry-after"] in ("6", "7")
         assert (await gateway.chat()).status == 429
         assert len(upstream.requests) + len(other.requests) == 2, "neither was asked again"
+
+
+async def test_metrics_tell_of_cooldowns_and_fallbacks(upstream: FaultyUpstream, tmp_path: Path) -> None:
+    upstream.reply(error(429), always=True)
+    models = (
+        deployment(upstream, "a", rpm=100),
+        deployment(refused_url(), "b"),
+        deployment(upstream, "c", model="worse"),
+        deployment("http://unused", "d", model="spare", mock_response="Hello"),
+    )
+    async with routed(tmp_path, *models, fallbacks=[{"m": ["worse", "spare"]}]) as gateway:
+        assert (await gateway.chat()).status == 200
+        text = await (await gateway.get("/metrics")).text()
+        found = [
+            (sample.name, sample.labels.get("fallback_model", sample.labels.get("model_id")), sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name.startswith("litellm_deployment_") and "responses" not in sample.name
+        ]
+        prefix = "litellm_deployment"
+        assert (f"{prefix}_cooled_down_total", "a", 1.0) in found
+        assert (f"{prefix}_failed_fallbacks_total", "worse", 1.0) in found
+        assert (f"{prefix}_successful_fallbacks_total", "spare", 1.0) in found
+        assert (f"{prefix}_rpm_limit", "a", 100.0) in found
+        states = {name: value for series, name, value in found if series == f"{prefix}_state"}
+        assert states == {"a": 2.0, "b": 1.0, "c": 1.0, "d": 0.0}
 
 
 async def test_addresses_where_nobody_listens_are_left_alone_after_a_few_calls(

@@ -46,6 +46,7 @@ from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
 from tollway.dataplane.utilities import UtilityPages
 from tollway.gateway.counting import TokenCounter
+from tollway.gateway.figures import figures_of, labels_of_cooldown
 from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
@@ -110,7 +111,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     gauges = {"tollway_journal_records": lambda: float(journal.buffered)}
     if shared is not None:
         gauges |= shared.gauges
-    metrics = Metrics(gauges=gauges)
+    metrics = Metrics(gauges=gauges, deployments=lambda: figures_of(gateway.router.snapshot, balancer))
     principals = fleet.principals if fleet is not None else None
     figures = None if seat is None else _figures(seat, metrics)
     authenticator = Authenticator(
@@ -131,6 +132,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     transports = _transports()
 
     def tell_of_cooldown(deployment: Deployment, cooldown: Cooldown) -> None:
+        metrics.record_cooldown(labels_of_cooldown(deployment, cooldown))
         if fleet is not None:
             fleet.cooldowns.tell(cooldown)
 

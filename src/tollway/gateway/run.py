@@ -307,24 +307,33 @@ class Gateway:
     async def _recover(self, call: Call, group: ModelGroup, routing: Routing, error: TollwayError) -> Answer | Stream:
         """Goes on after a failure for as long as there is something left to try. Raises the last failure."""
         course = Course(group.name, routing, call.controls.wishes)
+        cause: TollwayError | None = None  # what the group before this one failed with
         while True:
             if call.deployment is not None:
                 course.note(call.deployment.id)
             step = self._next_step(call, group, routing, course, failure_of(error))
+            if cause is not None and (step is None or step[0] is not group):
+                self._settler.count_fallback(call, group.name, cause, is_success=False)
             if step is None:
                 raise error
+            if step[0] is not group:
+                cause = error
             group, pause_s = step
             self._settler.count_attempt(call, error)
             call.begin_again(retries=course.retries, fallbacks=course.fallbacks, pause_s=pause_s)
             if pause_s:
                 await asyncio.sleep(pause_s)
             try:
-                return await self._attempt(call, group, routing, course.tried)
+                served = await self._attempt(call, group, routing, course.tried)
             except _Failed as failed:
                 error = failed.error
+                continue
             except ClientError:
                 # The caller's own limits have no room for what this deployment costs; why the first failed is the news.
                 continue
+            if cause is not None:
+                self._settler.count_fallback(call, group.name, cause, is_success=True)
+            return served
 
     def _next_step(
         self, call: Call, group: ModelGroup, routing: Routing, course: Course, failure: Failure

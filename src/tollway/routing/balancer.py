@@ -12,6 +12,7 @@ import random
 from bisect import bisect
 from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
+from typing import Literal
 
 from tollway.core.cooldown import Cooldown
 from tollway.core.routing import Routing
@@ -27,6 +28,8 @@ from tollway.routing.survey import Skipped, Survey, Wanted
 from tollway.routing.tags import fits_tags
 
 _GROUPS_KEPT = 4096
+Condition = Literal["working", "failing", "resting"]
+"""Of a deployment: nothing speaks against it, it failed this minute, it is set aside."""
 _BYTES_PER_TOKEN = 4
 """Of a prompt, roughly: only what is clearly too long is left out before it is sent."""
 
@@ -103,6 +106,12 @@ class Balancer:
             else:
                 skipped.append(unfit)
         return Survey(tuple(candidates), tuple(skipped))
+
+    def condition(self, deployment: Deployment) -> Condition:
+        """How it is doing, for those who only look: nothing is changed, so that other threads may ask."""
+        if self.cooldowns.is_resting(deployment):
+            return "resting"
+        return "failing" if self.states.has_failed_lately(deployment) else "working"
 
     def _shuffled(self, group: ModelGroup) -> Deployment:
         if len(group.deployments) == 1:
