@@ -423,3 +423,48 @@ async def test_a_stream_event_by_event_costs_no_more_because_of_all_this(
     async with routed(tmp_path, deployment(upstream, "a")) as gateway:
         text = await (await gateway.chat(stream=True)).text()
         assert text.count("data: ") == 52
+
+
+# ---- explaining -----------------------------------------------------------------------------------------------------
+
+
+async def test_where_a_call_would_go_is_explained_without_calling_anybody(
+    upstream: FaultyUpstream, tmp_path: Path
+) -> None:
+    upstream.reply(error(429, retry_after="50"), always=True)
+    models = (
+        deployment(upstream, "resting", weight=1_000_000_000),
+        deployment(refused_url(), "works", weight=3),
+        deployment(refused_url(), "later", order=1),
+        deployment("http://four", "d", model="spare", mock_response="Hello"),
+    )
+    router = {"fallbacks": [{"m": ["nobody", "spare"]}], "num_retries": 0, "model_group_alias": {"alias": "m"}}
+    async with routed(tmp_path, *models, **router) as gateway:
+        assert (await gateway.chat(disable_fallbacks=True)).status == 429
+        before = await (await gateway.get("/metrics")).text()
+        told = await (await gateway.post("/utils/route", {"model": "alias"})).json()
+        assert told["resolution"] == [
+            {"kind": "alias", "name": "alias", "to": "m"},
+            {"kind": "group", "name": "m", "to": "m"},
+        ]
+        resting, works, later = told["deployments"]
+        assert (resting["status"], resting["reason"]) == ("skipped", "cooldown")
+        assert 40 < resting["cooldown_seconds_left"] <= 50
+        assert (works["status"], works["weight"], works["in_flight"]) == ("chosen", 3.0, 0)
+        assert works["api_base"].startswith("http://127.0.0.1")
+        assert (later["status"], later["order"]) == ("candidate", 1)
+        nobody, spare = told["fallbacks"]["general"]
+        assert nobody["error"]
+        assert spare["deployments"][0]["status"] == "chosen"
+        assert (told["retries"], told["routing_strategy"]) == (0, "simple-shuffle")
+
+        key = await gateway.create_key(models=["m"])
+        answer = await gateway.post("/utils/route", {"model": "m", "disable_fallbacks": True}, key=key)
+        seen = await answer.json()
+        assert "api_base" not in seen["deployments"][0]
+        assert seen["fallbacks"] == {"general": []}
+        assert (await gateway.post("/utils/route", {"model": "spare"}, key=key)).status == 403
+        assert len(upstream.requests) == 1
+        calls = [line for line in before.splitlines() if line.startswith("litellm_deployment_total_requests_total")]
+        after = (await (await gateway.get("/metrics")).text()).splitlines()
+        assert all(line in after for line in calls)

@@ -194,6 +194,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
             "token_counter": utilities.token_counter,
             "supported_params": utilities.supported_params,
             "transform_request": utilities.transform_request,
+            "route": utilities.route,
         },
         management=management,
         root_path=server.root_path,
