@@ -22,12 +22,14 @@ from tollway.app.keyfiles import load_or_create_key
 from tollway.app.late import (
     Database,
     LateEntityStore,
+    LateHealthStore,
     LateKeyStore,
     LateLedgerStore,
     LateModelStore,
     LateProxiedTransport,
 )
 from tollway.app.management import LateManagement
+from tollway.app.probes import BackgroundProbes
 from tollway.app.runtime import Runtime
 from tollway.app.serving import Served
 from tollway.app.settings import database_url, salt_key
@@ -48,6 +50,7 @@ from tollway.dataplane.utilities import UtilityPages
 from tollway.gateway.counting import TokenCounter
 from tollway.gateway.figures import figures_of, labels_of_cooldown
 from tollway.gateway.live import LiveSessions
+from tollway.gateway.probing import Prober
 from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
 from tollway.observability.metrics import Metrics
@@ -155,8 +158,14 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     def current_settings() -> Settings:
         return gateway.router.snapshot.settings
 
+    prober = Prober(gateway, current_settings, worker)
+    health_store = LateHealthStore(database)
+    lease = fleet.lease("probes", holder=worker) if fleet is not None else None
+    probes = BackgroundProbes(gateway, prober, health_store, lease=lease, is_one_of_several=seat is not None)
     health = HealthPages(
         gateway=gateway,
+        prober=prober,
+        newest=lambda: probes.newest,
         authenticator=authenticator,
         render_metrics=metrics.render if figures is None else figures.render,
         settings=current_settings,
@@ -221,6 +230,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         gateway=gateway,
         answers=answers,
         gate=gate,
+        prober=prober,
+        probes=probes,
+        health_store=health_store,
         management=management,
         edge=edge,
     )

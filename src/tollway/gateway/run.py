@@ -127,6 +127,22 @@ class Gateway:
         group = await self.find_group(call)
         return self._pick(call, group, self.router.snapshot.routing)
 
+    async def probe(self, call: Call, group: ModelGroup, deployment: Deployment) -> None:
+        """Asks one deployment of a group once, whatever is known against it. A failure is to be settled as in `serve`.
+
+        Raises `TollwayError`.
+        """
+        if group.access_groups:
+            await self._look_up_limited(call, group)
+        self._journal.check()
+        call.group = call.asked_group = group
+        call.deployment, call.conversation = deployment, converse(call, deployment)
+        await self._admission.admit(call, deployment)
+        try:
+            await self._send(call, deployment, self.router.snapshot.routing)
+        except _Failed as failed:
+            raise failed.error from None
+
     async def find_group(self, call: Call) -> ModelGroup:
         """The model group to ask. Raises `Forbidden` or `UnknownModel`, or what the customer may not."""
         group = self._find(call)
@@ -236,7 +252,10 @@ class Gateway:
         self, call: Call, group: ModelGroup, routing: Routing, tried: Collection[str] = ()
     ) -> Answer | Stream:
         """Asks one deployment of the group. Raises `_Failed` where another may do better."""
-        deployment = await self._admit(call, group, routing, tried)
+        return await self._send(call, await self._admit(call, group, routing, tried), routing)
+
+    async def _send(self, call: Call, deployment: Deployment, routing: Routing) -> Answer | Stream:
+        """Asks a deployment at which room is reserved. Raises `_Failed` where another may do better."""
         attempt = Attempt(self.balancer, routing, deployment)
         try:
             response = await attempt.send(call, self._transports)
