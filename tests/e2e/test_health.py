@@ -80,3 +80,31 @@ async def test_probes_in_the_background_are_shown_and_followed(
         (row,) = history["health_checks"]
         assert (row["model_id"], row["model_name"], row["healthy_count"]) == ("good", "m", 1)
         assert (history["total_records"], history["limit"], history["offset"]) == (1, 1, 0)
+
+
+async def test_a_deployment_is_tried_before_it_is_added(upstream: FaultyUpstream, tmp_path: Path) -> None:
+    async with embedded_gateway(tmp_path, {"model_list": [deployment(upstream, "a")]}) as gateway:
+        params = {"model": "openai/gpt-new", "api_base": f"{upstream.url}/v1", "api_key": "sk-new"}
+
+        async def tried(**more: Any) -> tuple[int, Any]:
+            body = {"mode": "chat", "litellm_params": {**params, **more}}
+            answer = await gateway.post("/health/test_connection", body)
+            return answer.status, await answer.json()
+
+        status, told = await tried()
+        assert (status, told["status"]) == (200, "success")
+        assert upstream.requests[-1].json["model"] == "gpt-new"
+        upstream.reply(error(401), always=True)
+        status, told = await tried()
+        assert (status, told["status"], told["result"]["error_class"]) == (200, "error", "AuthenticationError")
+        assert (await tried(api_key="os.environ/HOME"))[0] == 403
+        status, told = await tried(model="nobody/nothing")
+        assert (status, "model" in str(told)) == (400, True)
+        assert len(upstream.requests) == 2
+        key = await gateway.create_key()
+        assert (await gateway.post("/health/test_connection", {"litellm_params": params}, key=key)).status == 401
+        listed = await (await gateway.get("/v1/models")).json()
+        assert [one["id"] for one in listed["data"]] == ["m"]
+        assert (await (await gateway.get("/health/license", key=key)).json())["allowed_features"] == ["*"]
+        assert (await (await gateway.get("/health/shared-status", key=key)).json())["health_check_interval"] == 300
+        assert (await (await gateway.get("/health/backlog", key=key)).json())["in_flight_requests"] == 0

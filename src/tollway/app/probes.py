@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_PAUSE_S = 5.0
 _SHORTEST_PAUSE_S = 0.1
 _CLEARS_EVERY_S = 3600.0
-_PAYER = Principal(key_hash=MASTER_KEY_ID, is_admin=True)
+PAYER = Principal(key_hash=MASTER_KEY_ID, is_admin=True)
 """The gateway itself: such probes are in the ledger under the master key, and in nobody's budget."""
 
 
@@ -89,7 +89,7 @@ class BackgroundProbes:
 
         async def probe(one: Deployment) -> Outcome:
             async with turn:
-                return await self._prober.check(one, _PAYER, tags=(PROBE_TAG,))
+                return await self._prober.check(one, PAYER, tags=(PROBE_TAG,))
 
         outcomes = await asyncio.gather(*map(probe, due))
         results = [outcome.checked for outcome in outcomes if outcome.is_about_the_deployment]

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
-from tollway.config.configuration import Configuration, StoredSettings
+from tollway.config.configuration import Configuration, ModelEntry, StoredSettings
 from tollway.config.sealing import Sealer
 from tollway.core.changes import NumberedChange
+from tollway.core.errors import InvalidRequest
+from tollway.core.health import Checked
 from tollway.core.principal import Principal
 from tollway.core.snapshot import Settings, Snapshot
 from tollway.ports.responses import ResponseStore
@@ -66,6 +68,10 @@ class Policies:
     """Whether changes leave a row in the audit log."""
 
 
+async def _refuse_to_try(entry: ModelEntry) -> Checked:
+    raise InvalidRequest("This gateway calls nobody.", status=503)
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Built once, by `app`; nothing here is looked up anywhere else."""
@@ -96,6 +102,10 @@ class Services:
     """What these settings of the database would come to, everything worth knowing among its notices."""
     answers: ResponseStore | None = None
     """Where answers are kept; None: nowhere."""
+    try_deployment: Callable[[ModelEntry], Awaitable[Checked]] = _refuse_to_try
+    """Asks a deployment that is not served. Raises `ConfigurationError` for one that could not be."""
+    in_flight: Callable[[], int] = int
+    """How many calls this process is busy with."""
 
     @property
     def key_policy(self) -> KeyPolicy:
