@@ -104,7 +104,7 @@ def _make(runtime: Runtime, opened: Opened) -> _Made:
         policies=lambda: policies_of(runtime.configuration),
         answers=runtime.answers,
         try_deployment=try_deployment,
-        in_flight=lambda: runtime.metrics.in_flight,
+        gate=runtime.gate,
         try_settings=runtime.served.tried,
     )
     return _Made(create_app(services, inference_routes=ROUTES), KeyRotation(services))

@@ -15,6 +15,7 @@ from tollway.core.errors import InvalidRequest
 from tollway.core.health import Checked
 from tollway.core.principal import Principal
 from tollway.core.snapshot import Settings, Snapshot
+from tollway.policy.gate import Gate
 from tollway.ports.responses import ResponseStore
 from tollway.ports.spend import SpendReader
 from tollway.stores.sql.keys import SqlKeyStore
@@ -104,8 +105,8 @@ class Services:
     """Where answers are kept; None: nowhere."""
     try_deployment: Callable[[ModelEntry], Awaitable[Checked]] = _refuse_to_try
     """Asks a deployment that is not served. Raises `ConfigurationError` for one that could not be."""
-    in_flight: Callable[[], int] = int
-    """How many calls this process is busy with."""
+    gate: Gate = field(default_factory=Gate)
+    """Where calls of this process enter."""
 
     @property
     def key_policy(self) -> KeyPolicy:

@@ -71,8 +71,13 @@ async def show_shared_status(services: ServicesDep) -> SharedStatus:
 @router.get("/health/backlog")
 async def show_backlog(services: ServicesDep) -> Backlog:
     """Calls that the process which answers is busy with."""
-    count = services.in_flight()
-    return Backlog(in_flight_requests=count, admitted_requests=count, queued_requests=0, rejected_requests=0)
+    gate = services.gate
+    return Backlog(
+        in_flight_requests=gate.inside,
+        admitted_requests=gate.admitted,
+        queued_requests=gate.waiting,
+        rejected_requests=gate.turned_away,
+    )
 
 
 @router.get("/health/license")
