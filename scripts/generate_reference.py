@@ -30,7 +30,7 @@ from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.openai.errors import _BY_STATUS
 from tollway.dialects.repair import REPAIRS
 from tollway.observability.counts import LATENCY_BUCKETS, TOKEN_LATENCY_BUCKETS, Reading
-from tollway.observability.exposition import _KEY, COUNTERS, GAUGE_MEANINGS, HISTOGRAMS, _lines
+from tollway.observability.exposition import _KEY, COUNTERS, DEPLOYMENT_GAUGES, GAUGE_MEANINGS, HISTOGRAMS, _lines
 from tollway.providers import table as vendor_table
 
 CLONE = Path(__file__).resolve().parent.parent
@@ -409,6 +409,7 @@ def metrics() -> Iterator[str]:
     """Every series of `/metrics`."""
     labels = {f"{row.name}_total": row.labels for row in COUNTERS} | {row.name: row.labels for row in HISTOGRAMS}
     labels |= dict.fromkeys(("litellm_remaining_api_key_budget_metric", "litellm_api_key_max_budget_metric"), _KEY)
+    labels |= {row.name: row.labels for row in DEPLOYMENT_GAUGES}
     labels["tollway_soft_budgets_crossed_total"] = ("scope",)
     nothing = Reading(
         counts=(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.support.embedded import Embedded, embedded_gateway
 from tests.support.faulty_upstream import (
     CUT,
@@ -368,6 +369,32 @@ async def test_a_deployment_that_says_to_come_later_is_left_alone_until_then(
         assert len(upstream.requests) + len(other.requests) == 2, "neither was asked again"
 
 
+async def test_metrics_tell_of_cooldowns_and_fallbacks(upstream: FaultyUpstream, tmp_path: Path) -> None:
+    upstream.reply(error(429), always=True)
+    models = (
+        deployment(upstream, "a", rpm=100),
+        deployment(refused_url(), "b"),
+        deployment(upstream, "c", model="worse"),
+        deployment("http://unused", "d", model="spare", mock_response="Hello"),
+    )
+    async with routed(tmp_path, *models, fallbacks=[{"m": ["worse", "spare"]}]) as gateway:
+        assert (await gateway.chat()).status == 200
+        text = await (await gateway.get("/metrics")).text()
+        found = [
+            (sample.name, sample.labels.get("fallback_model", sample.labels.get("model_id")), sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name.startswith("litellm_deployment_") and "responses" not in sample.name
+        ]
+        prefix = "litellm_deployment"
+        assert (f"{prefix}_cooled_down_total", "a", 1.0) in found
+        assert (f"{prefix}_failed_fallbacks_total", "worse", 1.0) in found
+        assert (f"{prefix}_successful_fallbacks_total", "spare", 1.0) in found
+        assert (f"{prefix}_rpm_limit", "a", 100.0) in found
+        states = {name: value for series, name, value in found if series == f"{prefix}_state"}
+        assert states == {"a": 2.0, "b": 1.0, "c": 1.0, "d": 0.0}
+
+
 async def test_addresses_where_nobody_listens_are_left_alone_after_a_few_calls(
     other: FaultyUpstream, tmp_path: Path
 ) -> None:
@@ -396,3 +423,48 @@ async def test_a_stream_event_by_event_costs_no_more_because_of_all_this(
     async with routed(tmp_path, deployment(upstream, "a")) as gateway:
         text = await (await gateway.chat(stream=True)).text()
         assert text.count("data: ") == 52
+
+
+# ---- explaining -----------------------------------------------------------------------------------------------------
+
+
+async def test_where_a_call_would_go_is_explained_without_calling_anybody(
+    upstream: FaultyUpstream, tmp_path: Path
+) -> None:
+    upstream.reply(error(429, retry_after="50"), always=True)
+    models = (
+        deployment(upstream, "resting", weight=1_000_000_000),
+        deployment(refused_url(), "works", weight=3),
+        deployment(refused_url(), "later", order=1),
+        deployment("http://four", "d", model="spare", mock_response="Hello"),
+    )
+    router = {"fallbacks": [{"m": ["nobody", "spare"]}], "num_retries": 0, "model_group_alias": {"alias": "m"}}
+    async with routed(tmp_path, *models, **router) as gateway:
+        assert (await gateway.chat(disable_fallbacks=True)).status == 429
+        before = await (await gateway.get("/metrics")).text()
+        told = await (await gateway.post("/utils/route", {"model": "alias"})).json()
+        assert told["resolution"] == [
+            {"kind": "alias", "name": "alias", "to": "m"},
+            {"kind": "group", "name": "m", "to": "m"},
+        ]
+        resting, works, later = told["deployments"]
+        assert (resting["status"], resting["reason"]) == ("skipped", "cooldown")
+        assert 40 < resting["cooldown_seconds_left"] <= 50
+        assert (works["status"], works["weight"], works["in_flight"]) == ("chosen", 3.0, 0)
+        assert works["api_base"].startswith("http://127.0.0.1")
+        assert (later["status"], later["order"]) == ("candidate", 1)
+        nobody, spare = told["fallbacks"]["general"]
+        assert nobody["error"]
+        assert spare["deployments"][0]["status"] == "chosen"
+        assert (told["retries"], told["routing_strategy"]) == (0, "simple-shuffle")
+
+        key = await gateway.create_key(models=["m"])
+        answer = await gateway.post("/utils/route", {"model": "m", "disable_fallbacks": True}, key=key)
+        seen = await answer.json()
+        assert "api_base" not in seen["deployments"][0]
+        assert seen["fallbacks"] == {"general": []}
+        assert (await gateway.post("/utils/route", {"model": "spare"}, key=key)).status == 403
+        assert len(upstream.requests) == 1
+        calls = [line for line in before.splitlines() if line.startswith("litellm_deployment_total_requests_total")]
+        after = (await (await gateway.get("/metrics")).text()).splitlines()
+        assert all(line in after for line in calls)

@@ -24,12 +24,14 @@ from tollway.app.late import (
     Database,
     LateConversationStore,
     LateEntityStore,
+    LateHealthStore,
     LateKeyStore,
     LateLedgerStore,
     LateModelStore,
     LateProxiedTransport,
 )
 from tollway.app.management import LateManagement
+from tollway.app.probes import BackgroundProbes
 from tollway.app.runtime import Runtime
 from tollway.app.serving import Served
 from tollway.app.settings import database_url, salt_key
@@ -48,7 +50,9 @@ from tollway.dataplane.health import HealthPages
 from tollway.dataplane.listing import ModelPages
 from tollway.dataplane.utilities import UtilityPages
 from tollway.gateway.counting import TokenCounter
+from tollway.gateway.figures import figures_of, labels_of_cooldown
 from tollway.gateway.live import LiveSessions
+from tollway.gateway.probing import Prober
 from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
 from tollway.observability.metrics import Metrics
@@ -112,7 +116,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     gauges = {"tollway_journal_records": lambda: float(journal.buffered)}
     if shared is not None:
         gauges |= shared.gauges
-    metrics = Metrics(gauges=gauges)
+    metrics = Metrics(gauges=gauges, deployments=lambda: figures_of(gateway.router.snapshot, balancer))
     principals = fleet.principals if fleet is not None else None
     figures = None if seat is None else _figures(seat, metrics)
     authenticator = Authenticator(
@@ -133,6 +137,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     transports = _transports()
 
     def tell_of_cooldown(deployment: Deployment, cooldown: Cooldown) -> None:
+        metrics.record_cooldown(labels_of_cooldown(deployment, cooldown))
         if fleet is not None:
             fleet.cooldowns.tell(cooldown)
 
@@ -158,8 +163,14 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     def current_settings() -> Settings:
         return gateway.router.snapshot.settings
 
+    prober = Prober(gateway, current_settings, worker)
+    health_store = LateHealthStore(database)
+    lease = fleet.lease("probes", holder=worker) if fleet is not None else None
+    probes = BackgroundProbes(gateway, prober, health_store, lease=lease, is_one_of_several=seat is not None)
     health = HealthPages(
         gateway=gateway,
+        prober=prober,
+        newest=lambda: probes.newest,
         authenticator=authenticator,
         render_metrics=metrics.render if figures is None else figures.render,
         settings=current_settings,
@@ -200,6 +211,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
             "delete_response": conversations.page(lambda: gateway.router, "delete"),
             "cancel_response": conversations.page(lambda: gateway.router, "cancel"),
             "list_input_items": conversations.page(lambda: gateway.router, "list_input_items"),
+            "route": utilities.route,
         },
         management=management,
         root_path=server.root_path,
@@ -227,6 +239,9 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         gateway=gateway,
         answers=answers,
         gate=gate,
+        prober=prober,
+        probes=probes,
+        health_store=health_store,
         management=management,
         edge=edge,
     )

@@ -14,6 +14,7 @@ from tollway.core.redis import RedisAddress
 from tollway.db.pool import PoolSettings
 from tollway.db.url import postgres_url
 from tollway.ports.changes import ChangeBus
+from tollway.ports.lease import Lease
 from tollway.stores.redis import require_client
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tollway.stores.redis.principals import SealedPrincipals
 
 _CONNECTIONS = 5
+_LEASE_S = 90.0
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -29,9 +31,16 @@ class Fleet:
     """Messages and principals in the Redis or Valkey that processes share."""
 
     client: RedisClient
+    address: RedisAddress
     bus: ChangeBus
     principals: SealedPrincipals
     cooldowns: SharedCooldowns
+
+    def lease(self, name: str, *, holder: str) -> Lease:
+        """What one process does for all; it passes to another some time after the holder was last seen."""
+        from tollway.stores.redis.lease import RedisLease
+
+        return RedisLease(self.client, self.address, name, holder=holder, seconds=_LEASE_S)
 
     def start(self) -> None:
         """Begins what goes on in the background."""
@@ -75,7 +84,9 @@ def open_fleet(
     client = open_redis(address)
     principals = SealedPrincipals(client, address, seal, lifetime_s=principals_live_s, newest=newest_change)
     cooldowns = SharedCooldowns(client, address, hear_cooldown)
-    return Fleet(client=client, bus=RedisBus(client, address), principals=principals, cooldowns=cooldowns)
+    return Fleet(
+        client=client, address=address, bus=RedisBus(client, address), principals=principals, cooldowns=cooldowns
+    )
 
 
 def bus_of(fleet: Fleet | None, database_url: str, pool: PoolSettings) -> tuple[ChangeBus | None, PoolSettings]:

@@ -17,6 +17,7 @@ import msgspec
 from typing_extensions import override
 
 from tollway.core.errors import Misconfigured, StoreUnavailable
+from tollway.core.health import Checked
 from tollway.core.principal import Entity, Principal
 from tollway.core.record import Charge, Record
 from tollway.db import upgrade
@@ -25,6 +26,7 @@ from tollway.db.pool import PoolSettings
 from tollway.ports.changes import ChangeLog
 from tollway.ports.conversations import ConversationStore, StoredResponse
 from tollway.ports.entities import EntityKind, EntityStore
+from tollway.ports.health import CheckFilter, HealthStore
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore, Retention, WindowSum
 from tollway.ports.models import ModelStore, Stored
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from tollway.stores.sql.changes import SqlChangeLog
     from tollway.stores.sql.conversations import SqlConversationStore
     from tollway.stores.sql.entities import SqlEntityStore
+    from tollway.stores.sql.health import SqlHealthStore
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
     from tollway.stores.sql.models import SqlModelStore
@@ -57,6 +60,7 @@ class Opened(msgspec.Struct, frozen=True):
     engine: AsyncEngine
     keys: SqlKeyStore
     entities: SqlEntityStore
+    health: SqlHealthStore
     ledger: SqlLedgerStore
     models: SqlModelStore
     spend: SqlSpendReader
@@ -130,6 +134,7 @@ class Database:
         from tollway.stores.sql.changes import SqlChangeLog
         from tollway.stores.sql.conversations import SqlConversationStore
         from tollway.stores.sql.entities import SqlEntityStore
+        from tollway.stores.sql.health import SqlHealthStore
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
         from tollway.stores.sql.models import SqlModelStore
@@ -147,6 +152,7 @@ class Database:
             engine=engine,
             keys=SqlKeyStore(engine),
             entities=SqlEntityStore(engine),
+            health=SqlHealthStore(engine),
             ledger=SqlLedgerStore(engine),
             models=SqlModelStore(engine),
             spend=SqlSpendReader(engine),
@@ -161,6 +167,7 @@ def import_stores() -> None:
     import tollway.stores.sql.changes
     import tollway.stores.sql.conversations
     import tollway.stores.sql.entities
+    import tollway.stores.sql.health
     import tollway.stores.sql.keys
     import tollway.stores.sql.ledger
     import tollway.stores.sql.models
@@ -188,6 +195,29 @@ class LateEntityStore(EntityStore):
     async def find_entity(self, kind: EntityKind, id: str, *, default_budget_id: str | None = None) -> Entity | None:
         entities = (await self._database.opened()).entities
         return await entities.find_entity(kind, id, default_budget_id=default_budget_id)
+
+
+class LateHealthStore(HealthStore):
+    """`HealthStore` of a database that may not be open yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def add(self, results: Sequence[Checked]) -> None:
+        await (await self._database.opened()).health.add(results)
+
+    @override
+    async def latest(self) -> list[Checked]:
+        return await (await self._database.opened()).health.latest()
+
+    @override
+    async def page(self, matching: CheckFilter, *, limit: int, offset: int) -> tuple[list[Checked], int]:
+        return await (await self._database.opened()).health.page(matching, limit=limit, offset=offset)
+
+    @override
+    async def forget(self, *, before_us: int) -> None:
+        await (await self._database.opened()).health.forget(before_us=before_us)
 
 
 class LateLedgerStore(LedgerStore):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollway.core.errors import TollwayError
+from tollway.core.health import PROBE_TAG, Checked
 from tollway.core.principal import Principal
 from tollway.dataplane.asgi import JSON, App, Receive, Scope, Send, respond
 from tollway.dataplane.routes import ROUTES
@@ -18,7 +19,7 @@ from tollway.policy.auth import find_credential
 if TYPE_CHECKING:
     from tollway.app.late import Opened
     from tollway.app.runtime import Runtime
-    from tollway.config.configuration import Configuration
+    from tollway.config.configuration import Configuration, ModelEntry
     from tollway.control.keys.rotation import KeyRotation
     from tollway.control.services import Policies
 
@@ -71,6 +72,8 @@ class LateManagement:
 
 
 def _make(runtime: Runtime, opened: Opened) -> _Made:
+    from tollway.app.probes import PAYER
+    from tollway.config.compile import compile_entry
     from tollway.control.api import create_app
     from tollway.control.keys.rotation import KeyRotation
     from tollway.control.services import Services
@@ -78,6 +81,11 @@ def _make(runtime: Runtime, opened: Opened) -> _Made:
     async def authenticate(headers: Mapping[bytes, bytes]) -> Principal:
         credential = find_credential(headers, key_header=runtime.snapshot.settings.key_header)
         return await runtime.authenticator.authenticate(credential)
+
+    async def try_deployment(entry: ModelEntry) -> Checked:
+        group = compile_entry(entry, runtime.configuration, prices=runtime.prices)
+        outcome = await runtime.prober.check(group.deployments[0], PAYER, group=group, tags=(PROBE_TAG,))
+        return outcome.checked
 
     services = Services(
         engine=opened.engine,
@@ -95,6 +103,8 @@ def _make(runtime: Runtime, opened: Opened) -> _Made:
         sealer=runtime.sealer,
         policies=lambda: policies_of(runtime.configuration),
         answers=runtime.answers,
+        try_deployment=try_deployment,
+        gate=runtime.gate,
         try_settings=runtime.served.tried,
     )
     return _Made(create_app(services, inference_routes=ROUTES), KeyRotation(services))

@@ -13,6 +13,7 @@ from tollway.app.conversations import LateConversations
 from tollway.app.feed import ChangeFeed
 from tollway.app.fleet import Fleet
 from tollway.app.late import Database
+from tollway.app.probes import BackgroundProbes
 from tollway.app.serving import Served
 from tollway.app.shared import SharedCounters
 from tollway.config.configuration import Configuration
@@ -20,12 +21,14 @@ from tollway.config.sealing import Sealer
 from tollway.core.snapshot import Snapshot, TransportName
 from tollway.dataplane.edge import Edge
 from tollway.gateway.live import LiveSessions
+from tollway.gateway.probing import Prober
 from tollway.gateway.run import Gateway
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
 from tollway.policy.gate import Gate
 from tollway.ports.counters import CounterStore
+from tollway.ports.health import HealthStore
 from tollway.ports.responses import ResponseStore
 from tollway.ports.transport import Transport
 
@@ -72,6 +75,9 @@ class Runtime:
     conversations: LateConversations
     gateway: Gateway
     gate: Gate
+    prober: Prober
+    probes: BackgroundProbes
+    health_store: HealthStore
     answers: ResponseStore | None
     """None: no answer is kept."""
     management: Late

@@ -199,7 +199,7 @@ class Application:
             runtime.fleet.start()
         runtime.feed.start()
         self._reloader.start()
-        self._tasks = [asyncio.create_task(self._warm_up())]
+        self._tasks = [asyncio.create_task(self._warm_up()), asyncio.create_task(runtime.probes.run())]
         most_bytes = ceiling(runtime.configuration.server.max_memory_bytes, runtime.configuration.server.workers)
         if most_bytes is not None:
             self._tasks.append(asyncio.create_task(watch_memory(runtime.gate, most_bytes)))

@@ -52,6 +52,15 @@ def compile_snapshot(
     return snapshot
 
 
+def compile_entry(entry: ModelEntry, configuration: Configuration, *, prices: Catalogue) -> ModelGroup:
+    """Compiles one entry, for nobody to call by its name. Raises `ConfigurationError` if it cannot be called."""
+    compiler = _Compiler(configuration, prices, None)
+    snapshot = compiler.snapshot([entry], (), 0)
+    if problems := [*compiler.problems, *compiler.left_out]:
+        raise ConfigurationError(problems)
+    return next(iter(snapshot.by_id.values()))
+
+
 def check_entry(
     entry: ModelEntry, configuration: Configuration, *, prices: Catalogue, credentials: Mapping[str, Credential]
 ) -> list[Problem]:

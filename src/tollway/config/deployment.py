@@ -20,7 +20,7 @@ from tollway.core.errors import Misconfigured
 from tollway.core.money import nanos_from_dollars
 from tollway.core.price import Price
 from tollway.core.principal import Scope
-from tollway.core.snapshot import Deployment, Timeouts
+from tollway.core.snapshot import Deployment, Probe, Timeouts
 from tollway.providers import ConnectionParams, Provider
 
 _CONNECTION = section("litellm_params", CONNECTION)
@@ -206,8 +206,27 @@ class DeploymentCompiler:
             max_output_tokens=info.get("max_output_tokens") or info.get("max_tokens") or facts.max_output_tokens,
             mode=info.get("mode") or facts.mode,
             mock_response=params.get("mock_response"),
+            probe=self._probe(entry, group),
             info=masked(info),
             is_stored=entry.is_stored,
+        )
+
+    def _probe(self, entry: ModelEntry, group: str) -> Probe:
+        info = entry.model_info
+        stand_in = None
+        if (model := info.get("health_check_model")) is not None:
+            plain = {name: value for name, value in info.items() if name != "health_check_model"}
+            other = msgspec.structs.replace(
+                entry,
+                litellm_params={**entry.litellm_params, "model": model},
+                model_info={**plain, "id": entry.id},
+            )
+            stand_in = next(self.deployments(other, group=group, model=model))
+        return Probe(
+            is_left_out=bool(info.get("disable_background_health_check")),
+            timeout_s=float(info.get("health_check_timeout") or Probe().timeout_s),
+            max_tokens=info.get("health_check_max_tokens") or Probe().max_tokens,
+            stand_in=stand_in,
         )
 
     def _scopes(self, deployment_id: str, group: str, provider: str, params: Mapping[str, Any]) -> tuple[Scope, ...]:

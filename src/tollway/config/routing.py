@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 from tollway.config.configuration import Sourced
 from tollway.config.findings import Findings
-from tollway.config.keys import LIBRARY, ROUTER
+from tollway.config.keys import GENERAL, LIBRARY, ROUTER
 from tollway.config.kinds import DURATION, MONEY
 from tollway.config.problem import nearest
 from tollway.core.money import nanos_from_dollars
-from tollway.core.routing import Affinity, Cooldowns, FailureSort, Fallbacks, Retries, Routing, Strategy
+from tollway.core.routing import Affinity, Cooldowns, FailureSort, Fallbacks, Probed, Retries, Routing, Strategy
 
 _BUDGET = ("budget_limit", "time_period")
 _SORTS: tuple[FailureSort, ...] = get_args(FailureSort)
@@ -50,6 +50,17 @@ def routing(origins: Mapping[str, Sourced], findings: Findings) -> Routing:
         filters_by_tag=read.value("enable_tag_filtering"),
         needs_every_tag=not read.value("tag_filtering_match_any"),
         tag_prefix=read.value("tag_routing_prefix"),
+        probed=_probed(read),
+    )
+
+
+def _probed(read: _Reader) -> Probed | None:
+    if not read.value("enable_health_check_routing"):
+        return None
+    stale_after_s = read.value("health_check_staleness_threshold")
+    return Probed(
+        stale_after_s=stale_after_s or 2 * read.value("health_check_interval"),
+        ignores_passing=read.value("health_check_ignore_transient_errors"),
     )
 
 
@@ -146,6 +157,6 @@ class _Reader:
         return self._origins[path], path
 
     def _paths(self, name: str) -> Iterator[str]:
-        for section in (ROUTER, LIBRARY):
+        for section in (ROUTER, LIBRARY, GENERAL):
             if f"{section.name}.{name}" in self._origins:
                 yield f"{section.name}.{name}"

@@ -21,6 +21,8 @@ from tollway.control.credentials import permissions as credential_permissions
 from tollway.control.credentials import routes as credentials
 from tollway.control.customers import permissions as customer_permissions
 from tollway.control.customers import routes as customers
+from tollway.control.health import permissions as health_permissions
+from tollway.control.health import routes as health
 from tollway.control.invitations import permissions as invitation_permissions
 from tollway.control.invitations import routes as invitations
 from tollway.control.keys import permissions as key_permissions
@@ -84,6 +86,7 @@ RESOURCES = (
     Resource(model_access_groups.router, model_access_group_permissions.ACCESS),
     Resource(settings.router, setting_permissions.ACCESS),
     Resource(cache.router, cache_permissions.ACCESS),
+    Resource(health.router, health_permissions.ACCESS),
     Resource(sessions.router, session_permissions.ACCESS),
     Resource(customers.router, customer_permissions.ACCESS),
     Resource(tags.router, tag_permissions.ACCESS),

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
-from tollway.config.configuration import Configuration, StoredSettings
+from tollway.config.configuration import Configuration, ModelEntry, StoredSettings
 from tollway.config.sealing import Sealer
 from tollway.core.changes import NumberedChange
+from tollway.core.errors import InvalidRequest
+from tollway.core.health import Checked
 from tollway.core.principal import Principal
 from tollway.core.snapshot import Settings, Snapshot
+from tollway.policy.gate import Gate
 from tollway.ports.responses import ResponseStore
 from tollway.ports.spend import SpendReader
 from tollway.stores.sql.keys import SqlKeyStore
@@ -66,6 +69,10 @@ class Policies:
     """Whether changes leave a row in the audit log."""
 
 
+async def _refuse_to_try(entry: ModelEntry) -> Checked:
+    raise InvalidRequest("This gateway calls nobody.", status=503)
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Built once, by `app`; nothing here is looked up anywhere else."""
@@ -96,6 +103,10 @@ class Services:
     """What these settings of the database would come to, everything worth knowing among its notices."""
     answers: ResponseStore | None = None
     """Where answers are kept; None: nowhere."""
+    try_deployment: Callable[[ModelEntry], Awaitable[Checked]] = _refuse_to_try
+    """Asks a deployment that is not served. Raises `ConfigurationError` for one that could not be."""
+    gate: Gate = field(default_factory=Gate)
+    """Where calls of this process enter."""
 
     @property
     def key_policy(self) -> KeyPolicy:

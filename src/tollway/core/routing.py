@@ -67,6 +67,15 @@ class Cooldowns(msgspec.Struct, frozen=True, kw_only=True):
     allowed_by_sort: Limits = {}
 
 
+class Probed(msgspec.Struct, frozen=True, kw_only=True):
+    """When a deployment is avoided because its last probe failed."""
+
+    stale_after_s: float = 600.0
+    """Older probes say nothing any more."""
+    ignores_passing: bool = False
+    """Troubles that pass by themselves do not count: too many calls, and no answer in time."""
+
+
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
     """How often a model group is asked again."""
 
@@ -106,3 +115,5 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """A deployment has to have all tags of the call, rather than one."""
     tag_prefix: str = ""
     """Only tags that begin so choose deployments."""
+    probed: Probed | None = None
+    """None: what probes found is not looked at."""

@@ -87,6 +87,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Body fields of the format that it refuses, most often because the path says the same."""
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """How a deployment is asked whether it works."""
+
+    is_left_out: bool = False
+    """Nobody asks unless told to."""
+    timeout_s: float = 60.0
+    max_tokens: int = 5
+    stand_in: Deployment | None = None
+    """Who is asked in its place."""
+
+
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """One callable target, with everything resolved."""
 
@@ -140,6 +151,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     mode: str = "chat"
     mock_response: str | None = None
     """Answer with this text instead of calling anybody."""
+    probe: Probe = Probe()
     info: dict[str, Any] = {}
     """`model_info` as configured, for listings."""
     is_stored: bool = False
@@ -236,6 +248,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """True: a response may be used by whoever knows its id."""
     allows_foreign_responses: bool = False
     """True: ids of responses that were not given out here go to the provider as they are."""
+    probes_in_background: bool = False
+    probe_interval_s: float = 300.0
+    probes_at_once: int = 10
+    shows_probe_details: bool = True
+    shares_probes: bool = False
+    """One gateway probes for all on its database."""
+    probes_kept: str = "7d"
+    """How long results are kept: a duration."""
 
     @property
     def session_limits(self) -> SessionLimits:

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
 from tollway.core.errors import TollwayError
+from tollway.core.health import Checked
 from tollway.core.principal import Principal
-from tollway.core.snapshot import Deployment, Operation, Settings
+from tollway.core.snapshot import Deployment, Settings
 from tollway.dataplane.asgi import JSON, Receive, Scope, Send, respond
-from tollway.dialects.body import read_fields
-from tollway.dialects.registry import find_identity
-from tollway.gateway.call import Call, Controls
-from tollway.gateway.run import Answer, Gateway
+from tollway.gateway.probing import Prober
+from tollway.gateway.run import Gateway
 from tollway.observability.metrics import CONTENT_TYPE
+from tollway.policy import access
 from tollway.policy.auth import Authenticator, find_credential
 
 DatabaseState = Literal["connected", "disconnected", "Not connected"]
 
-PROBE_TIMEOUT_S = 60.0
-PROBES_AT_ONCE = 10
-
-_PROBES: dict[str, tuple[Operation, dict[str, Any]]] = {
-    "chat": ("chat", {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 5}),
-    "completion": ("completions", {"prompt": "ping", "max_tokens": 5}),
-    "embedding": ("embeddings", {"input": "ping"}),
-}
+_NOTICE = (b"litellm-health-field-notice", b"Addresses and texts of errors are shown with the master key only.")
 
 
 class HealthPages:
@@ -40,6 +34,8 @@ class HealthPages:
         self,
         *,
         gateway: Gateway,
+        prober: Prober,
+        newest: Callable[[], Mapping[str, Checked]],
         authenticator: Authenticator,
         render_metrics: Callable[[], bytes],
         settings: Callable[[], Settings],
@@ -48,8 +44,11 @@ class HealthPages:
         is_draining: Callable[[], bool],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`was_connected`: whether this process has ever read from the database."""
+        """`newest`: what probes in the background have found, by id of the deployment. `was_connected`: whether this
+        process has ever read from the database."""
         self._gateway = gateway
+        self._prober = prober
+        self._newest = newest
         self._authenticator = authenticator
         self._render_metrics = render_metrics
         self._settings = settings
@@ -88,19 +87,26 @@ class HealthPages:
         return "degraded" if is_in_grace and self._was_connected() else "unhealthy"
 
     async def health(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
-        """Without a key: one line. With one: every deployment asked for a few tokens; details for admins only."""
+        """Without a key: one line. With one: every deployment asked for a few tokens, or what was found when that was
+        done in the background; details for admins only."""
         headers = dict(scope["headers"])
+        settings = self._settings()
         try:
-            credential = find_credential(headers, key_header=self._settings().key_header)
+            credential = find_credential(headers, key_header=settings.key_header)
         except TollwayError:
             await respond(send, 200, [JSON], b'{"status":"healthy"}')
             return
         principal = await self._authenticator.authenticate(credential)
         wanted = parse_qs(scope["query_string"].decode("latin-1"))
         deployments = list(self._wanted(wanted.get("model", [""])[0], wanted.get("model_id", [""])[0]))
-        report = await self._probe_all(deployments, principal)
-        status = 503 if deployments and wanted and not report["healthy_count"] else 200
-        await respond(send, status, [JSON], msgspec.json.encode(report))
+        if settings.probes_in_background:
+            found = self._found(one for one in deployments if self._may_see(principal, one))
+        else:
+            found = await self._probe_all(deployments, principal)
+        report = _report(found, is_admin=principal.is_admin, shows_details=settings.shows_probe_details)
+        status = 503 if found and wanted and not report["healthy_count"] else 200
+        notice = () if principal.is_admin else (_NOTICE,)
+        await respond(send, status, [JSON, *notice], msgspec.json.encode(report))
 
     async def metrics(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
         """Every series; open unless `require_auth_for_metrics_endpoint` is set."""
@@ -117,46 +123,48 @@ class HealthPages:
                 if model in ("", group.name, deployment.model_name) and model_id in ("", deployment.id):
                     yield deployment
 
-    async def _probe_all(self, deployments: list[Deployment], principal: Principal) -> dict[str, Any]:
-        at_once = asyncio.Semaphore(PROBES_AT_ONCE)
+    def _may_see(self, principal: Principal, deployment: Deployment) -> bool:
+        group = self._gateway.router.group(deployment.group, principal.team_id)
+        groups = group.access_groups if group is not None else frozenset[str]()
+        return access.allows_model(principal, deployment.group, access_groups=groups)
 
-        async def probe(deployment: Deployment) -> dict[str, Any]:
+    def _found(self, deployments: Iterable[Deployment]) -> list[tuple[Deployment, Checked]]:
+        """What is known of those that were probed in the background."""
+        newest = self._newest()
+        return [(one, newest[one.id]) for one in deployments if one.id in newest]
+
+    async def _probe_all(
+        self, deployments: Iterable[Deployment], principal: Principal
+    ) -> list[tuple[Deployment, Checked]]:
+        """Each is one tiny call through the whole path, metered like any other and paid by the key that asks."""
+        at_once = asyncio.Semaphore(self._settings().probes_at_once)
+
+        async def probe(deployment: Deployment) -> tuple[Deployment, Checked]:
             async with at_once:
-                return await self._probe(deployment, principal)
+                return deployment, (await self._prober.check(deployment, principal)).checked
 
-        entries = await asyncio.gather(*map(probe, deployments))
-        healthy = [entry for entry in entries if "error" not in entry]
-        unhealthy = [entry for entry in entries if "error" in entry]
-        return {
-            "healthy_endpoints": healthy,
-            "unhealthy_endpoints": unhealthy,
-            "healthy_count": len(healthy),
-            "unhealthy_count": len(unhealthy),
-        }
+        return await asyncio.gather(*map(probe, deployments))
 
-    async def _probe(self, deployment: Deployment, principal: Principal) -> dict[str, Any]:
-        """One tiny call through the whole path, metered like any other and paid by the key that asks."""
+
+def _report(found: Iterable[tuple[Deployment, Checked]], *, is_admin: bool, shows_details: bool) -> dict[str, Any]:
+    healthy: list[dict[str, Any]] = []
+    unhealthy: list[dict[str, Any]] = []
+    for deployment, checked in found:
         entry: dict[str, Any] = {"model": deployment.model_name, "model_id": deployment.id}
-        if principal.is_admin and deployment.api_base:
+        if is_admin and deployment.api_base:
             entry["api_base"] = deployment.api_base
-        operation, body = _PROBES.get(deployment.mode, _PROBES["chat"])
-        call = Call(
-            operation=operation,
-            path="/health",
-            headers={},
-            client_ip="",
-            settings=self._settings(),
-            path_model=deployment.id,
-        )
-        call.principal = principal
-        call.controls = Controls(timeout_s=PROBE_TIMEOUT_S)
-        call.raw_body = msgspec.json.encode(body)
-        identity = find_identity(operation)
-        call.request = identity.read_request(read_fields(call.raw_body), path_model=None, is_stream=False)
-        try:
-            answer = await self._gateway.serve(call)
-            assert isinstance(answer, Answer)
-        except TollwayError as error:
-            await self._gateway.settle_failure(call, error)
-            entry["error"] = error.message if principal.is_admin else error.type
-        return entry
+        if shows_details:
+            entry |= {"response_time_ms": checked.response_ms, "checked_at": _time(checked.checked_at)}
+            if not checked.is_healthy:
+                entry["error"] = checked.error_message if is_admin else checked.error_class
+        (healthy if checked.is_healthy else unhealthy).append(entry)
+    return {
+        "healthy_endpoints": healthy,
+        "unhealthy_endpoints": unhealthy,
+        "healthy_count": len(healthy),
+        "unhealthy_count": len(unhealthy),
+    }
+
+
+def _time(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

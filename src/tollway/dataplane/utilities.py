@@ -20,6 +20,7 @@ from tollway.dialects.body import Fields, read_fields
 from tollway.gateway.call import Call
 from tollway.gateway.conversation import converse
 from tollway.gateway.counting import TokenCounter
+from tollway.gateway.explain import explain
 from tollway.gateway.run import Gateway
 
 _CALL_TYPES: dict[str, Operation] = {
@@ -112,6 +113,18 @@ class UtilityPages:
             "status_code": None,
         }
         await respond(send, 200, [JSON], msgspec.json.encode(answer))
+
+    async def route(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
+        """Where a call with this body would go now, and why."""
+        principal = await self._callers.principal(scope)
+        body = await self._callers.body(scope, receive)
+        fields = read_fields(body)
+        operation = _operation_of(fields)
+        if operation == "chat" and "messages" not in fields:
+            fields = {**fields, "messages": msgspec.Raw(b"[]")}
+        call = self._callers.call(scope, principal, fields, operation, _text(fields, "model"))
+        call.raw_body = body
+        await respond(send, 200, [JSON], msgspec.json.encode(await explain(self._gateway, call)))
 
     async def supported_params(self, scope: Scope, receive: Receive, send: Send, model: str | None) -> None:
         """Which of OpenAI's parameters a model can be told."""

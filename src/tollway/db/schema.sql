@@ -221,6 +221,20 @@ CREATE TABLE deleted_teams (
 	CONSTRAINT pk_deleted_teams PRIMARY KEY (id)
 );
 
+CREATE TABLE health_checks (
+	health_check_id TEXT NOT NULL, 
+	model_id TEXT NOT NULL, 
+	model_name TEXT NOT NULL, 
+	is_healthy BOOLEAN NOT NULL, 
+	status_code INTEGER NOT NULL, 
+	error_class TEXT NOT NULL, 
+	error_message TEXT NOT NULL, 
+	response_ms DOUBLE NOT NULL, 
+	checked_by TEXT NOT NULL, 
+	checked_at BIGINT NOT NULL, 
+	CONSTRAINT pk_health_checks PRIMARY KEY (health_check_id)
+);
+
 CREATE TABLE invitations (
 	id TEXT NOT NULL, 
 	user_id TEXT NOT NULL, 
@@ -546,6 +560,10 @@ CREATE INDEX ix_deleted_keys_key_hash ON deleted_keys (key_hash);
 
 CREATE INDEX ix_deleted_teams_team_id ON deleted_teams (team_id);
 
+CREATE INDEX ix_health_checks_checked_at ON health_checks (checked_at);
+
+CREATE INDEX ix_health_checks_model_id_checked_at ON health_checks (model_id, checked_at);
+
 CREATE INDEX ix_invitations_user_id ON invitations (user_id);
 
 CREATE INDEX ix_ledger_adjustments ON ledger (kind, started_at) WHERE kind = 'adjustment';
@@ -622,4 +640,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0011');
+INSERT INTO alembic_version (version_num) VALUES ('0012');

@@ -138,6 +138,22 @@ class Gateway:
             call.thread = await self._threads().begin(call, group, self.router)
         return self._pick(call, group, self.router.snapshot.routing)
 
+    async def probe(self, call: Call, group: ModelGroup, deployment: Deployment) -> None:
+        """Asks one deployment of a group once, whatever is known against it. A failure is to be settled as in `serve`.
+
+        Raises `TollwayError`.
+        """
+        if group.access_groups:
+            await self._look_up_limited(call, group)
+        self._journal.check()
+        call.group = call.asked_group = group
+        call.deployment, call.conversation = deployment, converse(call, deployment)
+        await self._admission.admit(call, deployment)
+        try:
+            await self._send(call, deployment, self.router.snapshot.routing)
+        except _Failed as failed:
+            raise failed.error from None
+
     async def find_group(self, call: Call) -> ModelGroup:
         """The model group to ask. Raises `Forbidden` or `UnknownModel`, or what the customer may not."""
         group = self._find(call)
@@ -247,7 +263,10 @@ class Gateway:
         self, call: Call, group: ModelGroup, routing: Routing, tried: Collection[str] = ()
     ) -> Answer | Stream:
         """Asks one deployment of the group. Raises `_Failed` where another may do better."""
-        deployment = await self._admit(call, group, routing, tried)
+        return await self._send(call, await self._admit(call, group, routing, tried), routing)
+
+    async def _send(self, call: Call, deployment: Deployment, routing: Routing) -> Answer | Stream:
+        """Asks a deployment at which room is reserved. Raises `_Failed` where another may do better."""
         attempt = Attempt(self.balancer, routing, deployment)
         try:
             response = await attempt.send(call, self._transports)
@@ -318,24 +337,33 @@ class Gateway:
     async def _recover(self, call: Call, group: ModelGroup, routing: Routing, error: TollwayError) -> Answer | Stream:
         """Goes on after a failure for as long as there is something left to try. Raises the last failure."""
         course = Course(group.name, routing, call.controls.wishes)
+        cause: TollwayError | None = None  # what the group before this one failed with
         while True:
             if call.deployment is not None:
                 course.note(call.deployment.id)
             step = self._next_step(call, group, routing, course, failure_of(error))
+            if cause is not None and (step is None or step[0] is not group):
+                self._settler.count_fallback(call, group.name, cause, is_success=False)
             if step is None:
                 raise error
+            if step[0] is not group:
+                cause = error
             group, pause_s = step
             self._settler.count_attempt(call, error)
             call.begin_again(retries=course.retries, fallbacks=course.fallbacks, pause_s=pause_s)
             if pause_s:
                 await asyncio.sleep(pause_s)
             try:
-                return await self._attempt(call, group, routing, course.tried)
+                served = await self._attempt(call, group, routing, course.tried)
             except _Failed as failed:
                 error = failed.error
+                continue
             except ClientError:
                 # The caller's own limits have no room for what this deployment costs; why the first failed is the news.
                 continue
+            if cause is not None:
+                self._settler.count_fallback(call, group.name, cause, is_success=True)
+            return served
 
     def _next_step(
         self, call: Call, group: ModelGroup, routing: Routing, course: Course, failure: Failure

@@ -89,6 +89,21 @@ class Settler:
         if call.sent and call.deployment is not None:
             self._metrics.record_attempt(_labels(call, call.deployment, error), upstream_s=call.upstream_s)
 
+    def count_fallback(self, call: Call, group: str, cause: TollwayError, *, is_success: bool) -> None:
+        """Counts what came of turning to another model group; `cause`: what the one before it failed with."""
+        principal, asked = call.principal, call.asked_group
+        labels = CallLabels(
+            requested_model=asked.name if asked is not None else UNKNOWN,
+            model_group=group,
+            model_id=call.deployment.id if call.deployment is not None else UNKNOWN,
+            hashed_api_key=principal.key_hash or UNKNOWN,
+            api_key_alias=principal.key_alias or UNKNOWN,
+            team=principal.team_id or UNKNOWN,
+            exception_status=str(cause.status),
+            exception_class=_error_class(cause),
+        )
+        self._metrics.record_fallback(labels, is_success=is_success)
+
     async def _settle_tickets(self, call: Call, tokens: int, cost_nanos: int) -> Settled:
         """All of them; what money was reserved beside the first is only given back."""
         first, *others = call.tickets

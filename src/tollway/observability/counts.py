@@ -51,6 +51,11 @@ class CallLabels(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like
     exception_status: str = UNKNOWN
     exception_class: str = UNKNOWN
 
+    @property
+    def fallback_model(self) -> str:
+        """The model group that a call turned to: the one that was asked last."""
+        return self.model_group
+
 
 class Histogram:
     """Observations by bucket; the last bucket has no upper bound."""
@@ -76,6 +81,7 @@ class Histogram:
 TALLIES: Final = (
     "calls", "failures", "upstream_calls", "upstream_successes", "upstream_failures", "unpriced", "cost_nanos",
     "used_input", "used_output", "used_cached", "used_reasoning", "kept_hits", "kept_misses", "kept_tokens",
+    "cooldowns", "fallback_successes", "fallback_failures",
 )  # fmt: skip
 """Whole numbers of `CallCounts` that only grow."""
 TIMES: Final = ("total", "upstream", "first_token", "overhead", "per_output_token")
@@ -103,6 +109,9 @@ class CallCounts:
         self.kept_hits = 0
         self.kept_misses = 0
         self.kept_tokens = 0
+        self.cooldowns = 0
+        self.fallback_successes = 0
+        self.fallback_failures = 0
         self.total = Histogram(latency_buckets)
         self.upstream = Histogram(latency_buckets)
         self.first_token = Histogram(latency_buckets)
@@ -132,6 +141,20 @@ class KeyBudget(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """On the steady clock of the machine, where several processes say so; 0: not noted."""
 
 
+class DeploymentFigures(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """One deployment as a process sees it now."""
+
+    model_group: str
+    litellm_model_name: str
+    model_id: str
+    api_base: str
+    api_provider: str
+    state: int = 0
+    """0: it works; 1: it failed this minute; 2: it is set aside."""
+    rpm: int | None = None
+    tpm: int | None = None
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """All that a scrape shows, at one moment."""
 
@@ -146,5 +169,6 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """How many processes this is the sum of; 0: this process speaks for itself."""
     departed: frozenset[str] = frozenset()
     """Workers that ended and whose counts are in here."""
+    deployments: Sequence[DeploymentFigures] = ()
     process: Mapping[str, float] = {}
     """Figures of the processes by series (`process`), where this is the sum of several."""

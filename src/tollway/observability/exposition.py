@@ -17,7 +17,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 
 from tollway.core.money import dollars_from_nanos
-from tollway.observability.counts import CallCounts, Histogram, KeyBudget, Reading
+from tollway.observability.counts import CallCounts, DeploymentFigures, Histogram, KeyBudget, Reading
 from tollway.observability.process import PROCESS_FIGURES
 
 _KEY = ("hashed_api_key", "api_key_alias")
@@ -31,6 +31,7 @@ _TIMED = ("model_group", "model", *_KEY, *_TEAM, "requested_model", "end_user", 
 _KEPT = ("model", *_KEY, *_TEAM, "end_user", "user", "model_id", "api_provider")
 _EXCEPTION = ("exception_status", "exception_class")
 _DEPLOYMENT = ("litellm_model_name", "model_id", "api_base", "api_provider")
+_FALLBACK = ("requested_model", "fallback_model", *_KEY, *_TEAM, *_EXCEPTION, "model_id")
 
 
 class CounterRow(NamedTuple):
@@ -157,6 +158,27 @@ COUNTERS = (
     ),
     CounterRow("litellm_cached_tokens_metric", "Tokens of answers that were kept", _KEPT, "kept_tokens", "kept_tokens"),
     CounterRow(
+        "litellm_deployment_cooled_down",
+        "How often a deployment was set aside, by the status that led to it",
+        (*_DEPLOYMENT, "exception_status"),
+        "cooldowns",
+        "cooldowns",
+    ),
+    CounterRow(
+        "litellm_deployment_successful_fallbacks",
+        "Calls that another model answered; the exception is what the one before it failed with",
+        _FALLBACK,
+        "fallback_successes",
+        "fallback_successes",
+    ),
+    CounterRow(
+        "litellm_deployment_failed_fallbacks",
+        "Calls that another model was asked for and failed as well",
+        _FALLBACK,
+        "fallback_failures",
+        "fallback_failures",
+    ),
+    CounterRow(
         "tollway_unpriced_calls",
         "Calls to models whose price nobody stated; their cost of 0 is not a price",
         ("model", "api_provider"),
@@ -198,6 +220,31 @@ HISTOGRAMS = (
     ),
 )
 
+
+class DeploymentRow(NamedTuple):
+    """A gauge of deployments: its series exist for those whose figure is known."""
+
+    name: str
+    meaning: str
+    labels: tuple[str, ...]
+    field: str
+
+
+DEPLOYMENT_GAUGES = (
+    DeploymentRow(
+        "litellm_deployment_state",
+        "0: the deployment works; 1: it failed this minute; 2: it is set aside",
+        _DEPLOYMENT,
+        "state",
+    ),
+    DeploymentRow(
+        "litellm_deployment_rpm_limit", "Calls per minute that it may get", ("model_group", *_DEPLOYMENT), "rpm"
+    ),
+    DeploymentRow(
+        "litellm_deployment_tpm_limit", "Tokens per minute that it may get", ("model_group", *_DEPLOYMENT), "tpm"
+    ),
+)
+
 GAUGE_MEANINGS = {
     "tollway_log_lines_dropped": "Log lines thrown away because the output was stuck",
     "tollway_journal_records": "Records that are journalled and not yet in the ledger",
@@ -228,6 +275,8 @@ def _lines(reading: Reading) -> Iterator[str]:
         yield from _counter_lines(counter, reading.counts)
     for histogram in HISTOGRAMS:
         yield from _histogram_lines(histogram, reading.counts)
+    for gauge in DEPLOYMENT_GAUGES:
+        yield from _deployment_lines(gauge, reading.deployments)
     yield from _key_budget_lines(reading.key_budgets)
     yield from _soft_budget_lines(reading.soft_budgets_crossed)
     yield from _single_value_lines("litellm_in_flight_requests", "gauge", "Requests being processed", reading.in_flight)
@@ -287,6 +336,16 @@ def _histogram_lines(row: HistogramRow, counts: Sequence[CallCounts]) -> Iterato
         for bound, count in zip((*map(repr, summed.bounds), "+Inf"), cumulative, strict=True):
             yield f'{row.name}_bucket{{{written},le="{bound}"}} {count}.0\n'
         yield f"{row.name}_count{{{written}}} {cumulative[-1]}.0\n{row.name}_sum{{{written}}} {summed.total!r}\n"
+
+
+def _deployment_lines(row: DeploymentRow, deployments: Sequence[DeploymentFigures]) -> Iterator[str]:
+    value, labels = attrgetter(row.field), attrgetter(*row.labels)
+    found: dict[tuple[str, ...], float] = {}
+    for one in deployments:
+        figure = value(one)
+        if figure is not None:
+            found[labels(one)] = max(float(figure), found.get(labels(one), 0.0))
+    yield from _gauge_lines(row.name, row.meaning, row.labels, found)
 
 
 def _key_budget_lines(budgets: Mapping[str, KeyBudget]) -> Iterator[str]:

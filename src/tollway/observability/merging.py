@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from tollway.observability.counts import CallCounts, CallLabels, KeyBudget, Reading
+from tollway.observability.counts import CallCounts, CallLabels, DeploymentFigures, KeyBudget, Reading
 from tollway.observability.process import counters_of, figure_of
 
 GAUGES_OVER_WORKERS: Mapping[str, Callable[[Iterable[float]], float]] = {
@@ -30,6 +30,7 @@ def merge(living: Sequence[Reading], departed: Reading | None = None) -> Reading
         in_flight=sum(reading.in_flight for reading in living),
         folded_calls=sum(reading.folded_calls for reading in readings),
         gauges=_over_workers([reading.gauges for reading in living], GAUGES_OVER_WORKERS.__getitem__),
+        deployments=_worst([reading.deployments for reading in living]),
         workers=len(living),
         departed=frozenset[str]().union(*(reading.departed for reading in readings)),
         process=_over_workers([reading.process for reading in readings], lambda series: figure_of(series).over_workers),
@@ -72,6 +73,17 @@ def _newest(readings: Iterable[Reading]) -> dict[str, KeyBudget]:
             if known is None or (known.seen_at, known.spent_nanos) < (budget.seen_at, budget.spent_nanos):
                 newest[key_hash] = budget
     return newest
+
+
+def _worst(seen: Iterable[Sequence[DeploymentFigures]]) -> list[DeploymentFigures]:
+    """Each deployment as the worker sees it that knows the worst of it: each meets failures of its own."""
+    worst: dict[str, DeploymentFigures] = {}
+    for deployments in seen:
+        for one in deployments:
+            known = worst.get(one.model_id)
+            if known is None or known.state < one.state:
+                worst[one.model_id] = one
+    return list(worst.values())
 
 
 def _over_workers(

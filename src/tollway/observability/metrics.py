@@ -18,7 +18,7 @@ The names and labels on the wire are in `exposition`, which is imported by the f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -29,6 +29,7 @@ from tollway.observability.counts import (
     UNKNOWN,
     CallCounts,
     CallLabels,
+    DeploymentFigures,
     Gauge,
     KeyBudget,
     Reading,
@@ -50,10 +51,13 @@ class Metrics:
         latency_buckets: Sequence[float] = LATENCY_BUCKETS,
         max_label_sets: int = 10_000,
         gauges: Mapping[str, Gauge] = MappingProxyType({}),
+        deployments: Callable[[], Sequence[DeploymentFigures]] = tuple,
     ) -> None:
-        """`gauges` are shown under their names: `tollway_journal_records`, `tollway_ledger_lag_seconds`."""
+        """`gauges` are shown under their names: `tollway_journal_records`, `tollway_ledger_lag_seconds`. `deployments`
+        is asked at each scrape, in another thread."""
         self.in_flight = 0
         self.gauges = gauges
+        self._deployments = deployments
         self._latency_buckets = tuple(latency_buckets)
         self._max_label_sets = max_label_sets
         self._counts: dict[CallLabels, CallCounts] = {}
@@ -145,6 +149,18 @@ class Metrics:
         counts.upstream_failures += 1
         counts.upstream.observe(upstream_s)
 
+    def record_cooldown(self, labels: CallLabels) -> None:
+        """Counts that this process has set a deployment aside."""
+        self.counts(labels).cooldowns += 1
+
+    def record_fallback(self, labels: CallLabels, *, is_success: bool) -> None:
+        """Counts what came of turning to another model group; the labels say why the one before it failed."""
+        counts = self.counts(labels)
+        if is_success:
+            counts.fallback_successes += 1
+        else:
+            counts.fallback_failures += 1
+
     def record_key_budget(self, key_hash: str, budget: KeyBudget) -> None:
         """Remembers a key's budget and spend for its gauges; of too many keys the newest are left out."""
         if key_hash in self._key_budgets or len(self._key_budgets) < self._max_label_sets:
@@ -174,6 +190,7 @@ class Metrics:
             in_flight=self.in_flight,
             folded_calls=0 if self._other is None else self._other.calls,
             gauges={name: read() for name, read in self.gauges.items()},
+            deployments=self._deployments(),
         )
 
     def _admit(self, labels: CallLabels) -> CallCounts:

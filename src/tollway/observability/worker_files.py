@@ -19,7 +19,15 @@ from threading import Lock
 
 import msgspec
 
-from tollway.observability.counts import TALLIES, TIMES, CallCounts, CallLabels, KeyBudget, Reading
+from tollway.observability.counts import (
+    TALLIES,
+    TIMES,
+    CallCounts,
+    CallLabels,
+    DeploymentFigures,
+    KeyBudget,
+    Reading,
+)
 from tollway.observability.merging import left_behind, merge
 from tollway.observability.metrics import Metrics
 from tollway.observability.process import read_process
@@ -50,6 +58,7 @@ class _Written(msgspec.Struct, frozen=True, array_like=True):
     gauges: dict[str, float]
     departed: list[str]
     process: dict[str, float]
+    deployments: list[DeploymentFigures]
 
 
 _decode = msgspec.msgpack.Decoder(_Written).decode
@@ -164,6 +173,7 @@ def _encoded(reading: Reading) -> bytes:
             gauges=dict(reading.gauges),
             departed=sorted(reading.departed),
             process=dict(reading.process),
+            deployments=list(reading.deployments),
         )
     )
 
@@ -186,6 +196,7 @@ def _decoded(written: bytes) -> Reading:
         gauges=found.gauges,
         departed=frozenset(found.departed),
         process=found.process,
+        deployments=found.deployments,
     )
 
 

@@ -136,7 +136,7 @@ _OPENAI_ROUTES = (
     "/v1/models/*",
 )
 _MODEL_INFO_ROUTES = ("/model/info", "/v1/model/info", "/model_group/info")
-_NATIVE_ROUTES = ("/utils/token_counter", "/utils/transform_request")
+_NATIVE_ROUTES = ("/utils/token_counter", "/utils/transform_request", "/utils/route")
 _KEY_ROUTES = (
     "/key/generate",
     "/key/update",

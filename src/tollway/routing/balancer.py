@@ -12,6 +12,7 @@ import random
 from bisect import bisect
 from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
+from typing import Literal
 
 from tollway.core.cooldown import Cooldown
 from tollway.core.routing import Routing
@@ -19,6 +20,7 @@ from tollway.core.snapshot import Deployment, ModelGroup
 from tollway.routing.affinity import bound_to
 from tollway.routing.cooldowns import CooldownBook
 from tollway.routing.failure import Failure
+from tollway.routing.probes import ProbeBook
 from tollway.routing.refusals import nobody
 from tollway.routing.regions import is_in
 from tollway.routing.state import DeploymentState, DeploymentStates
@@ -27,6 +29,8 @@ from tollway.routing.survey import Skipped, Survey, Wanted
 from tollway.routing.tags import fits_tags
 
 _GROUPS_KEPT = 4096
+Condition = Literal["working", "failing", "resting"]
+"""Of a deployment: nothing speaks against it, it failed this minute, it is set aside."""
 _BYTES_PER_TOKEN = 4
 """Of a prompt, roughly: only what is clearly too long is left out before it is sent."""
 
@@ -38,6 +42,7 @@ class Balancer:
         """`clock` gives epoch seconds; `tell` takes cooldowns to other processes."""
         self.states = DeploymentStates(clock)
         self.cooldowns = CooldownBook(self.states, tell)
+        self.probes = ProbeBook(clock)
         self._weighed: dict[int, tuple[ModelGroup, tuple[Deployment, ...], list[float]]] = {}
         """Of groups, found by identity: a group that is held keeps its id its own."""
 
@@ -92,17 +97,29 @@ class Balancer:
 
     def survey(self, group: ModelGroup, routing: Routing, wanted: Wanted) -> Survey:
         """Who of a group can be asked, and why the others cannot."""
-        candidates, skipped = [], []
+        candidates: list[Deployment] = []
+        skipped: list[Skipped] = []
         tagged = fits_tags(group.deployments, wanted.tags, routing) if routing.filters_by_tag else group.deployments
         for one in group.deployments:
             unfit = self._unfit(one, routing, wanted)
-            if unfit is None and tagged is not group.deployments and one not in tagged:
+            is_fit = unfit is None or unfit.why == "probe"
+            if is_fit and tagged is not group.deployments and one not in tagged:
                 unfit = Skipped(one, "tags", f"it is for calls tagged {', '.join(one.tags) or 'otherwise'}")
             if unfit is None:
                 candidates.append(one)
             else:
                 skipped.append(unfit)
+        if not candidates and any(unfit.why == "probe" for unfit in skipped):
+            # Where nobody has passed, whoever has failed is still a better answer than none.
+            candidates = [unfit.deployment for unfit in skipped if unfit.why == "probe"]
+            skipped = [unfit for unfit in skipped if unfit.why != "probe"]
         return Survey(tuple(candidates), tuple(skipped))
+
+    def condition(self, deployment: Deployment) -> Condition:
+        """How it is doing, for those who only look: nothing is changed, so that other threads may ask."""
+        if self.cooldowns.is_resting(deployment):
+            return "resting"
+        return "failing" if self.states.has_failed_lately(deployment) else "working"
 
     def _shuffled(self, group: ModelGroup) -> Deployment:
         if len(group.deployments) == 1:
@@ -131,6 +148,8 @@ class Balancer:
             seconds = self.cooldowns.seconds_left(cooldown)
             detail = f"set aside for {math.ceil(seconds)} s after {cooldown.error_class} ({cooldown.status})"
             return Skipped(one, "cooldown", detail, seconds)
+        if routing.probed is not None and self.probes and (found := self.probes.find(one, routing.probed)) is not None:
+            return Skipped(one, "probe", f"its last probe failed with {found.error_class} ({found.status_code})")
         return None
 
 

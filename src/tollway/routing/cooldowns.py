@@ -49,6 +49,11 @@ class CooldownBook:
             return None
         return cooldown
 
+    def is_resting(self, deployment: Deployment) -> bool:
+        """Whether it is set aside. Changes nothing."""
+        cooldown = self._active.get(deployment.id)
+        return cooldown is not None and cooldown.until > self._states.now()
+
     def seconds_left(self, cooldown: Cooldown) -> float:
         """Until it may be asked again."""
         return max(0.0, cooldown.until - self._states.now())

@@ -100,6 +100,11 @@ class DeploymentStates:
         state.turn_to(self._clock())
         return state
 
+    def has_failed_lately(self, deployment: Deployment) -> bool:
+        """Whether an attempt failed this minute. Changes nothing."""
+        state = self._states.get(deployment.id)
+        return state is not None and state.failures > 0 and state.minute == int(self._clock() / _MINUTE_S)
+
     def keep_only(self, served: frozenset[str]) -> None:
         """Forgets deployments that are served no more, unless calls are on their way to them."""
         self._states = {key: one for key, one in self._states.items() if key in served or one.in_flight}

@@ -9,9 +9,9 @@ import msgspec
 
 from tollway.core.snapshot import Deployment, Operation
 
-Why = Literal["operation", "region", "context", "tags", "cooldown"]
+Why = Literal["operation", "region", "context", "tags", "cooldown", "probe"]
 """Why a deployment is not asked: it does not offer the operation, it is in another region, its context window
-is too small, it is for calls with other tags, it is set aside."""
+is too small, it is for calls with other tags, it is set aside, its last probe failed."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -25,6 +25,8 @@ class Probe:
         nothing = cast("Any", None)
         self._pages = HealthPages(
             gateway=nothing,
+            prober=nothing,
+            newest=nothing,
             authenticator=nothing,
             render_metrics=nothing,
             settings=lambda: Settings(key_grace_s=grace_s),

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,13 +9,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.programs import find_program
 
 from tollway.core.usage import Usage
-from tollway.observability.counts import LATENCY_BUCKETS
+from tollway.observability.counts import LATENCY_BUCKETS, DeploymentFigures
 from tollway.observability.metrics import CallLabels, KeyBudget, Metrics
 
 # As the contract lists them for LiteLLM 1.106.2.
 SPENDER = "end_user hashed_api_key api_key_alias model team team_alias user user_email"
 TARGET = "requested_model model_id api_provider"
 DEPLOYMENT = "litellm_model_name model_id api_base api_provider"
+CALLER = "hashed_api_key api_key_alias team team_alias"
+FALLBACK = f"requested_model fallback_model {CALLER} exception_status exception_class model_id"
 CONTRACT = {
     "litellm_proxy_failed_requests_metric_total": "end_user hashed_api_key api_key_alias requested_model team"
     " team_alias user user_email exception_status exception_class route client_ip user_agent model_id api_provider"
@@ -47,6 +50,12 @@ CONTRACT = {
     "litellm_in_flight_requests": "",
     "litellm_remaining_api_key_budget_metric": "hashed_api_key api_key_alias",
     "litellm_api_key_max_budget_metric": "hashed_api_key api_key_alias",
+    "litellm_deployment_cooled_down_total": f"{DEPLOYMENT} exception_status",
+    "litellm_deployment_state": DEPLOYMENT,
+    "litellm_deployment_rpm_limit": f"model_group {DEPLOYMENT}",
+    "litellm_deployment_tpm_limit": f"model_group {DEPLOYMENT}",
+    "litellm_deployment_successful_fallbacks_total": FALLBACK,
+    "litellm_deployment_failed_fallbacks_total": FALLBACK,
     "tollway_unpriced_calls_total": "model api_provider",
 }
 
@@ -70,8 +79,19 @@ REFUSED = CallLabels(status_code="401", exception_status="401", exception_class=
 USAGE = Usage(input_tokens=100, cache_read_tokens=64, output_tokens=50, reasoning_tokens=20)
 
 
+def figures(model_id: str, **more: Any) -> DeploymentFigures:
+    common = {"model_group": "m", "litellm_model_name": "openai/m", "api_base": "", "api_provider": "openai"}
+    return DeploymentFigures(model_id=model_id, **{**common, **more})
+
+
 def busy_metrics() -> Metrics:
-    metrics = Metrics(gauges={"tollway_journal_records": lambda: 3, "tollway_ledger_lag_seconds": lambda: 0.25})
+    metrics = Metrics(
+        gauges={"tollway_journal_records": lambda: 3, "tollway_ledger_lag_seconds": lambda: 0.25},
+        deployments=lambda: [figures("m1", state=2, rpm=10, tpm=1000), figures("m2")],
+    )
+    metrics.record_cooldown(CallLabels(model_id="m1", exception_status="429"))
+    metrics.record_fallback(CallLabels(requested_model="m", model_group="spare"), is_success=True)
+    metrics.record_fallback(CallLabels(requested_model="m", model_group="spare", model_id="m2"), is_success=False)
     metrics.record_call(
         LABELS, total_s=1.0, upstream_s=0.9, first_token_s=0.2, overhead_s=0.001, usage=USAGE, cost_nanos=1_500_000
     )
@@ -117,6 +137,22 @@ def test_a_call_is_counted_once_with_its_tokens_and_dollars() -> None:
     assert total(metrics, "litellm_input_cached_tokens_metric_total") == 128
     assert total(metrics, "litellm_output_reasoning_tokens_metric_total") == 40
     assert total(metrics, "litellm_spend_metric_total", requested_model="gpt-4o") == pytest.approx(0.003)
+
+
+def test_deployments_have_a_state_and_the_limits_that_are_set() -> None:
+    metrics = busy_metrics()
+    assert total(metrics, "litellm_deployment_state", model_id="m1") == 2
+    assert total(metrics, "litellm_deployment_state", model_id="m2") == 0
+    assert [labels["model_id"] for labels, _ in samples(metrics)["litellm_deployment_rpm_limit"]] == ["m1"]
+    assert total(metrics, "litellm_deployment_tpm_limit", model_group="m") == 1000
+
+
+def test_cooldowns_and_fallbacks_are_no_calls() -> None:
+    metrics = busy_metrics()
+    assert total(metrics, "litellm_deployment_cooled_down_total", model_id="m1", exception_status="429") == 1
+    assert total(metrics, "litellm_deployment_successful_fallbacks_total", fallback_model="spare") == 1
+    assert total(metrics, "litellm_deployment_failed_fallbacks_total", model_id="m2") == 1
+    assert total(metrics, "litellm_proxy_total_requests_metric_total") == 4
 
 
 def test_values_that_are_not_known_are_the_word_none() -> None:

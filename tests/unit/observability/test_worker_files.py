@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tollway.core.usage import Usage
-from tollway.observability.counts import CallLabels, KeyBudget
+from tollway.observability.counts import CallLabels, DeploymentFigures, KeyBudget
 from tollway.observability.exposition import GAUGE_MEANINGS
 from tollway.observability.merging import GAUGES_OVER_WORKERS, left_behind, merge
 from tollway.observability.metrics import Metrics
@@ -27,7 +27,10 @@ class Worker:
     """One of those that share a folder."""
 
     def __init__(self, folder: Path, name: str, **gauges: float) -> None:
-        self.metrics = Metrics(gauges={name: partial(float, value) for name, value in gauges.items()})
+        self.deployments: list[DeploymentFigures] = []
+        self.metrics = Metrics(
+            gauges={name: partial(float, value) for name, value in gauges.items()}, deployments=lambda: self.deployments
+        )
         self.figures = WorkerFigures(folder, name, self.metrics)
 
     def call(self, labels: CallLabels = LABELS, *, times: int = 1, seconds: float = 0.1) -> None:
@@ -86,6 +89,34 @@ def test_gauges_are_merged_as_each_of_them_says(tmp_path: Path) -> None:
     assert first.shows("tollway_replicas") == 4
     assert first.shows("litellm_in_flight_requests") == 3
     assert first.shows("tollway_workers") == 2
+
+
+def seen(model_id: str, state: int) -> DeploymentFigures:
+    return DeploymentFigures(
+        model_group="m",
+        litellm_model_name="openai/m",
+        model_id=model_id,
+        api_base="",
+        api_provider="openai",
+        state=state,
+        rpm=7,
+    )
+
+
+def test_a_deployment_is_as_the_worker_sees_it_that_knows_the_worst_of_it(
+    tmp_path: Path, workers: tuple[Worker, Worker]
+) -> None:
+    first, second = workers
+    first.deployments = [seen("a", 0), seen("b", 1)]
+    second.deployments = [seen("a", 2), seen("b", 0)]
+    second.metrics.record_cooldown(CallLabels(model_id="a"))
+    second.figures.write()
+    assert first.shows("litellm_deployment_state", model_id="a") == 2
+    assert first.shows("litellm_deployment_state", model_id="b") == 1
+    assert first.shows("litellm_deployment_rpm_limit", model_id="a") == 7
+    fold(tmp_path, "2-1")
+    assert first.shows("litellm_deployment_state", model_id="a") == 0, "nobody is left who thinks so"
+    assert first.shows("litellm_deployment_cooled_down_total", model_id="a") == 1
 
 
 def test_a_keys_budget_is_what_the_worker_that_served_it_last_knows(workers: tuple[Worker, Worker]) -> None:

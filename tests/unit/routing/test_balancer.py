@@ -11,9 +11,10 @@ from tests.support.deployments import chat, deployment, group
 
 from tollway.core.cooldown import Cooldown
 from tollway.core.errors import Forbidden, LimitExceeded, Misconfigured, Unauthenticated, UpstreamError
-from tollway.core.routing import Routing
+from tollway.core.routing import Cooldowns, Routing
 from tollway.core.snapshot import Deployment, ModelGroup
 from tollway.routing.balancer import Balancer
+from tollway.routing.failure import failure_of
 from tollway.routing.survey import Wanted
 
 
@@ -260,3 +261,17 @@ def test_only_the_calls_of_a_deployment_that_is_set_aside_move() -> None:
     set_aside(chooser, clock, b)
     during = {name: chooser.pick(three, Routing(), chat(affinity=name)).id for name in names}
     assert {name for name in names if before[name] != during[name]} == {name for name in names if before[name] == "b"}
+
+
+def test_those_who_only_look_are_told_how_a_deployment_does() -> None:
+    clock = FakeClock(600.0)
+    chooser = balancer(clock)
+    one = deployment("a")
+    failure = failure_of(UpstreamError("no", upstream_status=429))
+    assert chooser.condition(one) == "working"
+    chooser.failed(chooser.begin(one), one, failure, Routing(cooldowns=Cooldowns(seconds=20)), is_alone=False)
+    assert chooser.condition(one) == "resting"
+    clock.now += 21
+    assert chooser.condition(one) == "failing", "it works again, but has failed this minute"
+    clock.now += 60
+    assert chooser.condition(one) == "working"

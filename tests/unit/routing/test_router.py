@@ -8,6 +8,7 @@ import pytest
 
 from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, TeamModels, Wildcard
 from tollway.routing.router import Router, matches
+from tollway.routing.trail import trail
 
 
 def deployment(id: str, **more: Any) -> Deployment:
@@ -130,3 +131,28 @@ def test_a_teams_wildcard_yields_to_exact_names_and_goes_before_everybodys() -> 
     assert routing.group("openai/exact", "t-1") is exact
     assert routing.group("openai/x", "t-1") is own
     assert routing.group("openai/x", "t-2") is shared
+
+
+def test_the_trail_says_how_a_name_leads_to_its_group() -> None:
+    one, own = group("one"), group("own")
+    nothing = Wildcard(pattern="x/a*", expand=lambda name: None)
+    pattern = Wildcard(pattern="x/*", expand=lambda name: group(name))
+    found = router(
+        one,
+        aliases={"uno": "one", "ein": "uno", "self": "self"},
+        by_id={"id-1": one},
+        wildcards=(nothing, pattern),
+        teams={"t": TeamModels(groups={"own": own, "one": own})},
+    )
+
+    def kinds(model: str, team_id: str | None = None) -> list[str]:
+        return [f"{step.kind} {step.to}" for step in trail(found, model, team_id)]
+
+    assert kinds("one") == ["group one"]
+    assert kinds("one", "t") == ["team own"]
+    assert kinds("own") == []
+    assert kinds("ein") == ["alias uno", "alias one", "group one"]
+    assert kinds("ein", "t") == ["alias uno", "alias one", "team own"]
+    assert kinds("id-1") == ["deployment_id one"]
+    assert kinds("x/ab") == ["wildcard x/*"]
+    assert kinds("self") == []

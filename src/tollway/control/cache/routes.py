@@ -60,6 +60,6 @@ async def clear_answers(cache: Cache) -> CacheDone:
 
 @router.post("/cache/flushall")
 async def flush_answers(cache: Cache) -> CacheDone:
-    """The same as `/cache/clear`: whatever else a Redis holds, it keeps."""
+    """Forget every answer, as `/cache/clear` does: whatever else a Redis holds, it keeps."""
     await cache.clear()
     return CacheDone()
