@@ -252,8 +252,12 @@ async def counted(engine: AsyncEngine) -> int:
         return int((await connection.execute(select(spend_windows.c.records))).scalar_one())
 
 
+SINCE_THEN = frozenset({"cache_key", "is_cached", "saved_nanos", "attempts"})
+
+
 def row_of_before(record: Any) -> dict[str, Any]:
-    values = {name: getattr(record, name) for name in record.__struct_fields__ if name != "usage"}
+    names = [name for name in record.__struct_fields__ if name != "usage" and name not in SINCE_THEN]
+    values = {name: getattr(record, name) for name in names}
     usage = {name: getattr(record.usage, name) for name in record.usage.__struct_fields__}
     return values | usage | {"tags": list(record.tags), "charges": [], "metadata": record.metadata.decode()}
 
