@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tollway.control.kit.body import Body, example
+from tollway.control.kit.body import Body
 from tollway.control.kit.wire import WireModel
 
 Status = Literal["healthy", "unhealthy"]
@@ -84,10 +84,6 @@ class License(WireModel):
 
 class ConnectionTest(Body):
     """A deployment to try before it is added."""
-
-    model_config = example(
-        mode="chat", litellm_params={"model": "openai/gpt-4o", "api_key": "sk-vendor"}, model_info={}
-    )
 
     mode: str | None = None
     """What the model does: `chat`, `completion`, `embedding`, `responses`."""
