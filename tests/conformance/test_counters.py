@@ -757,7 +757,7 @@ class Schedules(RuleBasedStateMachine):
             assert scope.rpm is None or recent <= scope.rpm
 
 
-EXAMPLES = {"memory": 150, "redis": 40}
+EXAMPLES = {"memory": 80, "redis": 30}
 """Each step of the second is a round trip, or several."""
 
 

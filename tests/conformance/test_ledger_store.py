@@ -62,7 +62,7 @@ def day_of(record: Record) -> date:
     written=st.lists(records, min_size=1, max_size=12, unique_by=lambda record: record.record_id),
     batches=st.lists(st.lists(st.integers(0, 11), max_size=12), max_size=6),
 )
-@settings(max_examples=14, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_sums_equal_the_records_however_often_and_in_whatever_batches_they_come(
     database: str, written: list[Record], batches: list[list[int]]
 ) -> None:
@@ -249,7 +249,7 @@ def figures_of(record: Record) -> list[int]:
 
 
 @given(record=records)
-@settings(max_examples=14, deadline=None)
+@settings(max_examples=8, deadline=None)
 @pytest.mark.parametrize("database", DATABASES)
 def test_every_field_of_a_record_comes_back_as_it_was(database: str, record: Record) -> None:
     async def check(folder: Path) -> None:

@@ -38,6 +38,7 @@ from tollway.db.audit import audit_log
 from tollway.db.engine import reading
 from tollway.policy.auth import Authenticator, find_credential
 from tollway.stores.memory.counters import MemoryCounterStore
+from tollway.stores.memory.responses import MemoryResponseStore
 from tollway.stores.sql.keys import SqlKeyStore
 from tollway.stores.sql.ledger import SqlLedgerStore
 from tollway.stores.sql.models import SqlModelStore
@@ -284,6 +285,7 @@ async def open_management(
             sealer=sealer,
             policies=lambda: fixed_policies or policies_of(served.configuration),
             try_settings=served.tried,
+            answers=MemoryResponseStore(clock, max_bytes=1_000_000),
         )
         app = create_app(services, inference_routes=inference_routes)
         transport = httpx.ASGITransport(app)

@@ -70,7 +70,7 @@ class Policies:
 
 
 async def _refuse_to_try(entry: ModelEntry) -> Checked:
-    raise InvalidRequest("This gateway calls nobody.", status=503)
+    raise InvalidRequest("This gateway calls nobody.")
 
 
 @dataclass(frozen=True, slots=True)

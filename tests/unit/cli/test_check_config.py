@@ -21,7 +21,7 @@ model_list:
 - model_name: "groq/*"
   litellm_params: {{model: "groq/*", api_key: {CANARY}}}
 general_settings: {{master_key: sk-{CANARY}, database_url: 'sqlite:////data/x.db'}}
-litellm_settings: {{modify_params: true, default_key_generate_params: {{max_budget: 1}}}}
+litellm_settings: {{force_ipv4: true, default_key_generate_params: {{max_budget: 1}}}}
 router_settings: {{model_group_alias: {{quick: fast}}}}
 environment_variables: {{GROQ_API_KEY: {CANARY}}}
 """
@@ -74,7 +74,7 @@ def test_it_prints_models_with_provider_address_price_and_limits(run: Run) -> No
 
 def test_warnings_come_last(run: Run) -> None:
     _, warnings = run(GOOD).output.split("About this configuration:")
-    assert "litellm_settings.modify_params: has no effect in this release" in warnings
+    assert "litellm_settings.force_ipv4: has no effect in this release" in warnings
     assert "model mine: no price is known" in warnings
 
 
@@ -92,7 +92,7 @@ def test_json_holds_the_same(run: Run) -> None:
     assert fast["price"]["input_cost_per_token"] == 2.5e-06
     assert fast["origin"].endswith("config.yaml:3")
     assert document["aliases"] == {"quick": "fast"}
-    assert any(warning["key"] == "litellm_settings.modify_params" for warning in document["warnings"])
+    assert any(warning["key"] == "litellm_settings.force_ipv4" for warning in document["warnings"])
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

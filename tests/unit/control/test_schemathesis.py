@@ -20,6 +20,8 @@ from tollway.control.openapi import describe
 from tollway.control.services import Services
 
 REQUESTS = 500
+SAYS_503 = frozenset({"/cache/redis/info"})
+"""The contract's status where answers are kept in memory."""
 """About so many in all, half of them meant to be right: some half a minute."""
 
 DOCUMENT = describe(create_app(cast("Services", None)))
@@ -59,7 +61,7 @@ def test_an_operation_answers_as_described(label: str, mode: schemathesis.Genera
     def check(case: schemathesis.Case[Any]) -> None:
         response = shared.runner.run(send(shared.management, case))
         what = (case.as_curl_command(), response.status_code, response.text[:500])
-        assert response.status_code < 500, what
+        assert response.status_code < 500 or operation.path in SAYS_503, what
         if response.status_code >= 400:
             assert is_envelope(response), what
         else:

@@ -16,8 +16,9 @@ from tollway.db.engine import reading
 QUESTIONS = {
     *("/v2/key/info", "/key/health", "/budget/info", "/organization/info", "/tag/info"),
     *("/spend/calculate", "/cost/estimate", "/global/spend/end_users", "/global/spend/refresh"),
+    *("/cache/clear", "/cache/delete", "/cache/flushall", "/health/test_connection"),
 }
-"""Paths that are posted to, and change nothing."""
+"""Paths that are posted to, and change nothing that anybody has set."""
 
 KEY = "sk-0123456789abcdefghij"
 MODEL = {"model_name": "m", "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-1"}, "model_info": {"id": "i"}}

@@ -72,7 +72,7 @@ def by(records: Iterable[Record], name: Callable[[Record], str]) -> dict[str, in
 
 @pytest.mark.parametrize("database", DATABASES)
 @given(fields=st.lists(drawn, max_size=14))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=7, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_every_view_agrees_to_the_nano_dollar(
     tmp_path_factory: pytest.TempPathFactory, database: str, fields: list[dict[str, Any]]
 ) -> None:
