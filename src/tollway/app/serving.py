@@ -163,7 +163,7 @@ class Served:
             self._stored = stored
             self.configuration, self.snapshot, self.warnings = made.configuration, made.snapshot, combine(made.notices)
             if self._gateway is not None:
-                self._gateway.router = Router(made.snapshot)
+                self._gateway.route_by(Router(made.snapshot))
 
     def _compiled(
         self, configuration: Configuration, settings: StoredSettings, stored: Stored | None, version: int

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from tollway.core.caching import NO_CACHE_CONTROL, CacheControl
 from tollway.core.errors import Forbidden, InvalidRequest
 from tollway.core.principal import Principal
+from tollway.dataplane.fields import decoded
 from tollway.gateway.call import Headers
 
 FIELDS = frozenset({"cache", "caching", "ttl"})
@@ -37,10 +37,10 @@ def read_cache_control(values: Mapping[str, msgspec.Raw], headers: Headers, prin
     header = _MAX_AGE.search(headers[HEADER]) if HEADER in headers else None
     if header is None and values.keys().isdisjoint(FIELDS):
         return NO_CACHE_CONTROL
-    field = _decoded(values, "cache", _CacheField | None, 'an object such as {"no-cache": true}') or _CacheField()
+    field = decoded(values, "cache", _CacheField | None, 'an object such as {"no-cache": true}') or _CacheField()
     _check_allowed(values, principal)
-    caches = _decoded(values, "caching", bool | None, "true or false")
-    ttl = field.ttl if field.ttl is not None else _decoded(values, "ttl", float | None, "a number of seconds")
+    caches = decoded(values, "caching", bool | None, "true or false")
+    ttl = field.ttl if field.ttl is not None else decoded(values, "ttl", float | None, "a number of seconds")
     if header is not None and ttl is None:
         ttl = float(header[1])
     return CacheControl(
@@ -57,21 +57,12 @@ def _check_allowed(values: Mapping[str, msgspec.Raw], principal: Principal) -> N
     allowed = principal.cache_controls
     if not allowed or "cache" not in values:
         return
-    for name in _decoded(values, "cache", dict[str, msgspec.Raw] | None, "an object") or {}:
+    for name in decoded(values, "cache", dict[str, msgspec.Raw] | None, "an object") or {}:
         if name not in allowed:
             raise Forbidden(
                 f"Not allowed to set {name[:100]} as a cache control. Contact admin to change permissions.",
                 param="cache",
             )
-
-
-def _decoded(values: Mapping[str, msgspec.Raw], name: str, kind: Any, expected: str) -> Any:
-    if name not in values:
-        return None
-    try:
-        return msgspec.json.decode(values[name], type=kind)
-    except msgspec.DecodeError:
-        raise InvalidRequest(f"'{name}' must be {expected}.", param=name) from None
 
 
 def _positive(seconds: float | None, name: str) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.dataplane.fields import decoded
 from tollway.gateway.call import Headers
 from tollway.routing.course import ANY_GROUP, NO_WISHES, Wishes
 
@@ -38,7 +39,7 @@ def read_wishes(values: Mapping[str, msgspec.Raw], headers: Headers) -> Wishes:
         fallbacks=_fallbacks(values, "fallbacks"),
         context_window_fallbacks=_fallbacks(values, "context_window_fallbacks", "context_window_fallback_dict"),
         content_policy_fallbacks=_fallbacks(values, "content_policy_fallbacks"),
-        refuses_fallbacks=bool(_decoded(values, "disable_fallbacks", bool | None, "true or false")),
+        refuses_fallbacks=bool(decoded(values, "disable_fallbacks", bool | None, "true or false")),
     )
 
 
@@ -46,7 +47,7 @@ def read_priority(values: Mapping[str, msgspec.Raw], headers: Headers) -> int | 
     """Where a call wants to wait in line; lower numbers go first. Raises `InvalidRequest`."""
     header = headers.get(PRIORITY_HEADER)
     if header is None:
-        named: int | None = _decoded(values, PRIORITY_FIELD, int | None, "a whole number")
+        named: int | None = decoded(values, PRIORITY_FIELD, int | None, "a whole number")
         return named
     try:
         return int(header)
@@ -59,7 +60,7 @@ def _retries(values: Mapping[str, msgspec.Raw], header: bytes | None) -> int | N
     name = "num_retries"
     retries: int | None = None
     if header is None:
-        retries = _decoded(values, name, int | None, "a whole number")
+        retries = decoded(values, name, int | None, "a whole number")
     else:
         name = RETRIES_HEADER.decode()
         try:
@@ -77,7 +78,7 @@ def _fallbacks(values: Mapping[str, msgspec.Raw], *names: str) -> dict[str, tupl
     name = next((name for name in names if name in values), None)
     if name is None:
         return None
-    given = _decoded(values, name, Any, "a list of model names")
+    given = decoded(values, name, Any, "a list of model names")
     if given is None:
         return None
     found: dict[str, tuple[str, ...]] = {}
@@ -113,12 +114,3 @@ def _misshapen(name: str) -> InvalidRequest:
     return InvalidRequest(
         f'\'{name}\' must be a list of model names, or of entries like {{"model": ["other model"]}}.', param=name
     )
-
-
-def _decoded(values: Mapping[str, msgspec.Raw], name: str, kind: Any, expected: str) -> Any:
-    if name not in values:
-        return None
-    try:
-        return msgspec.json.decode(values[name], type=kind)
-    except msgspec.DecodeError:
-        raise InvalidRequest(f"'{name}' must be {expected}.", param=name) from None

@@ -39,10 +39,10 @@ from tollway.gateway.call import Call
 from tollway.gateway.conversation import converse, offers
 from tollway.gateway.reuse import Reuse
 from tollway.gateway.settle import Settler
+from tollway.gateway.slots import Slots
 from tollway.gateway.stream import Keep, Replay, Stream, client_gone, unreadable
 from tollway.policy import access, limits, sessions
 from tollway.policy.entities import Entities
-from tollway.policy.line import Line
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
 from tollway.ports.responses import ResponseStore
@@ -93,11 +93,15 @@ class Gateway:
         self._admission = Admission(counters, seed)
         self._journal = journal
         self._settler = settler
-        self._lines: dict[str, Line] = {}
-        """Of those who wait for a slot at a deployment, by model group."""
+        self._slots = Slots(counters)
         self.reuse = None if answers is None else Reuse(answers, self._admission, settler, time.time)
         """The cache of answers; None: nothing is kept."""
         self._threads = threads
+
+    def route_by(self, router: Router) -> None:
+        """Serves calls that come from now on by another snapshot."""
+        self.router = router
+        self.balancer.states.keep_only(router.snapshot.by_id.keys())
 
     async def serve(self, call: Call) -> Answer | Stream | Replay:
         """Serves an authenticated call whose request has been read.
@@ -289,7 +293,7 @@ class Gateway:
             except TollwayError as error:
                 raise _Failed(error) from None
             if deployment.id in refused:
-                if not await self._slot_came_free(call, group, refused[deployment.id]):
+                if not await self._slots.came_free(call, group, refused[deployment.id]):
                     raise _Failed(refused[deployment.id])
                 refused.clear()
                 continue
@@ -299,34 +303,6 @@ class Gateway:
                 refused[deployment.id] = error
             else:
                 return deployment
-
-    async def _slot_came_free(self, call: Call, group: ModelGroup, full: DeploymentFull) -> bool:
-        """Waits in the group's line until it may try again, if the call names a priority and what is missing is a slot.
-
-        False: it does not wait, or has waited for long enough.
-        """
-        priority = call.controls.priority
-        if priority is None or (b"rate_limit_type", b"max_parallel_requests") not in full.headers:
-            return False
-        line = self._lines.setdefault(group.name, Line())
-        place = line.join(priority, call.principal.spend_id)
-        deadline = call.started + min(call.settings.longest_wait_s, call.seconds_left)
-        try:
-            while (left_s := deadline - time.perf_counter()) > 0:
-                if not line.is_first(place):
-                    async with asyncio.timeout(left_s):
-                        await line.wait(place)
-                elif not await self._counters.changed(left_s):
-                    return False
-                elif line.is_first(place):  # nobody of a better priority has come meanwhile
-                    return True
-        except TimeoutError:
-            return False
-        finally:
-            line.leave(place)
-            if not line:
-                self._lines.pop(group.name, None)
-        return False
 
     def _pick(self, call: Call, group: ModelGroup, routing: Routing, tried: Collection[str] = ()) -> Deployment:
         deployment = self.balancer.pick(group, routing, wanted_of(call, routing), tried)

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.ht
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -63,20 +63,26 @@ class ContainerRole(msgspec.Struct, frozen=True, kw_only=True):
             headers={"Authorization": token} if token else None,
             is_local=True,
         )
-        if status != 200:
-            raise _failure(f"HTTP {status}", 401 if 400 <= status < 500 else 503)
-        keys = read_keys(body)
-        if keys is None:
-            raise _failure("no usable answer", 503)
-        return keys
+        return read_keys(checked(status, body, _failure), _failure)
 
 
-def read_keys(answer: bytes) -> RoleKeys | None:
-    """The keys in an answer of a machine's credential endpoint; None if it is not one."""
+Failure = Callable[[str, int], UpstreamError]
+"""The error for a reason and a status: 401 where somebody has to mend something, 503 where it may pass."""
+
+
+def checked(status: int, body: bytes, failure: Failure) -> bytes:
+    """The body of a good answer of a machine's endpoint. Raises what `failure` makes of any other."""
+    if status != 200:
+        raise failure(f"HTTP {status}", 401 if 400 <= status < 500 else 503)
+    return body
+
+
+def read_keys(answer: bytes, failure: Failure) -> RoleKeys:
+    """The keys in an answer of a machine's credential endpoint. Raises what `failure` makes of anything else."""
     try:
         found = msgspec.json.decode(answer, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        raise failure("no usable answer", 503) from None
     keys = Keys(access_key_id=found.access_key_id, secret_access_key=found.secret_access_key, session_token=found.token)
     return RoleKeys(keys, lifetime(found.expiration))
 

@@ -14,7 +14,7 @@ import msgspec
 from typing_extensions import override
 
 from tollway.core.errors import UpstreamError
-from tollway.providers._container import read_keys
+from tollway.providers._container import checked, read_keys
 from tollway.providers._form import ask, secure_url
 from tollway.providers._kit import text
 from tollway.providers._sts import RoleKeys
@@ -48,10 +48,7 @@ class InstanceRole(msgspec.Struct, frozen=True, kw_only=True):
         [role, *_] = self._ask("GET", _ROLES, headers).decode("latin-1").split() or [""]
         if not re.fullmatch(r"[\w+=,.@-]{1,128}", role):
             raise _failure("it has no role", 401)
-        keys = read_keys(self._ask("GET", f"{_ROLES}{role}", headers))
-        if keys is None:
-            raise _failure("no usable answer", 503)
-        return keys
+        return read_keys(self._ask("GET", f"{_ROLES}{role}", headers), _failure)
 
     def _ask(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
         status, body = ask(
@@ -65,9 +62,7 @@ class InstanceRole(msgspec.Struct, frozen=True, kw_only=True):
             method=method,
             timeout_s=_TIMEOUT_S,
         )
-        if status != 200:
-            raise _failure(f"HTTP {status}", 401 if 400 <= status < 500 else 503)
-        return body
+        return checked(status, body, _failure)
 
 
 def instance_role(environ: Mapping[str, str], *, is_asked_for: bool = False) -> InstanceRole | None:

@@ -6,7 +6,7 @@ two look-ups however many deployments there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tollway.core.snapshot import Deployment
 
@@ -105,6 +105,6 @@ class DeploymentStates:
         state = self._states.get(deployment.id)
         return state is not None and state.failures > 0 and state.minute == int(self._clock() / _MINUTE_S)
 
-    def keep_only(self, served: frozenset[str]) -> None:
+    def keep_only(self, served: Collection[str]) -> None:
         """Forgets deployments that are served no more, unless calls are on their way to them."""
         self._states = {key: one for key, one in self._states.items() if key in served or one.in_flight}

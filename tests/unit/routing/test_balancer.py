@@ -90,6 +90,18 @@ def test_one_that_is_set_aside_is_not_picked_until_its_time_is_over() -> None:
     assert {chooser.pick(both, Routing(), chat()).id for _ in range(100)} == {"a", "b"}
 
 
+def test_what_is_known_of_deployments_that_are_gone_is_forgotten_unless_calls_are_on_their_way() -> None:
+    chooser, routing = balancer(), Routing(strategy="least-busy")
+    gone, busy, stays = deployment("gone"), deployment("busy"), deployment("stays")
+    for one in (gone, stays):
+        finish(chooser, routing, one, tokens=5)
+    on_its_way = chooser.begin(busy)
+    chooser.states.keep_only({"stays"})
+    assert [chooser.states.of(one).successes for one in (gone, stays)] == [0, 1]
+    chooser.left(on_its_way)
+    assert chooser.states.of(busy) is on_its_way
+
+
 def test_a_higher_order_steps_in_while_the_lower_is_set_aside() -> None:
     clock = FakeClock()
     chooser = balancer(clock)

@@ -165,7 +165,10 @@ class MemoryCounterStore:
 
     async def withdraw(self, ticket: Ticket, scopes: Collection[Scope]) -> None:
         """Ends what an open ticket holds in these scopes: the call will not use them after all."""
-        part = self.part(ticket, scopes)
+        self.give_back(self.part(ticket, scopes))
+
+    def give_back(self, part: MemoryTicket) -> None:
+        """Ends all that a part of a ticket holds."""
         second = int(self._now())
         for scope, counter in part.holds:
             counter.reserved_nanos -= part.cost_nanos

@@ -145,7 +145,7 @@ class RedisCounterStore:
         part = self._own.part(ticket, scopes)
         charges = tuple(self._charge(scope) for scope, _ in part.holds)
         told = Settlement(part, charges, tokens=0, cost_nanos=0, calls=0)
-        await self._own.withdraw(part, scopes)
+        self._own.give_back(part)
         if self.is_shared and charges:
             self._channel.put(Pending(told, _ignore, _nothing))
 
