@@ -20,6 +20,8 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder().decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CONVERSATIONS = ("messages", "input", "contents")
+_FLAGS = b"anthropic-beta"
+"""The header of callers that reaches a provider unasked, and changes what it answers."""
 _LIST = ord("[")
 _NOT_ASKED = frozenset({"metadata", "model"})
 """Fields of the body that change no answer, or are told otherwise."""
@@ -44,6 +46,7 @@ def cache_key(call: Call, group: ModelGroup, caching: Caching) -> str:
                 _tenant(call, caching).encode(),
                 b"stream" if call.request.is_stream else b"",
                 _question(fields),
+                *sorted(flag.strip() for flag in call.headers.get(_FLAGS, b"").split(b",")),
                 *sorted(f"{name.lower()}: {value}".encode() for name, value in call.controls.extra_headers),
             )
         )

@@ -91,6 +91,17 @@ def test_headers_for_the_provider_count_too() -> None:
     assert with_headers(("X-A", "1"), ("x-b", "2")) == with_headers(("x-b", "2"), ("x-a", "1"))
 
 
+def test_flags_of_a_beta_that_reach_the_provider_count_in_any_order() -> None:
+    def flagged(flags: bytes | None) -> str:
+        one = call({"messages": [TURN], "max_tokens": 5}, "messages")
+        if flags is not None:
+            one.headers[b"anthropic-beta"] = flags
+        return cache_key(one, group("m"), KEPT)
+
+    assert flagged(b"a,b") == flagged(b"b, a")
+    assert len({flagged(None), flagged(b"a"), flagged(b"a,b")}) == 3
+
+
 def test_metadata_and_the_name_that_was_asked_for_do_not() -> None:
     assert key({"model": "a", "messages": [TURN], "metadata": {"x": 1}}) == key({"model": "b", "messages": [TURN]})
 
