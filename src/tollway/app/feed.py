@@ -16,6 +16,7 @@ from typing import Protocol
 
 from tollway.core.changes import SERVED, NumberedChange, decode_word
 from tollway.core.errors import StoreUnavailable
+from tollway.core.tasks import end_tasks
 from tollway.ports.changes import BusUnavailable, ChangeBus, ChangeLog
 
 _log = logging.getLogger(__name__)
@@ -101,9 +102,7 @@ class ChangeFeed:
 
     async def stop(self) -> None:
         """No more of it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     async def made_here(self, changes: Sequence[NumberedChange]) -> None:
         """This process has committed these. Returns when they are in force here; others hear of them meanwhile.

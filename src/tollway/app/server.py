@@ -27,6 +27,7 @@ from tollway.config.configuration import Configuration, ModelEntry
 from tollway.config.discover import discover
 from tollway.config.load import load
 from tollway.core.errors import StoreUnavailable
+from tollway.core.tasks import end_tasks
 from tollway.dataplane.asgi import Receive, Scope, Send
 from tollway.observability.logging import configure_logging, log_without_thread
 from tollway.providers import discovery
@@ -244,9 +245,7 @@ class Application:
     async def _stop(self) -> None:
         runtime = self._runtime
         self._reloader.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         await runtime.feed.stop()
         for _ in range(_SETTLING_POLLS):  # calls that were cut off are being settled
             if not runtime.metrics.in_flight:

@@ -13,6 +13,7 @@ import msgspec
 
 from tollway.core.cooldown import Cooldown
 from tollway.core.redis import RedisAddress
+from tollway.core.tasks import end_tasks
 from tollway.stores.redis.connection import RedisClient
 from tollway.stores.redis.hearing import UNREACHABLE, hear
 
@@ -52,9 +53,7 @@ class SharedCooldowns:
 
     async def stop(self) -> None:
         """No more of it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     async def _tell(self) -> None:
         while True:

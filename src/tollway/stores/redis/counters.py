@@ -31,6 +31,7 @@ import msgspec
 from tollway.core.errors import StoreUnavailable
 from tollway.core.principal import Scope
 from tollway.core.record import Charge
+from tollway.core.tasks import end_tasks
 from tollway.ports.counters import Crossed, Reading, Refusal, Settled, Ticket, Unseeded
 from tollway.stores.memory.counter import SettledSum, budget_only, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
@@ -47,7 +48,6 @@ LEASE_S = 3.0
 _RENEWALS = 6
 """In one lease."""
 _RETRY_S = 0.25
-_CANCEL_AGAIN_S = 0.1
 _POLL_S = 0.1
 """How often a call that waits for others' reservations asks again: settlements elsewhere wake nobody here."""
 _RECENT_S = 10.0
@@ -265,10 +265,7 @@ class RedisCounterStore:
 
     async def close(self) -> None:
         """Leaves, once every settlement is told."""
-        for task in (*self._tasks, self._recovery):
-            while task is not None and not task.done():
-                task.cancel()  # again and again: the client takes one for its own that comes with an answer
-                await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
+        await end_tasks((*self._tasks, self._recovery))
         if self.is_shared:
             try:
                 await self._channel.ask("leave")

@@ -21,6 +21,7 @@ from typing_extensions import override
 from tollway.core.changes import NumberedChange
 from tollway.core.errors import Misconfigured
 from tollway.core.redis import RedisAddress
+from tollway.core.tasks import end_tasks
 from tollway.ports.copies import PrincipalCopies, PrincipalCopy
 from tollway.ports.sealing import Seal
 from tollway.stores.redis.connection import RedisClient
@@ -136,9 +137,7 @@ class SealedPrincipals(PrincipalCopies):
 
     async def stop(self) -> None:
         """No more of it."""
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
+        await end_tasks([self._flusher])
 
     async def write(self) -> None:
         """Writes what there is to write. Raises `RedisError`, or `Misconfigured` without a key to seal with."""
