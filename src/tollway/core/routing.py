@@ -105,6 +105,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     retries: Retries = Retries()
     cooldowns: Cooldowns = Cooldowns()
     fallbacks: Fallbacks = Fallbacks()
+    continues_streams: bool = False
+    """A stream that breaks off in the middle of its answer is taken up by another deployment."""
     checks_prompt: bool = False
     """Deployments that cannot take the prompt are left out before they are asked."""
     default_priority: int = 0

@@ -29,5 +29,12 @@ class Usage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """Prompt plus answer."""
         return self.input_tokens + self.output_tokens
 
+    def plus(self, other: Usage) -> Usage:
+        """Both together; estimated if one is."""
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        return Usage(**counts, is_estimated=self.is_estimated or other.is_estimated)
+
+
+_COUNTS = tuple(name for name in Usage.__struct_fields__ if name != "is_estimated")
 
 NO_USAGE = Usage()

@@ -25,7 +25,7 @@ class Admission:
 
         Raises `DeploymentFull` where the deployment has no room, and what `limits.admit` raises.
         """
-        if call.reserved_for is deployment:
+        if call.reserved_for is deployment and not call.accrued_nanos:
             return
         scopes = scopes_of(call, deployment)
         if call.tickets:
@@ -55,6 +55,7 @@ class Admission:
             call.scopes = tuple(scope for scope in call.scopes if scope.key in wanted)
             call.reserved_for = None
         tokens, cost_nanos = bounds_of(call, deployment)
+        cost_nanos += call.accrued_nanos
         more = cost_nanos - call.reserved_nanos
         budgeted = [scope for scope in call.scopes if scope.budget_nanos is not None]
         if more > 0 and budgeted:

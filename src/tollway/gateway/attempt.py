@@ -33,13 +33,15 @@ _MOCKED: dict[Operation, Endpoint] = {
 class Attempt:
     """One try at one deployment, which counts as busy until the attempt has succeeded, failed, or been left."""
 
-    __slots__ = ("_balancer", "_is_open", "_routing", "_state", "deployment")
+    __slots__ = ("_balancer", "_is_open", "_routing", "_state", "deployment", "first_token")
 
     def __init__(self, balancer: Balancer, routing: Routing, deployment: Deployment) -> None:
         self._balancer = balancer
         self._routing = routing
         self._is_open = True
         self.deployment = deployment
+        self.first_token = 0.0
+        """When a stream began."""
         self._state = balancer.begin(deployment)
 
     async def send(self, call: Call, transports: Mapping[TransportName, Transport]) -> UpstreamResponse:
@@ -87,7 +89,7 @@ class Attempt:
         if self._is_open:
             self._is_open = False
             waited_s = (
-                call.first_token - call.sent if call.first_token else call.upstream_s / (usage.output_tokens or 1)
+                self.first_token - call.sent if self.first_token else call.upstream_s / (usage.output_tokens or 1)
             )
             self._balancer.succeeded(self._state, self._routing, tokens=usage.total_tokens, latency=waited_s)
 

@@ -14,6 +14,7 @@ from tollway.core.errors import Header, UpstreamError
 from tollway.core.ids import new_record_id
 from tollway.core.principal import NO_SESSION_LIMITS, Entity, Principal, Scope, SessionLimits, Stop
 from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
+from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.body import Request
 from tollway.dialects.identity import Relay, Reply
 from tollway.ports.counters import Settled, Ticket
@@ -21,6 +22,7 @@ from tollway.ports.responses import KeptAnswer
 from tollway.routing.course import NO_WISHES, Wishes
 
 if TYPE_CHECKING:
+    from tollway.gateway.continuation import Resumption
     from tollway.gateway.thread import Thread
 
 Headers = dict[bytes, bytes]
@@ -108,6 +110,8 @@ class Call:
     """Everything known about one call so far. Times are seconds of `time.perf_counter` unless the name says else."""
 
     __slots__ = (
+        "accrued_nanos",
+        "accrued_usage",
         "asked_group",
         "cache_key",
         "call_id",
@@ -136,6 +140,7 @@ class Call:
         "requested_model",
         "reserved_for",
         "reserved_nanos",
+        "resumption",
         "retries",
         "scopes",
         "sent",
@@ -208,6 +213,12 @@ class Call:
         """Attempts that have failed."""
         self.retries = 0
         self.fallbacks = 0
+        self.accrued_usage: Usage = NO_USAGE
+        """Used by attempts that were cut short; it is paid for beside what the last one uses."""
+        self.accrued_nanos = 0
+        """What that costs."""
+        self.resumption: Resumption | None = None
+        """Where its stream stands that has broken off before."""
         self.lost_s = 0.0
         """Time spent on attempts that failed, and on the pauses after them."""
         self.upstream_body = b""
@@ -240,7 +251,14 @@ class Call:
         self.lost_s += pause_s + (time.perf_counter() - self.sent if self.sent else 0.0)
         self.retries = retries
         self.fallbacks = fallbacks
-        self.sent = self.first_token = self.upstream_s = 0.0
+        self.sent = self.upstream_s = 0.0
+        if self.resumption is None:  # otherwise the caller has had its first token
+            self.first_token = 0.0
+
+    def accrue(self, usage: Usage, cost_nanos: int) -> None:
+        """An attempt that was cut short has used this."""
+        self.accrued_usage = self.accrued_usage.plus(usage)
+        self.accrued_nanos += cost_nanos
 
     @property
     def waited_s(self) -> float:

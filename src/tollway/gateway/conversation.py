@@ -16,7 +16,14 @@ from tollway.core.snapshot import GENERATIVE, OPERATIONS, Deployment, Endpoint, 
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.body import Fields, shape, suit
 from tollway.dialects.generation.answer import Delta, Event, Failed, Metered, Started, Stopped, text_of
-from tollway.dialects.generation.dialect import ClientSide, ProviderSide, StreamDecoder, StreamOptions, Target
+from tollway.dialects.generation.dialect import (
+    ClientSide,
+    ProviderSide,
+    StreamDecoder,
+    StreamEncoder,
+    StreamOptions,
+    Target,
+)
 from tollway.dialects.generation.losses import Loss, LossKind
 from tollway.dialects.generation.request import Request as MiddleRequest
 from tollway.dialects.identity import NOTHING_PASSED, Identity, Relay, Reply
@@ -123,7 +130,7 @@ class _Untouched:
 
     def relay(self, call: Call) -> Relay:
         wants_usage = call.request.wants_usage or call.settings.always_include_stream_usage
-        return _unwrapped(self._identity.relay(call.requested_model, forwards_usage=wants_usage), self._endpoint)
+        return unwrapped(self._identity.relay(call.requested_model, forwards_usage=wants_usage), self._endpoint)
 
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
         speaker: Identity | ProviderSide = self._identity
@@ -236,22 +243,27 @@ class _Translated:
         return Reply(body, answer.id, usage, text)
 
     def relay(self, call: Call) -> Relay:
-        vendor = vendor_name(self._deployment)
-        return _unwrapped(TranslatingRelay(self._provider, self._client, self._options(call), vendor), self._endpoint)
+        encoder = self._client.encoder(self._options(call))
+        return unwrapped(TranslatingRelay(self._provider, encoder, vendor_name(self._deployment)), self._endpoint)
 
     def refusal(self, status: int, body: bytes, headers: tuple[Header, ...]) -> UpstreamError:
         speaker = _refuser(self._provider, self._endpoint)
         return speaker.parse_error(status, body, vendor_name(self._deployment), headers)
 
     def _options(self, call: Call) -> StreamOptions:
-        return StreamOptions(
-            model=call.requested_model,
-            call_id=call.call_id,
-            id=call.thread.id if call.thread is not None else "",
-            created=call.started_at_us // 1_000_000,
-            wants_usage=call.request.wants_usage or call.settings.always_include_stream_usage,
-            request=self._request,
-        )
+        return stream_options(call, self._request)
+
+
+def stream_options(call: Call, request: MiddleRequest | None = None) -> StreamOptions:
+    """What whoever writes the call's answer must know. `request`: what is asked, where answers say that."""
+    return StreamOptions(
+        model=call.requested_model,
+        call_id=call.call_id,
+        id=call.thread.id if call.thread is not None else "",
+        created=call.started_at_us // 1_000_000,
+        wants_usage=call.request.wants_usage or call.settings.always_include_stream_usage,
+        request=request,
+    )
 
 
 class TranslatingRelay:
@@ -263,7 +275,6 @@ class TranslatingRelay:
         "_has_begun",
         "_is_stopped",
         "_pieces",
-        "_provider",
         "failure",
         "is_done",
         "known",
@@ -271,10 +282,9 @@ class TranslatingRelay:
         "usage",
     )
 
-    def __init__(self, provider: ProviderSide, client: ClientSide, options: StreamOptions, vendor: str) -> None:
-        self._provider = provider
+    def __init__(self, provider: ProviderSide, encoder: StreamEncoder, vendor: str) -> None:
         self._decoder: StreamDecoder = provider.decoder(vendor)
-        self._encoder = client.encoder(options)
+        self._encoder = encoder
         self._pieces: list[str] = []
         self._is_stopped = False
         self._has_begun = False
@@ -333,10 +343,13 @@ class TranslatingRelay:
                 events = events[: events.index(event)]
                 break
         self.is_done = self.is_done or self._decoder.is_done
+        return self._render(events)
+
+    def _render(self, events: list[Event]) -> bytes:
         return self._encoder.push(events)
 
 
-def _unwrapped(relay: Relay, endpoint: Endpoint | None) -> Relay:
+def unwrapped(relay: Relay, endpoint: Endpoint | None) -> Relay:
     """A relay for what the endpoint sends: its frames are opened, where it has some."""
     if endpoint is None or endpoint.wrapping == "none":
         return relay

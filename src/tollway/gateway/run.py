@@ -40,7 +40,7 @@ from tollway.gateway.conversation import converse, offers
 from tollway.gateway.reuse import Reuse
 from tollway.gateway.settle import Settler
 from tollway.gateway.slots import Slots
-from tollway.gateway.stream import Keep, Replay, Stream, client_gone, unreadable
+from tollway.gateway.stream import GoOn, Keep, Replay, Stream, client_gone, unreadable
 from tollway.policy import access, limits, sessions
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
@@ -392,7 +392,8 @@ class Gateway:
 
     async def _open_stream(self, call: Call, attempt: Attempt, response: UpstreamResponse) -> Stream:
         """Waits for the beginning of the answer, so that a provider that fails before can be replaced."""
-        stream = Stream(call, attempt, response, self._settler, self._keeping(call))
+        keep, go_on = self._keeping(call), self._going_on(call)
+        stream = Stream(call, attempt, response, self._settler, keep=keep, go_on=go_on)
         await stream.open()
         try:
             if call.principal.own is not None:
@@ -401,6 +402,23 @@ class Gateway:
             response.close()
             raise
         return stream
+
+    def _going_on(self, call: Call) -> GoOn | None:
+        """Has others go on with a stream that breaks off, if that is wanted."""
+        routing = self.router.snapshot.routing
+        if not routing.continues_streams or call.controls.wishes.refuses_fallbacks:
+            return None
+
+        async def go_on(error: UpstreamError) -> Stream | None:
+            assert call.group is not None
+            try:
+                served = await self._recover(call, call.group, routing, error)
+            except TollwayError:
+                return None
+            assert isinstance(served, Stream)
+            return served
+
+        return go_on
 
 
 class _Failed(Exception):

@@ -72,12 +72,21 @@ class Settler:
         if usage is None:
             usage = await self._count(call, deployment, text, known) if _was_served(call, text, error) else NO_USAGE
         cost = cost_nanos(deployment.price, usage) if call.kept is None else 0
+        if call.accrued_usage is not NO_USAGE:
+            usage, cost = usage.plus(call.accrued_usage), cost + call.accrued_nanos
         if call.tickets:
             call.settled = await self._settle_tickets(call, usage.total_tokens - usage.cache_read_tokens, cost)
             call.spent_nanos = call.settled.spent_nanos
         self._observe(call, deployment, usage, cost, error)
         await self._journal.append(self._record(call, deployment, usage, cost, response_id, error))
         return cost
+
+    async def accrue(self, call: Call, usage: Usage | None, *, text: str = "", known: Usage = NO_USAGE) -> None:
+        """Notes what an attempt has used that was cut short, and is followed by another. `usage` as in `settle`."""
+        deployment = call.deployment
+        assert deployment is not None
+        used = usage if usage is not None else await self._count(call, deployment, text, known)
+        call.accrue(used, cost_nanos(deployment.price, used))
 
     def refuse(self, call: Call, error: TollwayError) -> None:
         """Counts a call that was turned away before any provider was asked."""

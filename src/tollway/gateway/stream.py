@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from tollway.core.errors import Header, TollwayError, UpstreamError
 from tollway.core.snapshot import Deployment
@@ -13,6 +13,7 @@ from tollway.dialects.identity import Relay
 from tollway.dialects.openai.errors import is_error_document, status_in
 from tollway.gateway.attempt import Attempt
 from tollway.gateway.call import Call
+from tollway.gateway.continuation import MOST_BYTES, ask_to_go_on, can_be_taken_up, interrupt, resumed_relay
 from tollway.gateway.conversation import vendor_name
 from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
 from tollway.ports.transport import Sink, UpstreamResponse
@@ -25,6 +26,8 @@ replaced without anybody noticing; but no longer than this, as clients want to s
 
 Keep = Callable[[bytes, Usage | None, int, str], None]
 """Keeps an answer: all bytes that the client got, what it used, its cost in nano-dollars, the response's id."""
+GoOn = Callable[[UpstreamError], Awaitable["Stream | None"]]
+"""Has another deployment go on with an answer that broke off with an error; None: nobody can."""
 
 
 class Replay:
@@ -54,6 +57,28 @@ class Replay:
         """Nothing is open."""
 
 
+class Received:
+    """The bytes of a stream, as long as they are few enough to be kept."""
+
+    __slots__ = ("_chunks", "_left")
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._left = MOST_BYTES
+
+    def add(self, chunk: bytes) -> None:
+        """More of it."""
+        self._left -= len(chunk)
+        if self._left >= 0:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
+
+    def all(self) -> bytes:
+        """All of it; nothing if there was too much."""
+        return b"".join(self._chunks)
+
+
 class Stream:
     """Open it; `forward` it until that returns its last bytes; then `close`."""
 
@@ -62,10 +87,13 @@ class Stream:
         "_block",
         "_call",
         "_copy",
+        "_go_on",
         "_has_ended",
         "_held",
+        "_is_accrued",
         "_keep",
         "_late",
+        "_received",
         "_relay",
         "_response",
         "_settler",
@@ -74,10 +102,22 @@ class Stream:
     )
 
     def __init__(
-        self, call: Call, attempt: Attempt, response: UpstreamResponse, settler: Settler, keep: Keep | None = None
+        self,
+        call: Call,
+        attempt: Attempt,
+        response: UpstreamResponse,
+        settler: Settler,
+        *,
+        keep: Keep | None = None,
+        go_on: GoOn | None = None,
     ) -> None:
-        """`keep` takes all of the answer once it has come to its proper end."""
+        """`keep` takes all of the answer once it has come to its proper end; `go_on` is asked where it does not."""
         self._keep = keep
+        self._go_on = go_on
+        self._received = Received() if go_on is not None and call.resumption is None else None
+        """All that has come, in case that somebody has to go on from it."""
+        self._is_accrued = False
+        """What this attempt has used is noted: it broke off."""
         self._copy: list[bytes] = []
         self._call = call
         self._attempt = attempt
@@ -88,7 +128,7 @@ class Stream:
         self._late: asyncio.Task[bytes] | None = None
         """The next bytes, which did not come while the opening was kept back."""
         assert call.conversation is not None
-        self._relay: Relay = call.conversation.relay(call)
+        self._relay: Relay = call.conversation.relay(call) if call.resumption is None else resumed_relay(call)
         self._sink: Sink
         self._block = b""
         """The answer's last bytes, kept back until the call is settled."""
@@ -118,12 +158,16 @@ class Stream:
             if await self._forward_opening():
                 self._has_ended = await self._response.forward(self._relay_chunk)
         except UpstreamError as error:
-            return await self._finish(b"", error)
+            return await self._break_off(b"", error, sink)
         if relay.is_done:
+            if relay.failure is not None:
+                return await self._break_off(self._block, relay.failure, sink)
             return await self._finish(self._block, None)
         if self._has_ended:
             rest = relay.end()
-            return await self._finish(rest, None if relay.is_complete else _cut())
+            if not relay.is_complete:
+                return await self._break_off(rest, _cut(), sink)
+            return await self._finish(rest, None)
         return None
 
     async def abandon(self) -> None:
@@ -162,12 +206,14 @@ class Stream:
         if content_type.partition(b";")[0].strip().lower() == b"application/json":
             raise _not_a_stream(await response.read(), self._call, deployment)
         opening = await response.next_chunk()
-        self._call.first_token = time.perf_counter()
+        began = self._attempt.first_token = time.perf_counter()
+        self._call.first_token = self._call.first_token or began
+        self._note(opening)
         if not opening:
             raise unreadable(deployment, "ended before it began")
         vendor = vendor_name(deployment)
         self._held = relay.feed(opening)
-        deadline = self._call.first_token + _HOLD_S
+        deadline = began + _HOLD_S
         while not relay.is_done:
             error = relay.opening_error(opening, vendor)
             if error is not None:
@@ -182,6 +228,7 @@ class Stream:
             if not chunk:
                 return self._end_early()
             opening += chunk
+            self._note(chunk)
             self._held += relay.feed(chunk)
         error = relay.opening_error(opening, vendor)
         if error is not None:
@@ -215,11 +262,16 @@ class Stream:
     def _relay_chunk(self, chunk: bytes) -> bool:
         """Forwards what is to be forwarded; False at the end of the answer, or when the client does not keep up."""
         relay = self._relay
+        self._note(chunk)
         block = relay.feed(chunk)
         if relay.is_done:
             self._block = block
             return False
         return self._sink(block) if block else True
+
+    def _note(self, chunk: bytes) -> None:
+        if self._received is not None:
+            self._received.add(chunk)
 
     def _copying(self, sink: Sink) -> Sink:
         def copy(block: bytes) -> bool:
@@ -232,6 +284,43 @@ class Stream:
         if self._late is not None:
             self._late.cancel()
         self._response.close()
+
+    async def _break_off(self, block: bytes, error: UpstreamError, sink: Sink) -> bytes | None:
+        """The provider failed in the middle of the answer: another goes on, or the client is told."""
+        said = await self._interrupt(error)
+        if not said:
+            return await self._finish(block, error)
+        if block:
+            sink(block)
+        assert self._go_on is not None
+        ask_to_go_on(self._call, said)
+        successor = await self._go_on(error)
+        if successor is None:
+            return await self._finish(b"", error)
+        self._become(successor)
+        return await self.forward(sink)
+
+    async def _interrupt(self, error: UpstreamError) -> str:
+        """The text so far, if somebody may go on from it; then what was used is noted."""
+        call, relay = self._call, self._relay
+        if self._go_on is None or relay.is_complete or not can_be_taken_up(call):
+            return ""
+        received = b"" if self._received is None else self._received.all()
+        said = interrupt(call, received, has_ended=self._has_ended)
+        if said:
+            self._response.close()
+            self._attempt.fail(call, error)
+            call.upstream_s = time.perf_counter() - call.sent
+            used = relay.usage if relay.usage.total_tokens else None
+            await self._settler.accrue(call, used, text=relay.text, known=relay.known)
+            self._is_accrued = True
+        return said
+
+    def _become(self, successor: Stream) -> None:
+        """Goes on as the stream of another deployment."""
+        for name in ("_attempt", "_response", "_relay", "_held", "_late", "_block", "_has_ended", "_is_accrued"):
+            setattr(self, name, getattr(successor, name))
+        self._keep = None  # what has passed is of two answers
 
     async def _finish(self, block: bytes, error: UpstreamError | None) -> bytes:
         """Settles first: nobody gets the end of a stream that is not in the journal."""
@@ -252,15 +341,17 @@ class Stream:
         relay, call = self._relay, self._call
         call.upstream_s = time.perf_counter() - call.sent
         usage: Usage | None = relay.usage if relay.usage.total_tokens else None
+        text, known = relay.text if usage is None else "", relay.known
+        if self._is_accrued:
+            usage, text, known = None, "", NO_USAGE
         if error is None:
             self._attempt.succeed(call, usage or NO_USAGE)
         elif isinstance(error, UpstreamError):
             self._attempt.fail(call, error)
         else:
             self._attempt.leave()
-        text = relay.text if usage is None else ""
         return await self._settler.settle(
-            call, usage, response_id=relay.response_id, text=text, known=relay.known, error=error
+            call, usage, response_id=relay.response_id, text=text, known=known, error=error
         )
 
 

@@ -18,7 +18,7 @@ ERROR = b'data: {"error":{"message":"slow down","code":429}}\n\n'
 
 
 def relay() -> TranslatingRelay:
-    return TranslatingRelay(CHAT, MESSAGES, StreamOptions(model="m", call_id="c"), "OpenaiException")
+    return TranslatingRelay(CHAT, MESSAGES.encoder(StreamOptions(model="m", call_id="c")), "OpenaiException")
 
 
 def test_an_error_in_the_middle_of_a_stream_names_the_vendor() -> None:
