@@ -22,7 +22,7 @@ from tollway.ports.responses import KeptAnswer
 from tollway.routing.course import NO_WISHES, Wishes
 
 if TYPE_CHECKING:
-    from tollway.gateway.continuation import Resumption
+    from tollway.gateway.resumption import Resumption
     from tollway.gateway.thread import Thread
 
 Headers = dict[bytes, bytes]
