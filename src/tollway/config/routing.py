@@ -44,6 +44,7 @@ def routing(origins: Mapping[str, Sourced], findings: Findings) -> Routing:
             default=tuple(read.value("default_fallbacks") or ()),
             at_most=read.value("max_fallbacks"),
         ),
+        hedge_after_s=read.value("hedge_after") or None,
         continues_streams=read.value("continue_streams"),
         checks_prompt=read.value("enable_pre_call_checks"),
         default_priority=read.value("default_priority"),

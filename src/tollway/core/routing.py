@@ -105,6 +105,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     retries: Retries = Retries()
     cooldowns: Cooldowns = Cooldowns()
     fallbacks: Fallbacks = Fallbacks()
+    hedge_after_s: float | None = None
+    """A second deployment is asked where the first has not begun to answer after so long; None: never."""
     continues_streams: bool = False
     """A stream that breaks off in the middle of its answer is taken up by another deployment."""
     checks_prompt: bool = False

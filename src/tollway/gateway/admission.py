@@ -36,6 +36,34 @@ class Admission:
             call.reserved_nanos = cost_nanos
         call.scopes, call.reserved_for = scopes, deployment
 
+    async def admit_beside(self, call: Call, deployment: Deployment) -> None:
+        """Reserves for an attempt at another deployment beside the one that is on its way.
+
+        Raises as `admit`. What was reserved by then is given back with the rest of the call.
+        """
+        assert call.reserved_for is not None
+        wanted = {scope.key for scope in deployment.scopes}
+        elsewhere = {scope.key for scope in call.reserved_for.scopes} - wanted
+        held = {scope.key for scope in call.scopes}
+        tokens, cost_nanos = bounds_of(call, deployment)
+        budgeted = [one for one in call.scopes if one.budget_nanos is not None and one.key not in elsewhere]
+        if budgeted:
+            call.tickets += (await self._reserve(call, budgeted, 0, cost_nanos, is_more=True),)
+        added = [scope for scope in deployment.scopes if scope.key not in held]
+        if added:
+            call.tickets += (await self._reserve(call, added, tokens, cost_nanos),)
+            call.scopes += tuple(added)
+
+    async def leave(self, call: Call, left: Deployment, kept: Deployment) -> None:
+        """Gives back what only the one of two deployments needed, at both of which the call was."""
+        still = {scope.key for scope in kept.scopes}
+        gone = [scope for scope in left.scopes if scope.key not in still]
+        if gone:
+            for ticket in call.tickets:
+                await self._counters.withdraw(ticket, gone)
+            call.scopes = tuple(scope for scope in call.scopes if scope not in gone)
+        call.reserved_for = kept
+
     async def admit_reuse(self, call: Call) -> None:
         """Counts a call that gets an answer again in the limits of its caller. It takes no tokens, and no money.
 

@@ -255,6 +255,11 @@ class Call:
         if self.resumption is None:  # otherwise the caller has had its first token
             self.first_token = 0.0
 
+    def become(self, twin: Call) -> None:
+        """Goes on as the same call to another deployment, which has answered first."""
+        for name in ("group", "deployment", "conversation", "upstream_body", "sent", "upstream_s", "first_token"):
+            setattr(self, name, getattr(twin, name))
+
     def accrue(self, usage: Usage, cost_nanos: int) -> None:
         """An attempt that was cut short has used this."""
         self.accrued_usage = self.accrued_usage.plus(usage)

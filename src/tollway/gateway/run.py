@@ -34,19 +34,21 @@ from tollway.core.usage import NO_USAGE, Usage
 from tollway.gateway.admission import Admission
 from tollway.gateway.affinity import affinity_of
 from tollway.gateway.attempt import Attempt
+from tollway.gateway.begun import Begun, read_reply
 from tollway.gateway.caching import cache_key
 from tollway.gateway.call import Call
 from tollway.gateway.conversation import converse, offers
+from tollway.gateway.hedging import Race
 from tollway.gateway.reuse import Reuse
 from tollway.gateway.settle import Settler
 from tollway.gateway.slots import Slots
-from tollway.gateway.stream import GoOn, Keep, Replay, Stream, client_gone, unreadable
+from tollway.gateway.stream import GoOn, Keep, Replay, Stream, client_gone
 from tollway.policy import access, limits, sessions
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
 from tollway.ports.responses import ResponseStore
-from tollway.ports.transport import Transport, UpstreamResponse
+from tollway.ports.transport import Transport
 from tollway.routing.balancer import Balancer
 from tollway.routing.course import NO_WISHES, Course
 from tollway.routing.failure import Failure, failure_of
@@ -154,7 +156,7 @@ class Gateway:
         call.deployment, call.conversation = deployment, converse(call, deployment)
         await self._admission.admit(call, deployment)
         try:
-            await self._send(call, deployment, self.router.snapshot.routing)
+            await self._conclude(call, await self._begin(call, deployment, self.router.snapshot.routing))
         except _Failed as failed:
             raise failed.error from None
 
@@ -267,22 +269,68 @@ class Gateway:
         self, call: Call, group: ModelGroup, routing: Routing, tried: Collection[str] = ()
     ) -> Answer | Stream:
         """Asks one deployment of the group. Raises `_Failed` where another may do better."""
-        return await self._send(call, await self._admit(call, group, routing, tried), routing)
+        deployment = await self._admit(call, group, routing, tried)
+        after_s = routing.hedge_after_s
+        if after_s is None or call.resumption is not None or len(group.deployments) == 1:
+            return await self._conclude(call, await self._begin(call, deployment, routing))
 
-    async def _send(self, call: Call, deployment: Deployment, routing: Routing) -> Answer | Stream:
+        def another(twin: Call) -> Deployment | None:
+            asked = (*tried, deployment.id)
+            try:
+                found = self._pick(twin, group, routing, asked)
+            except TollwayError:
+                return None
+            return None if found.id in asked else found
+
+        race = Race(
+            self._admission,
+            self._settler,
+            begin=lambda one, at: self._begin(one, at, routing),
+            choose=another,
+            drop=Begun.drop,
+        )
+        return await self._conclude(call, await race.run(call, deployment, after_s=after_s))
+
+    async def _begin(self, call: Call, deployment: Deployment, routing: Routing) -> Begun:
         """Asks a deployment at which room is reserved. Raises `_Failed` where another may do better."""
         attempt = Attempt(self.balancer, routing, deployment)
         try:
             response = await attempt.send(call, self._transports)
-            if call.request.is_stream:
-                return await self._open_stream(call, attempt, response)
-            return await self._answer(call, attempt, response)
+            if not call.request.is_stream:
+                return Begun(attempt, response.headers, reply=await read_reply(call, attempt, response))
+            remembers = call.resumption is None and self._continues(call, routing)
+            stream = Stream(call, attempt, response, self._settler, remembers=remembers)
+            # Its beginning is awaited, so that a provider that fails before can be replaced.
+            await stream.open()
+            return Begun(attempt, response.headers, stream=stream)
         except (UpstreamError, InvalidRequest) as error:
             attempt.fail(call, error)
             raise _Failed(error) from None
         except BaseException:
             attempt.leave()
             raise
+
+    async def _conclude(self, call: Call, begun: Begun) -> Answer | Stream:
+        """Makes what a deployment has begun the answer of the call: a whole one is settled."""
+        keep = self._keeping(call)
+        stream, reply = begun.stream, begun.reply
+        if stream is not None:
+            stream.serve(call, keep, self._going_on(call))
+            try:
+                if call.principal.own is not None:
+                    call.spent_nanos = await self._counters.spent(call.principal.own)
+            except BaseException:
+                stream.drop()
+                raise
+            return stream
+        assert reply is not None
+        begun.attempt.succeed(call, reply.usage or NO_USAGE)
+        cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=reply.text)
+        if call.thread is not None and call.is_translated:
+            await call.thread.keep(reply.body, begun.attempt.deployment, reply.response_id)
+        if keep is not None:
+            keep(reply.body, reply.usage, cost, reply.response_id)
+        return Answer(reply.body, begun.headers, cost)
 
     async def _admit(self, call: Call, group: ModelGroup, routing: Routing, tried: Collection[str]) -> Deployment:
         """Reserves at a deployment of the group that has room."""
@@ -317,6 +365,7 @@ class Gateway:
         while True:
             if call.deployment is not None:
                 course.note(call.deployment.id)
+                course.tried.update(one.deployment_id for one in call.tried if one.group == group.name)
             step = self._next_step(call, group, routing, course, failure_of(error))
             if cause is not None and (step is None or step[0] is not group):
                 self._settler.count_fallback(call, group.name, cause, is_success=False)
@@ -370,43 +419,13 @@ class Gateway:
             return False
         return True
 
-    async def _answer(self, call: Call, attempt: Attempt, response: UpstreamResponse) -> Answer:
-        try:
-            body = await response.read()
-        finally:
-            response.close()
-            call.upstream_s = time.perf_counter() - call.sent
-        assert call.conversation is not None
-        try:
-            reply = call.conversation.read_answer(call, body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise unreadable(attempt.deployment, "is not valid JSON, or not an answer") from None
-        attempt.succeed(call, reply.usage or NO_USAGE)
-        cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=reply.text)
-        if call.thread is not None and call.is_translated:
-            await call.thread.keep(reply.body, attempt.deployment, reply.response_id)
-        keep = self._keeping(call)
-        if keep is not None:
-            keep(reply.body, reply.usage, cost, reply.response_id)
-        return Answer(reply.body, response.headers, cost)
-
-    async def _open_stream(self, call: Call, attempt: Attempt, response: UpstreamResponse) -> Stream:
-        """Waits for the beginning of the answer, so that a provider that fails before can be replaced."""
-        keep, go_on = self._keeping(call), self._going_on(call)
-        stream = Stream(call, attempt, response, self._settler, keep=keep, go_on=go_on)
-        await stream.open()
-        try:
-            if call.principal.own is not None:
-                call.spent_nanos = await self._counters.spent(call.principal.own)
-        except BaseException:
-            response.close()
-            raise
-        return stream
+    def _continues(self, call: Call, routing: Routing) -> bool:
+        return routing.continues_streams and not call.controls.wishes.refuses_fallbacks
 
     def _going_on(self, call: Call) -> GoOn | None:
         """Has others go on with a stream that breaks off, if that is wanted."""
         routing = self.router.snapshot.routing
-        if not routing.continues_streams or call.controls.wishes.refuses_fallbacks:
+        if not self._continues(call, routing):
             return None
 
         async def go_on(error: UpstreamError) -> Stream | None:

@@ -85,6 +85,8 @@ class Settler:
         """Notes what an attempt has used that was cut short, and is followed by another. `usage` as in `settle`."""
         deployment = call.deployment
         assert deployment is not None
+        if usage is None and not call.sent:
+            return
         used = usage if usage is not None else await self._count(call, deployment, text, known)
         call.accrue(used, cost_nanos(deployment.price, used))
 

@@ -108,13 +108,12 @@ class Stream:
         response: UpstreamResponse,
         settler: Settler,
         *,
-        keep: Keep | None = None,
-        go_on: GoOn | None = None,
+        remembers: bool = False,
     ) -> None:
-        """`keep` takes all of the answer once it has come to its proper end; `go_on` is asked where it does not."""
-        self._keep = keep
-        self._go_on = go_on
-        self._received = Received() if go_on is not None and call.resumption is None else None
+        """`remembers`: what comes is kept in case that it breaks off."""
+        self._keep: Keep | None = None
+        self._go_on: GoOn | None = None
+        self._received = Received() if remembers else None
         """All that has come, in case that somebody has to go on from it."""
         self._is_accrued = False
         """What this attempt has used is noted: it broke off."""
@@ -145,6 +144,18 @@ class Stream:
                 self._late.cancel()
             self._response.close()
             raise
+
+    def serve(self, call: Call, keep: Keep | None, go_on: GoOn | None) -> None:
+        """Makes it the answer of a call, before it is forwarded.
+
+        `keep` takes all of it once it has come to its proper end; `go_on` is asked where it breaks off.
+        """
+        self._call, self._keep, self._go_on = call, keep, go_on
+
+    def drop(self) -> None:
+        """Nobody wants it: another answer was there before."""
+        self._attempt.leave()
+        self._stop_reading()
 
     async def forward(self, sink: Sink) -> bytes | None:
         """Hands the stream to `sink` as it comes, until that wants no more (then None) or only the last bytes are left.

@@ -210,6 +210,7 @@ ROUTER = section(
         supported("context_window_fallbacks", LIST, "T1", "Models to try, instead of `fallbacks`, when a prompt is too long.", default=[]),
         supported("content_policy_fallbacks", LIST, "T1", "Models to try, instead of `fallbacks`, when a provider objects to the content.", default=[]),
         supported("max_fallbacks", COUNT, "T2", "Models tried at most after the one that was asked for.", default=5),
+        own("hedge_after", SECONDS_OR_NONE, "Seconds after which a second deployment is asked beside one that has not begun to answer; the first answer counts. 0: never.", default=0),
         own("continue_streams", FLAG, "Have another deployment go on with a stream that breaks off in the middle of its answer.", default=False),
         supported("enable_pre_call_checks", FLAG, "T1", "Leave out deployments whose context window the prompt does not fit, before they are asked.", default=False),
         supported("optional_pre_call_checks", TEXTS, "T2", "Which calls go to one deployment, so that what its provider keeps of them is of use: `session_affinity`, `prompt_caching` (prompts that begin alike), `deployment_affinity` (of one key).", default=[], supported_values=frozenset({*get_args(Affinity), "router_budget_limiting", "enforce_model_rate_limits"})),
