@@ -86,6 +86,25 @@ async def test_whatever_a_deployment_does_another_answers(
         assert (attempt["model_group"], attempt["model_id"]) == ("m", "bad")
 
 
+async def test_a_call_can_show_who_was_considered_and_who_was_skipped(
+    upstream: FaultyUpstream, other: FaultyUpstream, tmp_path: Path
+) -> None:
+    upstream.reply(error(429, retry_after="60"))
+    async with routed(tmp_path, deployment(upstream, "bad"), deployment(other, "good", order=1)) as gateway:
+        first = await gateway.chat()
+        assert "x-tollway-skipped-deployments" not in first.headers, "it was tried, rather than skipped"
+        second = await gateway.chat()
+        assert second.headers["x-tollway-skipped-deployments"] == "m/bad cooldown"
+        assert "x-tollway-considered-deployments" not in second.headers
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+        third = await gateway.post("/v1/chat/completions", body, headers={"x-tollway-explain": "true"})
+        assert third.headers["x-tollway-considered-deployments"] == "m/good"
+        row = (await gateway.records())[0]
+        assert row["metadata"]["attempts"] == []
+        (skipped,) = row["metadata"]["skipped_deployments"]
+        assert (skipped["model_id"], skipped["skipped"]) == ("bad", "cooldown")
+
+
 STREAM_FAULTS: dict[str, tuple[Step, ...]] = {
     "an error event": (chunked_head(), chunk(sse({"error": {"message": "busy", "code": 503}})[0]), CUT),
     "nothing": (chunked_head() + b"0\r\n\r\n",),

@@ -80,4 +80,4 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     saved_nanos: int = 0
     """What the answer cost when it was made."""
     attempts: str = ""
-    """JSON: a list of the attempts that failed; empty if none did."""
+    """JSON: a list of the attempts that failed and, with `skipped`, of deployments that were passed over; or empty."""

@@ -106,6 +106,7 @@ _CONTRACT_HEADERS = frozenset(
         b"x-litellm-trace-id",
     }
 )
+_EXPLAIN_HEADER = b"x-tollway-explain"
 _SERVING_HEADERS = frozenset(
     {
         b"x-litellm-timeout",
@@ -113,6 +114,7 @@ _SERVING_HEADERS = frozenset(
         wishes.RETRIES_HEADER,
         wishes.PRIORITY_HEADER,
         caching.HEADER,
+        _EXPLAIN_HEADER,
     }
 )
 _STEPS_HEADER = b"x-tollway-session-max-steps"
@@ -180,6 +182,7 @@ def read_controls(
         drops_params=_flag(values, "drop_params"),
         allowed_params=_names(values, "allowed_openai_params"),
         extra_headers=read_extra_headers(values["extra_headers"]) if "extra_headers" in values else (),
+        explains=headers.get(_EXPLAIN_HEADER, b"").lower() in (b"1", b"true", b"yes"),
         ignored=tuple(sorted(owned & NOT_YET)),
     )
 

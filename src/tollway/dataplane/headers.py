@@ -75,6 +75,8 @@ class HeaderWriter:
         """What every response of a call carries, errors included. `cost_nanos`: of the call, as far as it is known."""
         attempts = _FIRST_ATTEMPT if not call.tried else _ATTEMPTS % (call.retries, call.fallbacks) + _failures(call)
         lines = b"%bx-litellm-call-id: %b\r\n%b" % (self._fixed(call), call.call_id.encode("latin-1"), attempts)
+        if call.passed_over or call.considered:
+            lines += _looked_at(call)
         if call.tickets:
             ticket = call.tickets[0]
             lines += self._rates(ticket, cost_nanos)
@@ -199,6 +201,15 @@ def _failures(call: Call) -> bytes:
     """Which deployments were asked in vain, in order."""
     failures = [f"{one.group}/{one.deployment_id} {one.status} {one.error_class}" for one in call.tried]
     return b"x-tollway-failed-attempts: %b\r\n" % _field_value(", ".join(failures))
+
+
+def _looked_at(call: Call) -> bytes:
+    """Which deployments could not be asked, and why; and which could, where the caller wants to know."""
+    skipped = ", ".join(f"{one.group}/{one.deployment_id} {one.why}" for one in call.passed_over)
+    lines = b"x-tollway-skipped-deployments: %b\r\n" % _field_value(skipped) if skipped else b""
+    if call.considered:
+        lines += b"x-tollway-considered-deployments: %b\r\n" % _field_value(", ".join(call.considered))
+    return lines
 
 
 def _session(left: Remaining, cost_nanos: int) -> bytes:

@@ -20,6 +20,7 @@ from tollway.dialects.identity import Relay, Reply
 from tollway.ports.counters import Settled, Ticket
 from tollway.ports.responses import KeptAnswer
 from tollway.routing.course import NO_WISHES, Wishes
+from tollway.routing.survey import Survey, Why
 
 if TYPE_CHECKING:
     from tollway.gateway.resumption import Resumption
@@ -37,6 +38,15 @@ class Tried(msgspec.Struct, frozen=True, gc=False):
     status: int
     error_class: str
     seconds: float
+
+
+class PassedOver(msgspec.Struct, frozen=True, gc=False):
+    """A deployment that was not asked, and why."""
+
+    deployment_id: str
+    model_name: str
+    group: str
+    why: Why
 
 
 class Controls(msgspec.Struct, kw_only=True, gc=False):
@@ -67,6 +77,8 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     """Fields that go to the provider whatever the gateway knows of it."""
     extra_headers: tuple[tuple[str, str], ...] = ()
     """Headers for the provider, from the body; they are checked."""
+    explains: bool = False
+    """The caller wants to be told about every deployment that was considered."""
     ignored: tuple[str, ...] = ()
     """Gateway fields that this release knows and does not act on yet."""
 
@@ -116,6 +128,7 @@ class Call:
         "cache_key",
         "call_id",
         "client_ip",
+        "considered",
         "controls",
         "conversation",
         "customer",
@@ -131,6 +144,7 @@ class Call:
         "limited",
         "lost_s",
         "operation",
+        "passed_over",
         "path",
         "path_model",
         "principal",
@@ -211,6 +225,10 @@ class Call:
         """The most that it can cost."""
         self.tried: tuple[Tried, ...] = ()
         """Attempts that have failed."""
+        self.passed_over: tuple[PassedOver, ...] = ()
+        """Deployments that could not be asked, as far as they were looked at."""
+        self.considered: tuple[str, ...] = ()
+        """Ids of those that could, by group, where the caller wants to know."""
         self.retries = 0
         self.fallbacks = 0
         self.accrued_usage: Usage = NO_USAGE
@@ -254,6 +272,19 @@ class Call:
         self.sent = self.upstream_s = 0.0
         if self.resumption is None:  # otherwise the caller has had its first token
             self.first_token = 0.0
+
+    def note_survey(self, group: ModelGroup, survey: Survey) -> None:
+        """Who of a group could be asked, and who not."""
+        known = {one.deployment_id for one in self.tried if one.group == group.name}
+        for one in survey.skipped:
+            if one.deployment.id in known:  # it was asked, and failed
+                continue
+            passed = PassedOver(one.deployment.id, one.deployment.model_name, group.name, one.why)
+            if passed not in self.passed_over:
+                self.passed_over += (passed,)
+        if self.controls.explains:
+            names = tuple(f"{group.name}/{one.id}" for one in survey.candidates)
+            self.considered += tuple(name for name in names if name not in self.considered)
 
     def become(self, twin: Call) -> None:
         """Goes on as the same call to another deployment, which has answered first."""

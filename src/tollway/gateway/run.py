@@ -53,7 +53,7 @@ from tollway.routing.balancer import Balancer
 from tollway.routing.course import NO_WISHES, Course
 from tollway.routing.failure import Failure, failure_of
 from tollway.routing.router import Router
-from tollway.routing.survey import Wanted
+from tollway.routing.survey import Survey, Wanted
 
 if TYPE_CHECKING:
     from tollway.gateway.threads import Threads
@@ -353,7 +353,12 @@ class Gateway:
                 return deployment
 
     def _pick(self, call: Call, group: ModelGroup, routing: Routing, tried: Collection[str] = ()) -> Deployment:
-        deployment = self.balancer.pick(group, routing, wanted_of(call, routing), tried)
+        surveys: list[Survey] = []
+        try:
+            deployment = self.balancer.pick(group, routing, wanted_of(call, routing), tried, surveys)
+        finally:
+            for survey in surveys:
+                call.note_survey(group, survey)
         call.group, call.deployment = group, deployment
         call.conversation = converse(call, deployment)
         return deployment
@@ -456,6 +461,7 @@ def wanted_of(call: Call, routing: Routing) -> Wanted:
         tags=call.controls.tags,
         region=call.customer.region if call.customer is not None else "",
         prompt_bytes=len(call.raw_body),
+        is_explained=call.controls.explains,
         affinity=affinity_of(call, routing) if routing.affinities else "",
     )
 

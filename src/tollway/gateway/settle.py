@@ -15,7 +15,7 @@ from tollway.core.principal import Scope
 from tollway.core.record import MASTER_KEY_ID, Record
 from tollway.core.snapshot import Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
-from tollway.gateway.call import Call, Tried
+from tollway.gateway.call import Call
 from tollway.observability.counts import UNKNOWN, CallCounts, CallLabels, KeyBudget
 from tollway.observability.metrics import Metrics
 from tollway.ports.counters import CounterStore, Settled
@@ -226,7 +226,7 @@ class Settler:
             cache_key=call.cache_key,
             is_cached=call.kept is not None,
             saved_nanos=call.kept.cost_nanos if call.kept is not None else 0,
-            attempts=_attempts(call.tried) if call.tried else "",
+            attempts=_attempts(call) if call.tried or call.passed_over else "",
             overhead_us=int((time.perf_counter() - call.started - call.waited_s) * 1e6),
         )
 
@@ -234,20 +234,23 @@ class Settler:
 _encode = msgspec.json.Encoder().encode
 
 
-def _attempts(tried: tuple[Tried, ...]) -> str:
-    return _encode(
-        [
-            {
-                "model_group": one.group,
-                "model_id": one.deployment_id,
-                "model": one.model_name,
-                "status": one.status,
-                "error_class": one.error_class,
-                "seconds": round(one.seconds, 3),
-            }
-            for one in tried
-        ]
-    ).decode()
+def _attempts(call: Call) -> str:
+    tried = [
+        {
+            "model_group": one.group,
+            "model_id": one.deployment_id,
+            "model": one.model_name,
+            "status": one.status,
+            "error_class": one.error_class,
+            "seconds": round(one.seconds, 3),
+        }
+        for one in call.tried
+    ]
+    skipped = [
+        {"model_group": one.group, "model_id": one.deployment_id, "model": one.model_name, "skipped": one.why}
+        for one in call.passed_over
+    ]
+    return _encode([*tried, *skipped]).decode()
 
 
 def _was_served(call: Call, text: str, error: TollwayError | None) -> bool:

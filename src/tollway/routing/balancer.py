@@ -46,16 +46,27 @@ class Balancer:
         self._weighed: dict[int, tuple[ModelGroup, tuple[Deployment, ...], list[float]]] = {}
         """Of groups, found by identity: a group that is held keeps its id its own."""
 
-    def pick(self, group: ModelGroup, routing: Routing, wanted: Wanted, tried: Collection[str] = ()) -> Deployment:
+    def pick(
+        self,
+        group: ModelGroup,
+        routing: Routing,
+        wanted: Wanted,
+        tried: Collection[str] = (),
+        surveys: list[Survey] | None = None,
+    ) -> Deployment:
         """One deployment of the group that was not `tried` (ids), or where all were, one of them.
 
-        Raises what the caller is to be told where none can be asked.
+        Where more than the first that was drawn had to be looked at, `surveys` is told what was found. Raises what the
+        caller is to be told where none can be asked.
         """
-        if routing.strategy == "simple-shuffle" and not (tried or routing.filters_by_tag or wanted.affinity):
+        is_plain = not (tried or routing.filters_by_tag or wanted.affinity or wanted.is_explained)
+        if is_plain and routing.strategy == "simple-shuffle":
             one = self._shuffled(group)
             if self._unfit(one, routing, wanted) is None:
                 return one
         survey = self.survey(group, routing, wanted)
+        if surveys is not None:
+            surveys.append(survey)
         if not survey.candidates:
             raise nobody(group, survey.skipped, wanted)
         fresh = [one for one in survey.candidates if one.id not in tried] if tried else survey.candidates

@@ -24,6 +24,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     region: str = ""
     """`eu` or `us`; empty: any."""
     prompt_bytes: int = 0
+    is_explained: bool = False
+    """The caller wants to know about every deployment of the group, and not only about those that are looked at."""
     affinity: str = ""
     """What it has in common with calls that are to go where it goes; empty: nothing."""
 

@@ -74,6 +74,7 @@ def render_days(sums: DailySums, days: Days) -> list[dict[str, Any]]:
 
 
 def _metadata(record: Record) -> dict[str, Any]:
+    trail = msgspec.json.decode(record.attempts) if record.attempts else []
     return {
         "user_api_key": record.key_hash,
         "user_api_key_alias": record.key_alias or None,
@@ -92,7 +93,8 @@ def _metadata(record: Record) -> dict[str, Any]:
         "litellm_overhead_time_ms": record.overhead_us / 1000,
         "litellm_call_id": record.call_id,
         "saved_cache_cost": dollars_from_nanos(record.saved_nanos),
-        "attempts": msgspec.json.decode(record.attempts) if record.attempts else [],
+        "attempts": [one for one in trail if "skipped" not in one],
+        "skipped_deployments": [one for one in trail if "skipped" in one],
         "error_information": None if record.is_success else _error(record),
     }
 
