@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Table, insert, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -40,17 +42,40 @@ WINDOW_SUMS = ("spend_nanos", "records")
 _NOTHING = WindowSum()
 
 
+class _Statements(NamedTuple):
+    """How rows are added to each table."""
+
+    records: str
+    windows: str
+    usage: str
+    totals: str
+    sessions: str
+
+
+@cache
+def _statements(dialect: type[Dialect]) -> _Statements:
+    """As text, made once."""
+    name = dialect.name
+    return _Statements(
+        *(
+            str(statement.compile(dialect=dialect()))
+            for statement in (
+                insert(ledger),
+                adding(spend_windows, WINDOW_SUMS, name),
+                adding(daily_usage, USAGE_SUMS, name),
+                adding(daily_totals, USAGE_SUMS, name),
+                add_sessions(name == "postgresql"),
+            )
+        )
+    )
+
+
 class SqlLedgerStore:
     """`ports.ledger.LedgerStore` on SQLite or Postgres."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._add_records = self._compile(insert(ledger))
-        dialect = engine.dialect.name
-        self._add_windows = self._compile(adding(spend_windows, WINDOW_SUMS, dialect))
-        self._add_usage = self._compile(adding(daily_usage, USAGE_SUMS, dialect))
-        self._add_totals = self._compile(adding(daily_totals, USAGE_SUMS, dialect))
-        self._add_sessions = self._compile(add_sessions(is_postgres(engine)))
+        self._adding = _statements(engine.dialect.__class__)
 
     async def insert(self, records: Sequence[Record]) -> int:
         """Adds records that are not there yet and their sums, in one transaction; how many were new.
@@ -88,13 +113,13 @@ class SqlLedgerStore:
 
     async def _add(self, connection: AsyncConnection, batch: list[Record]) -> None:
         # Sums are added in the order of their keys, so that two workers cannot deadlock each other.
-        await connection.exec_driver_sql(self._add_records, [ledger_row(record) for record in batch])
+        await connection.exec_driver_sql(self._adding.records, [ledger_row(record) for record in batch])
         usage, totals = rollup_rows(batch)
         sums = (
-            (self._add_windows, _window_rows(batch)),
-            (self._add_usage, usage),
-            (self._add_totals, totals),
-            (self._add_sessions, session_rows(batch)),
+            (self._adding.windows, _window_rows(batch)),
+            (self._adding.usage, usage),
+            (self._adding.totals, totals),
+            (self._adding.sessions, session_rows(batch)),
         )
         for statement, rows in sums:
             if rows:
@@ -108,9 +133,6 @@ class SqlLedgerStore:
     async def maintain(self, now: float, retention: Retention | None) -> bool:
         """Does one short step of the upkeep that is due; whether more may be. Raises `StoreUnavailable`."""
         return await maintain(self._engine, now, retention)
-
-    def _compile(self, statement: Any) -> str:
-        return str(statement.compile(dialect=self._engine.dialect))
 
 
 def adding(table: Table, sums: Sequence[str], dialect: str) -> postgresql.Insert | sqlite.Insert:
