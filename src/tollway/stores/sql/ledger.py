@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -52,22 +51,22 @@ class _Statements(NamedTuple):
     sessions: str
 
 
-@cache
-def _statements(dialect: type[Dialect]) -> _Statements:
-    """As text, made once."""
+_made: dict[str, _Statements] = {}
+"""By dialect; as text, made once."""
+
+
+def _statements(dialect: Dialect) -> _Statements:
     name = dialect.name
-    return _Statements(
-        *(
-            str(statement.compile(dialect=dialect()))
-            for statement in (
-                insert(ledger),
-                adding(spend_windows, WINDOW_SUMS, name),
-                adding(daily_usage, USAGE_SUMS, name),
-                adding(daily_totals, USAGE_SUMS, name),
-                add_sessions(name == "postgresql"),
-            )
+    if name not in _made:
+        statements = (
+            insert(ledger),
+            adding(spend_windows, WINDOW_SUMS, name),
+            adding(daily_usage, USAGE_SUMS, name),
+            adding(daily_totals, USAGE_SUMS, name),
+            add_sessions(name == "postgresql"),
         )
-    )
+        _made[name] = _Statements(*(str(one.compile(dialect=dialect)) for one in statements))
+    return _made[name]
 
 
 class SqlLedgerStore:
@@ -75,7 +74,7 @@ class SqlLedgerStore:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._adding = _statements(engine.dialect.__class__)
+        self._adding = _statements(engine.dialect)
 
     async def insert(self, records: Sequence[Record]) -> int:
         """Adds records that are not there yet and their sums, in one transaction; how many were new.
