@@ -2,7 +2,8 @@
 
     all of the group ── can serve it ── fits it ── not set aside ── not tried ── lowest order ── strategy
 
-A call to a group in which nothing is amiss costs one look into a list of weights made before.
+A call to a group in which nothing is amiss costs one look into a list of weights made before; and however many
+deployments a group has, no call looks at more than a few of them unless it has to.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import random
 from bisect import bisect
 from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tollway.core.cooldown import Cooldown
-from tollway.core.routing import Routing
+from tollway.core.routing import Routing, Strategy
 from tollway.core.snapshot import Deployment, ModelGroup
 from tollway.routing.affinity import bound_to
 from tollway.routing.cooldowns import CooldownBook
@@ -24,11 +25,18 @@ from tollway.routing.probes import ProbeBook
 from tollway.routing.refusals import nobody
 from tollway.routing.regions import is_in
 from tollway.routing.state import DeploymentState, DeploymentStates
-from tollway.routing.strategies import STRATEGIES, weights
+from tollway.routing.strategies import STRATEGIES, all_cheapest, weights
 from tollway.routing.survey import Skipped, Survey, Wanted
 from tollway.routing.tags import fits_tags
 
 _GROUPS_KEPT = 4096
+_DRAWS = 4
+"""Deployments that are drawn before all of the group are looked at."""
+_FEW = 8
+"""So many are compared with each other; of more, some that are drawn."""
+_COMPARED = 4
+_COMPARING = frozenset({"least-busy", "latency-based-routing", "usage-based-routing", "usage-based-routing-v2"})
+"""Strategies that compare what is known of deployments, which changes with every call."""
 Condition = Literal["working", "failing", "resting"]
 """Of a deployment: nothing speaks against it, it failed this minute, it is set aside."""
 _BYTES_PER_TOKEN = 4
@@ -43,7 +51,7 @@ class Balancer:
         self.states = DeploymentStates(clock)
         self.cooldowns = CooldownBook(self.states, tell)
         self.probes = ProbeBook(clock)
-        self._weighed: dict[int, tuple[ModelGroup, tuple[Deployment, ...], list[float]]] = {}
+        self._pools: dict[tuple[int, Strategy], _Pool] = {}
         """Of groups, found by identity: a group that is held keeps its id its own."""
 
     def pick(
@@ -59,11 +67,10 @@ class Balancer:
         Where more than the first that was drawn had to be looked at, `surveys` is told what was found. Raises what the
         caller is to be told where none can be asked.
         """
-        is_plain = not (tried or routing.filters_by_tag or wanted.affinity or wanted.is_explained)
-        if is_plain and routing.strategy == "simple-shuffle":
-            one = self._shuffled(group)
-            if self._unfit(one, routing, wanted) is None:
-                return one
+        if not (tried or routing.filters_by_tag or wanted.affinity or wanted.is_explained):
+            drawn = self._draw(group, routing, wanted, surveys)
+            if drawn is not None:
+                return drawn
         survey = self.survey(group, routing, wanted)
         if surveys is not None:
             surveys.append(survey)
@@ -132,20 +139,49 @@ class Balancer:
             return "resting"
         return "failing" if self.states.has_failed_lately(deployment) else "working"
 
-    def _shuffled(self, group: ModelGroup) -> Deployment:
+    def _draw(
+        self, group: ModelGroup, routing: Routing, wanted: Wanted, surveys: list[Survey] | None
+    ) -> Deployment | None:
+        """The one that the strategy wants, found without a look at all; None: all have to be looked at."""
         if len(group.deployments) == 1:
-            return group.deployments[0]
-        known = self._weighed.get(id(group))
-        _, candidates, cumulative = known if known is not None and known[0] is group else self._weigh(group)
-        return candidates[bisect(cumulative, random.random() * cumulative[-1], hi=len(candidates) - 1)]
+            one = group.deployments[0]
+            return one if self._unfit(one, routing, wanted) is None else None
+        pool = self._pool(group, routing.strategy)
+        if routing.strategy in _COMPARING:
+            return self._best_drawn(pool, routing, wanted)
+        skipped: list[Skipped] = []
+        for _ in range(_DRAWS):
+            one = pool.draw()
+            unfit = self._unfit(one, routing, wanted)
+            if unfit is None:
+                if skipped and surveys is not None:
+                    surveys.append(Survey((one,), tuple(skipped)))
+                return one
+            skipped.append(unfit)
+        return None
 
-    def _weigh(self, group: ModelGroup) -> tuple[ModelGroup, tuple[Deployment, ...], list[float]]:
-        if len(self._weighed) >= _GROUPS_KEPT:  # of snapshots long gone, and names that callers made up
-            self._weighed.clear()
-        candidates = _of_lowest_order(group.deployments)
-        weighed = (group, tuple(candidates), list(accumulate(weights(candidates))))
-        self._weighed[id(group)] = weighed
-        return weighed
+    def _best_drawn(self, pool: _Pool, routing: Routing, wanted: Wanted) -> Deployment | None:
+        """Of many the best of some: as good in practice, and what one process finds best is not what all do."""
+        members, is_few = pool.members, len(pool.members) <= _FEW
+        drawn = members if is_few else [members[int(random.random() * len(members))] for _ in range(_COMPARED)]
+        fit = [one for one in drawn if self._unfit(one, routing, wanted) is None]
+        if not fit or (is_few and len(fit) < len(drawn)):
+            return None
+        return STRATEGIES[routing.strategy](fit, self.states, routing)
+
+    def _pool(self, group: ModelGroup, strategy: Strategy) -> _Pool:
+        known = self._pools.get((id(group), strategy))
+        if known is not None and known.group is group:
+            return known
+        if len(self._pools) >= _GROUPS_KEPT:  # of snapshots long gone, and names that callers made up
+            self._pools.clear()
+        members = _of_lowest_order(group.deployments)
+        if strategy == "cost-based-routing":
+            members = all_cheapest(members)
+        even = strategy == "cost-based-routing"
+        shares = [1.0] * len(members) if even else weights(members)
+        pool = self._pools[id(group), strategy] = _Pool(group, tuple(members), list(accumulate(shares)))
+        return pool
 
     def _unfit(self, one: Deployment, routing: Routing, wanted: Wanted) -> Skipped | None:
         """Why a deployment cannot be asked; None: it can."""
@@ -162,6 +198,20 @@ class Balancer:
         if routing.probed is not None and self.probes and (found := self.probes.find(one, routing.probed)) is not None:
             return Skipped(one, "probe", f"its last probe failed with {found.error_class} ({found.status_code})")
         return None
+
+
+class _Pool(NamedTuple):
+    """Those of a group that a strategy chooses from while nothing speaks against them."""
+
+    group: ModelGroup
+    members: tuple[Deployment, ...]
+    cumulative: list[float]
+    """Sums of their weights."""
+
+    def draw(self) -> Deployment:
+        """One of them, by weight."""
+        members, cumulative = self.members, self.cumulative
+        return members[bisect(cumulative, random.random() * cumulative[-1], hi=len(members) - 1)]
 
 
 def _of_lowest_order(deployments: Sequence[Deployment]) -> Sequence[Deployment]:

@@ -61,6 +61,13 @@ def cheapest(deployments: Sequence[Deployment], states: DeploymentStates, routin
     return _any_of_least(deployments, [_price(one) for one in deployments])
 
 
+def all_cheapest(deployments: Sequence[Deployment]) -> Sequence[Deployment]:
+    """Those of the lowest price."""
+    prices = [_price(one) for one in deployments]
+    lowest = min(prices)
+    return [one for one, price in zip(deployments, prices, strict=True) if price == lowest]
+
+
 STRATEGIES: Mapping[Strategy, Choose] = {
     "simple-shuffle": shuffle,
     "least-busy": least_busy,

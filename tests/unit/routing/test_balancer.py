@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.support.clock import FakeClock
@@ -11,11 +11,11 @@ from tests.support.deployments import chat, deployment, group
 
 from tollway.core.cooldown import Cooldown
 from tollway.core.errors import Forbidden, LimitExceeded, Misconfigured, Unauthenticated, UpstreamError
-from tollway.core.routing import Cooldowns, Routing
+from tollway.core.routing import Cooldowns, Routing, Strategy
 from tollway.core.snapshot import Deployment, ModelGroup
 from tollway.routing.balancer import Balancer
 from tollway.routing.failure import failure_of
-from tollway.routing.survey import Wanted
+from tollway.routing.survey import Survey, Wanted
 
 
 def balancer(clock: FakeClock | None = None) -> Balancer:
@@ -72,7 +72,7 @@ def test_groups_that_are_gone_do_not_pile_up() -> None:
     chooser = balancer()
     for number in range(10_000):
         chooser.pick(group("m", deployment(f"a{number}"), deployment(f"b{number}")), Routing(), chat())
-    assert len(chooser._weighed) < 5_000
+    assert len(chooser._pools) < 5_000
 
 
 def set_aside(chooser: Balancer, clock: FakeClock, one: Deployment, seconds: float = 5) -> None:
@@ -273,6 +273,42 @@ def test_only_the_calls_of_a_deployment_that_is_set_aside_move() -> None:
     set_aside(chooser, clock, b)
     during = {name: chooser.pick(three, Routing(), chat(affinity=name)).id for name in names}
     assert {name for name in names if before[name] != during[name]} == {name for name in names if before[name] == "b"}
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_however_many_there_are_only_a_few_are_looked_at(strategy: Strategy) -> None:
+    hundred = group("g", *(deployment(f"d{number}") for number in range(100)))
+    looked_at: list[str] = []
+
+    def can_serve(one: Deployment) -> bool:
+        looked_at.append(one.id)
+        return True
+
+    chooser = balancer()
+    for _ in range(20):
+        looked_at.clear()
+        chooser.pick(hundred, Routing(strategy=strategy), Wanted(operation="chat", can_serve=can_serve))
+        assert len(looked_at) <= 4
+
+
+def test_of_many_those_that_fare_better_are_chosen() -> None:
+    hundred = group("g", *(deployment(f"d{number}") for number in range(100)))
+    chooser = balancer()
+    busy = {one.id for one in hundred.deployments[:50]}
+    for one in hundred.deployments[:50]:
+        chooser.begin(one)
+    found = [chooser.pick(hundred, Routing(strategy="least-busy"), chat()).id for _ in range(400)]
+    assert sum(one in busy for one in found) < 60, "a sixteenth is expected, and half of them by chance"
+
+
+def test_one_of_many_that_is_set_aside_is_named_where_it_was_drawn() -> None:
+    clock = FakeClock()
+    chooser = balancer(clock)
+    two = group("g", deployment("a", weight=1000), deployment("b", weight=1))
+    set_aside(chooser, clock, two.deployments[0])
+    surveys: list[Survey] = []
+    assert chooser.pick(two, Routing(), chat(), surveys=surveys).id == "b"
+    assert [(one.deployment.id, one.why) for survey in surveys for one in survey.skipped] == [("a", "cooldown")]
 
 
 def test_those_who_only_look_are_told_how_a_deployment_does() -> None:
