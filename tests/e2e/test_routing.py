@@ -487,3 +487,42 @@ async def test_where_a_call_would_go_is_explained_without_calling_anybody(
         calls = [line for line in before.splitlines() if line.startswith("litellm_deployment_total_requests_total")]
         after = (await (await gateway.get("/metrics")).text()).splitlines()
         assert all(line in after for line in calls)
+
+
+async def test_a_key_and_its_team_have_router_settings_of_their_own(
+    upstream: FaultyUpstream, other: FaultyUpstream, tmp_path: Path
+) -> None:
+    upstream.reply(error(500), always=True)
+    spare = {**deployment(other, "spare"), "model_name": "spare"}
+    settings = {"num_retries": 0, "disable_cooldowns": True}
+    async with routed(tmp_path, deployment(upstream, "bad"), spare, **settings) as gateway:
+        plain = await gateway.create_key()
+        assert (await gateway.chat(key=plain)).status == 500
+        asked = len(upstream.requests)
+        key = await gateway.create_key(router_settings={"num_retries": 1, "fallbacks": [{"m": ["spare"]}]})
+        answer = await gateway.chat(key=key)
+        assert answer.headers["x-litellm-model-group"] == "spare"
+        assert answer.headers["x-litellm-attempted-retries"] == "1"
+        assert len(upstream.requests) == asked + 2
+        assert (await gateway.chat(key=key, disable_fallbacks=True)).status == 500
+        refused = await gateway.chat(key=plain, router_settings={"fallbacks": [{"m": ["spare"]}], "num_retries": 0})
+        assert refused.headers["x-litellm-model-group"] == "spare"
+
+        team = await gateway.post("/team/new", {"router_settings": {"fallbacks": ["spare"]}, "models": ["m"]})
+        of_team = await gateway.create_key(team_id=(await team.json())["team_id"])
+        assert (await gateway.chat(key=of_team)).status == 500, "nobody is led to a model that they may not call"
+
+
+async def test_router_settings_that_cannot_be_are_refused_where_they_are_written(
+    upstream: FaultyUpstream, tmp_path: Path
+) -> None:
+    async with routed(tmp_path, deployment(upstream, "one")) as gateway:
+        for settings, field in (
+            ({"fallbacks": [7]}, "router_settings.fallbacks"),
+            ({"num_retries": -1}, "router_settings.num_retries"),
+            ({"routing_strategy": "by-heart"}, "router_settings.routing_strategy"),
+            ({"timeout": 0}, "router_settings.timeout"),
+        ):
+            answer = await gateway.post("/key/generate", {"router_settings": settings})
+            assert answer.status == 400
+            assert field in (await answer.json())["error"]["message"]

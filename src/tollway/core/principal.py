@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from tollway.core.wishes import NO_WISHES, Wishes
+
 ScopeKind = Literal[
     "proxy",
     "api_key",
@@ -168,6 +170,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Every entity whose limits apply to all calls of this key, in the order in which the contract asks them."""
     model_scopes: dict[str, tuple[Scope, ...]] = {}
     """Further limits by public model name."""
+    wishes: Wishes = NO_WISHES
+    """Of routing: what its `router_settings` say, and those of its team."""
     session_limits: SessionLimits = NO_SESSION_LIMITS
     """Of each session of this key: what key and team say, whichever is less."""
     depends_on: frozenset[Dependency] = frozenset()

@@ -13,6 +13,7 @@ from tollway.core.errors import InvalidRequest, Unauthenticated
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import NO_SESSION_LIMITS, Principal, SessionLimits
 from tollway.core.snapshot import Operation, Settings
+from tollway.core.wishes import NO_WISHES
 from tollway.dataplane import caching, wishes
 from tollway.dataplane.extra_headers import read_extra_headers
 from tollway.dialects.body import Fields
@@ -30,6 +31,7 @@ HONOURED = frozenset(
         "request_timeout",
         "stream_timeout",
         *wishes.FIELDS,
+        "router_settings",
         *caching.FIELDS,
         wishes.PRIORITY_FIELD,
         "mock_response",
@@ -62,7 +64,6 @@ NOT_YET = frozenset(
         "prompt_label",
         "prompt_variables",
         "prompt_version",
-        "routing_strategy",
         "specific_deployment",
     }
 )
@@ -133,7 +134,7 @@ def read_controls(
     `InvalidRequest` for a known field of the wrong type.
     """
     if fields.keys() <= _COMMON and headers.keys().isdisjoint(_HEADERS) and settings.user_header is None:
-        return Controls(tags=principal.tags) if principal.tags else _NO_CONTROLS
+        return _plain(principal, principal.tags)
     _refuse_redirection(fields)
     owned = fields.keys() & _OWNED
     named_user = _end_user_header(headers, settings) or _text(fields, "user")
@@ -144,8 +145,10 @@ def read_controls(
     limits_session = not headers.keys().isdisjoint(_SESSION_LIMITS)
     if not owned and tag_header is None and session is None and not is_served_so and not limits_session:
         end_user = _short(named_user or _text(fields, "safety_identifier"), "user")
-        return Controls(tags=tags, end_user=end_user) if end_user or tags else _NO_CONTROLS
+        return _plain(principal, tags, end_user)
     values = {name: fields.pop(name) for name in owned}
+    if "router_settings" in values:
+        values = wishes.spread(values)
     shares = operation in _SHARE_METADATA
     if "metadata" in values and (shares or fields.get("store") == _TRUE):
         # OpenAI keeps it with a stored completion, Anthropic reads the user in it.
@@ -166,6 +169,7 @@ def read_controls(
         values, "litellm_session_id", metadata, "session_id"
     )
     session_id = _short(session_id or trace_id, "litellm_session_id")
+    wanted = wishes.read_wishes(values, headers)
     return Controls(
         tags=_merge_tags(tags, values.get("tags"), metadata.get("tags"), tag_header),
         end_user=_short(named_user or _metadata_user(values, metadata) or _text(fields, "safety_identifier"), "user"),
@@ -173,9 +177,11 @@ def read_controls(
         session_limits=_session_limits(headers, session_id) if limits_session else NO_SESSION_LIMITS,
         trace_id=trace_id,
         metadata=bytes(metadata_raw) if metadata_raw is not None else b"",
-        timeout_s=_seconds(headers, "x-litellm-timeout", values, "timeout", "request_timeout"),
+        timeout_s=_seconds(headers, "x-litellm-timeout", values, "timeout", "request_timeout")
+        or principal.wishes.timeout_s,
         stream_timeout_s=_seconds(headers, "x-litellm-stream-timeout", values, "stream_timeout"),
-        wishes=wishes.read_wishes(values, headers),
+        wishes=wanted.over(principal.wishes),
+        named_fallbacks=tuple(wanted.named),
         priority=wishes.read_priority(values, headers),
         cache=caching.read_cache_control(values, headers, principal),
         mock_response=_mock(values),
@@ -185,6 +191,14 @@ def read_controls(
         explains=headers.get(_EXPLAIN_HEADER, b"").lower() in (b"1", b"true", b"yes"),
         ignored=tuple(sorted(owned & NOT_YET)),
     )
+
+
+def _plain(principal: Principal, tags: tuple[str, ...], end_user: str = "") -> Controls:
+    """Of a call that says nothing more to the gateway."""
+    wanted = principal.wishes
+    if wanted is not NO_WISHES:
+        return Controls(tags=tags, end_user=end_user, wishes=wanted, timeout_s=wanted.timeout_s)
+    return Controls(tags=tags, end_user=end_user) if end_user or tags else _NO_CONTROLS
 
 
 def _refuse_redirection(fields: Fields) -> None:

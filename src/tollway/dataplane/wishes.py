@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
 import msgspec
 
 from tollway.core.errors import InvalidRequest
+from tollway.core.routing import Strategy
+from tollway.core.wishes import MOST_RETRIES, NO_WISHES, Wishes, read_fallbacks
 from tollway.dataplane.fields import decoded
 from tollway.gateway.call import Headers
-from tollway.routing.course import ANY_GROUP, NO_WISHES, Wishes
 
 FIELDS = frozenset(
     {
@@ -20,13 +21,13 @@ FIELDS = frozenset(
         "context_window_fallback_dict",
         "content_policy_fallbacks",
         "disable_fallbacks",
+        "routing_strategy",
     }
 )
 """Body fields that are read here."""
 PRIORITY_FIELD = "priority"
 PRIORITY_HEADER = b"x-litellm-priority"
 RETRIES_HEADER = b"x-litellm-num-retries"
-_MOST_RETRIES = 100
 
 
 def read_wishes(values: Mapping[str, msgspec.Raw], headers: Headers) -> Wishes:
@@ -39,6 +40,7 @@ def read_wishes(values: Mapping[str, msgspec.Raw], headers: Headers) -> Wishes:
         fallbacks=_fallbacks(values, "fallbacks"),
         context_window_fallbacks=_fallbacks(values, "context_window_fallbacks", "context_window_fallback_dict"),
         content_policy_fallbacks=_fallbacks(values, "content_policy_fallbacks"),
+        strategy=_strategy(values),
         refuses_fallbacks=bool(decoded(values, "disable_fallbacks", bool | None, "true or false")),
     )
 
@@ -56,6 +58,22 @@ def read_priority(values: Mapping[str, msgspec.Raw], headers: Headers) -> int | 
         raise InvalidRequest(f"'{name}' must be a whole number.", param=name) from None
 
 
+def spread(values: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """The fields of a body's `router_settings`, beside those that the body has itself, which win.
+
+    Raises `InvalidRequest`.
+    """
+    inner = decoded(values, "router_settings", dict[str, msgspec.Raw] | None, "an object") or {}
+    named = {name: value for name, value in inner.items() if name in FIELDS or name == "timeout"}
+    return {**named, **{name: value for name, value in values.items() if name != "router_settings"}}
+
+
+def _strategy(values: Mapping[str, msgspec.Raw]) -> Strategy | None:
+    strategies = ", ".join(get_args(Strategy))
+    found: Strategy | None = decoded(values, "routing_strategy", Strategy | None, f"one of {strategies}")
+    return found
+
+
 def _retries(values: Mapping[str, msgspec.Raw], header: bytes | None) -> int | None:
     name = "num_retries"
     retries: int | None = None
@@ -67,8 +85,8 @@ def _retries(values: Mapping[str, msgspec.Raw], header: bytes | None) -> int | N
             retries = int(header)
         except ValueError:
             retries = -1
-    if retries is not None and not 0 <= retries <= _MOST_RETRIES:
-        raise InvalidRequest(f"'{name}' must be a whole number from 0 to {_MOST_RETRIES}.", param=name)
+    if retries is not None and not 0 <= retries <= MOST_RETRIES:
+        raise InvalidRequest(f"'{name}' must be a whole number from 0 to {MOST_RETRIES}.", param=name)
     return retries
 
 
@@ -79,38 +97,4 @@ def _fallbacks(values: Mapping[str, msgspec.Raw], *names: str) -> dict[str, tupl
     if name is None:
         return None
     given = decoded(values, name, Any, "a list of model names")
-    if given is None:
-        return None
-    found: dict[str, tuple[str, ...]] = {}
-    for group, models in _entries(given if isinstance(given, list) else [given], name):
-        found[group] = (*found.get(group, ()), *models)
-    return found
-
-
-def _entries(given: list[Any], name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for entry in given:
-        match entry:
-            case str():
-                yield ANY_GROUP, (entry,)
-            case {"model": str(model)} if len(entry) == 1:
-                yield ANY_GROUP, (model,)
-            case {"model": str(), **_more}:
-                raise InvalidRequest(
-                    f"'{name}' can name models, and not change other fields of the request. Leave out "
-                    f"{sorted(set(entry) - {'model'})}.",
-                    param=name,
-                )
-            case dict() if all(isinstance(models, list | str) for models in entry.values()):
-                for group, models in entry.items():
-                    listed = [models] if isinstance(models, str) else models
-                    if not all(isinstance(model, str) for model in listed):
-                        raise _misshapen(name)
-                    yield group, tuple(listed)
-            case _:
-                raise _misshapen(name)
-
-
-def _misshapen(name: str) -> InvalidRequest:
-    return InvalidRequest(
-        f'\'{name}\' must be a list of model names, or of entries like {{"model": ["other model"]}}.', param=name
-    )
+    return None if given is None else read_fallbacks(given, name)

@@ -15,11 +15,11 @@ from tollway.core.ids import new_record_id
 from tollway.core.principal import NO_SESSION_LIMITS, Entity, Principal, Scope, SessionLimits, Stop
 from tollway.core.snapshot import Deployment, ModelGroup, Operation, Settings
 from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.wishes import NO_WISHES, Wishes
 from tollway.dialects.body import Request
 from tollway.dialects.identity import Relay, Reply
 from tollway.ports.counters import Settled, Ticket
 from tollway.ports.responses import KeptAnswer
-from tollway.routing.course import NO_WISHES, Wishes
 from tollway.routing.survey import Survey, Why
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     cache: CacheControl = NO_CACHE_CONTROL
     """Of answers that are kept."""
     wishes: Wishes = NO_WISHES
-    """Of retries and fallbacks."""
+    """Of routing, retries and fallbacks: the request's, its key's and its team's."""
+    named_fallbacks: tuple[str, ...] = ()
+    """Models that the request itself wants to turn to."""
     mock_response: str | None = None
     drops_params: bool | None = None
     """Whether what the provider cannot be told is left out rather than refused; None: as configured."""

@@ -35,7 +35,7 @@ async def explain(gateway: Gateway, call: Call) -> dict[str, Any]:
     """The whole story. Raises what the call would be refused with before a deployment is looked for."""
     group = await gateway.find_group(call)
     router, balancer = gateway.router, gateway.balancer
-    routing = router.snapshot.routing
+    routing = gateway.routing_of(call)
     wanted = access.apply_alias(call.principal, call.requested_model)
     own_alias = [{"kind": "key_alias", "name": call.requested_model, "to": wanted}]
     steps = [

@@ -50,7 +50,7 @@ from tollway.ports.ledger import Journal
 from tollway.ports.responses import ResponseStore
 from tollway.ports.transport import Transport
 from tollway.routing.balancer import Balancer
-from tollway.routing.course import NO_WISHES, Course
+from tollway.routing.course import Course
 from tollway.routing.failure import Failure, failure_of
 from tollway.routing.router import Router
 from tollway.routing.survey import Survey, Wanted
@@ -142,7 +142,7 @@ class Gateway:
         group = await self.find_group(call)
         if call.operation == "responses":
             call.thread = await self._threads().begin(call, group, self.router)
-        return self._pick(call, group, self.router.snapshot.routing)
+        return self._pick(call, group, self.routing_of(call))
 
     async def probe(self, call: Call, group: ModelGroup, deployment: Deployment) -> None:
         """Asks one deployment of a group once, whatever is known against it. A failure is to be settled as in `serve`.
@@ -160,6 +160,11 @@ class Gateway:
         except _Failed as failed:
             raise failed.error from None
 
+    def routing_of(self, call: Call) -> Routing:
+        """How a call is routed."""
+        routing, strategy = self.router.snapshot.routing, call.controls.wishes.strategy
+        return routing if strategy is None else msgspec.structs.replace(routing, strategy=strategy)
+
     async def find_group(self, call: Call) -> ModelGroup:
         """The model group to ask. Raises `Forbidden` or `UnknownModel`, or what the customer may not."""
         group = self._find(call)
@@ -174,14 +179,13 @@ class Gateway:
         access.check_customer(call.customer, wanted, access_groups=groups)
         if group is None:
             raise _unknown_model(call, model)
-        if call.controls.wishes is not NO_WISHES:
-            for fallback in call.controls.wishes.named:
-                self._check_fallback(call, fallback)
+        for fallback in call.controls.named_fallbacks:
+            self._check_fallback(call, fallback)
         call.group = call.asked_group = group
         return group
 
     async def _ask(self, call: Call, group: ModelGroup) -> Answer | Stream:
-        routing = self.router.snapshot.routing
+        routing = self.routing_of(call)
         try:
             return await self._attempt(call, group, routing)
         except _Failed as failed:
@@ -416,7 +420,7 @@ class Gateway:
         return None
 
     def _may_fall_back(self, call: Call, name: str) -> bool:
-        if not call.settings.checks_fallbacks:
+        if not call.settings.checks_fallbacks and name not in call.principal.wishes.named:
             return True
         try:
             self._check_fallback(call, name)

@@ -11,39 +11,16 @@ Pure decisions: whoever makes the attempts asks, and waits.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-
-import msgspec
+from collections.abc import Sequence
 
 from tollway.core.routing import FallbackLists, Routing
+from tollway.core.wishes import ANY_GROUP, Wishes
 from tollway.routing.failure import Failure
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
 _LONGEST_SAID_S = 60.0
 """A provider that wants to be left alone for longer is asked after a pause of ours: the caller is waiting."""
-ANY_GROUP = "*"
-"""Stands for every model group, in lists of fallbacks."""
-
-
-class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the caller wants of retries and fallbacks; None: as configured."""
-
-    retries: int | None = None
-    fallbacks: FallbackLists | None = None
-    context_window_fallbacks: FallbackLists | None = None
-    content_policy_fallbacks: FallbackLists | None = None
-    refuses_fallbacks: bool = False
-
-    @property
-    def named(self) -> Iterator[str]:
-        """Every group that the caller wants to turn to."""
-        for lists in (self.fallbacks, self.context_window_fallbacks, self.content_policy_fallbacks):
-            for groups in (lists or {}).values():
-                yield from groups
-
-
-NO_WISHES = Wishes()
 
 
 class Course:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tollway.core.errors import UpstreamError
 from tollway.core.routing import Fallbacks, Retries, Routing
+from tollway.core.wishes import NO_WISHES, Wishes
 from tollway.dialects.openai.errors import upstream_error
-from tollway.routing.course import NO_WISHES, Course, Wishes
+from tollway.routing.course import Course
 from tollway.routing.failure import Failure, failure_of
 
 

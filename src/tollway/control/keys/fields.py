@@ -14,6 +14,7 @@ from tollway.control.kit.limits import DURATIONS, check_duration, check_limits, 
 from tollway.control.services import KeyPolicy
 from tollway.core.errors import InvalidRequest
 from tollway.core.windows import expires_at
+from tollway.core.wishes import read_router_settings
 from tollway.stores.sql.virtual_key import VirtualKey
 
 COLUMNS = {
@@ -108,6 +109,7 @@ def amend(key: VirtualKey, changes: Mapping[str, Any], *, now: float) -> Virtual
 def check_fields(changes: Mapping[str, Any], *, now: float) -> None:
     """Raises `InvalidRequest` naming the first field whose value cannot be."""
     check_limits(changes, now=now)
+    read_router_settings(changes.get("router_settings"))
     if changes.get("auto_rotate") and not changes.get("rotation_interval"):
         raise InvalidRequest(
             "auto_rotate needs a rotation_interval, like '30d'.", param="rotation_interval", type="bad_request_error"

@@ -10,6 +10,7 @@ import msgspec
 from tollway.control.kit.documents import merge_metadata, merge_options, merge_patch, pick
 from tollway.control.kit.limits import DURATIONS, check_count, check_dollars, check_duration, check_limits, limit_values
 from tollway.core.errors import InvalidRequest
+from tollway.core.wishes import read_router_settings
 from tollway.stores.sql.rows import Team
 
 COLUMNS = {
@@ -77,6 +78,7 @@ _DOCUMENTS = frozenset(
 def amend(team: Team, changes: Mapping[str, Any], *, now: float) -> Team:
     """The team with these fields changed; null clears one. Raises `InvalidRequest`."""
     check_limits(changes, now=now)
+    read_router_settings(changes.get("router_settings"))
     _check_members(changes, now)
     check_permissions(changes.get("team_member_permissions") or ())
     values = {

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Table, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tollway.core.errors import InvalidRequest
 from tollway.core.money import nanos_from_dollars
 from tollway.core.principal import (
     NO_SESSION_LIMITS,
@@ -25,6 +26,7 @@ from tollway.core.principal import (
     Scope,
     SessionLimits,
 )
+from tollway.core.wishes import NO_WISHES, Wishes, read_router_settings
 from tollway.db.access_groups import access_group_members, access_groups
 from tollway.db.budgets import budgets
 from tollway.db.organizations import organization_members, organizations
@@ -160,7 +162,12 @@ def principal_of(key: VirtualKey, around: Surroundings, now: float) -> Principal
         organization_id=organization.organization_id if organization else key.organization_id,
         project_id=key.project_id,
         grants=_grants(key, around),
-        aliases={**(team.model_aliases if team else {}), **key.aliases},
+        aliases={
+            **(team.model_aliases if team else {}),
+            **_routed_aliases(team.options if team else {}),
+            **_routed_aliases(key.options),
+            **key.aliases,
+        },
         allowed_routes=tuple(key.allowed_routes),
         is_blocked=bool(key.is_blocked),
         blocked_by=_blocked_by(team, project),
@@ -174,9 +181,29 @@ def principal_of(key: VirtualKey, around: Surroundings, now: float) -> Principal
         own=_own(key, around, now),
         scopes=_scopes(key, around, now),
         model_scopes=merge_model_scopes(_model_limits(key, around)),
+        wishes=_wishes(key, team),
         session_limits=_session_limits(key.metadata, team.metadata if team else {}),
         depends_on=_dependencies(key, around),
     )
+
+
+def _wishes(key: VirtualKey, team: Team | None) -> Wishes:
+    wishes = _wishes_in(key.options)
+    return wishes.over(_wishes_in(team.options)) if team else wishes
+
+
+def _wishes_in(options: Mapping[str, Any]) -> Wishes:
+    try:
+        return read_router_settings(options.get("router_settings"))
+    except InvalidRequest:  # written before it was checked, or by another program
+        return NO_WISHES
+
+
+def _routed_aliases(options: Mapping[str, Any]) -> dict[str, str]:
+    """`router_settings.model_group_alias`, with its two ways of naming the model."""
+    named = (options.get("router_settings") or {}).get("model_group_alias") or {}
+    models = {alias: to.get("model") if isinstance(to, dict) else to for alias, to in named.items()}
+    return {alias: model for alias, model in models.items() if isinstance(model, str)}
 
 
 def key_scope(key: VirtualKey, budget: Budget | None = None) -> Scope:
