@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 import msgspec
@@ -105,6 +106,10 @@ def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise Misfit
     return tuple(map(_text, value))
+
+
+def _networks(value: Any) -> tuple[str, ...]:
+    return tuple(str(ip_network(one, strict=False)) for one in _texts(value))
 
 
 def _from_json(value: Any) -> Any:
@@ -230,6 +235,7 @@ PERIOD = Kind("a duration of a second or more such as 15m, 24h or 1d", _lasting(
 TIME_OF_DAY = Kind("a time of day such as 00:00", _matching(_TIME_OF_DAY))
 TIMEZONE = Kind("a time zone such as UTC or Europe/Berlin", _timezone)
 TEXTS = Kind("a list of texts", _texts)
+NETWORKS = Kind("a list of IP addresses or ranges such as 10.0.0.0/8", _networks)
 MAPPING = Kind("a mapping", _mapping)
 LIST = Kind("a list", _list)
 NODES = Kind("a list of host:port", _nodes)

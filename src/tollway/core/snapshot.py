@@ -222,6 +222,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a cached key keeps working while the database is away."""
     timezone: str = "UTC"
     budget_reset_time: str = "00:00"
+    allowed_addresses: tuple[str, ...] | None = None
+    """Addresses and ranges of clients that are served; None: all."""
+    believes_proxies: bool = False
+    """The client is whom the proxy in front names."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and ranges of proxies that are believed; empty: those of private networks."""
     cors_origins: tuple[str, ...] = ("*",)
     user_header: str | None = None
     is_metrics_key_required: bool = False

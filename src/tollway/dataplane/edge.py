@@ -42,6 +42,7 @@ from tollway.gateway.stream import Replay, Stream
 from tollway.observability.metrics import CallLabels, Metrics
 from tollway.policy import access
 from tollway.policy.access import RouteForbidden
+from tollway.policy.addresses import check_address, real_client
 from tollway.policy.auth import Authenticator, find_credential
 from tollway.policy.gate import Gate
 from tollway.policy.sessions import stopped
@@ -90,13 +91,22 @@ class Edge:
         path: str = scope["path"]
         if self._root_path:
             path = path.removeprefix(self._root_path) or "/"
-        allowed = self._settings().allowed_routes
+        settings = self._settings()
+        allowed = settings.allowed_routes
         if allowed and not access.allows_route(allowed, path):
             body = msgspec.json.encode(
                 {"detail": f"Route {path} is not served here (general_settings.allowed_routes)."}
             )
             return respond(self._with_edge_headers(scope, send), 403, [JSON], body)
         route, path_model = self._routes.find(scope["method"], path)
+        if (settings.believes_proxies or settings.allowed_addresses is not None) and not path.startswith("/health/"):
+            scope = _as_its_client(scope, settings)
+            try:
+                check_address(scope["client"][0], settings)
+            except TollwayError as error:
+                operation = route.operation if route is not None else None
+                body = _error_body(error, operation or "chat")
+                return respond(self._with_edge_headers(scope, send), error.status, [JSON], body)
         if route is not None and route.operation is not None and route.costs_money:
             return self._generate(scope, receive, path, route, route.operation, path_model)
         if route is not None:
@@ -258,3 +268,10 @@ def _error_body(error: TollwayError, operation: Operation = "chat") -> bytes:
     if isinstance(error, RouteForbidden | ModelNotFound):
         return msgspec.json.encode({"detail": error.message})
     return find_identity(operation).render_error(error)
+
+
+def _as_its_client(scope: Scope, settings: Settings) -> Scope:
+    """The request as one of its real client."""
+    peer = (scope.get("client") or ("", 0))[0]
+    forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+    return {**scope, "client": (real_client(peer, forwarded, settings), 0)}
