@@ -7,6 +7,7 @@ import gzip
 import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.faulty_upstream import (
@@ -20,6 +21,7 @@ from tests.support.faulty_upstream import (
     Step,
     chunk,
     chunked_head,
+    client_certificate,
     endless,
     error,
     head,
@@ -611,6 +613,32 @@ async def test_a_missing_bundle_is_named(transport: Transport) -> None:
         origin = Origin("https", "localhost", upstream.origin.port, "/nowhere/ca.pem")
         with pytest.raises(Misconfigured, match=r"/nowhere/ca\.pem"):
             await call(transport, post(upstream, endpoint=Endpoint(origin=origin, target="/", headers=())))
+
+
+async def test_a_server_that_asks_who_calls_is_shown_a_certificate(tmp_path: Path) -> None:
+    own = tmp_path / "own.pem"
+    own.write_bytes(client_certificate())
+    async with FaultyUpstream(tls=True, asks_for_certificates=True) as upstream:
+        for kind in (DirectTransport, ProxiedTransport):
+            shown, unknown = kind(certificate=str(own)), kind()
+            try:
+                upstream.reply(response(b"welcome"))
+                assert await call(shown, post(upstream)) == b"welcome"
+                with pytest.raises(UpstreamError):
+                    await call(unknown, post(upstream))
+            finally:
+                await shown.close()
+                await unknown.close()
+
+
+async def test_a_certificate_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    async with FaultyUpstream(tls=True) as upstream:
+        transport = DirectTransport(certificate=str(empty))
+        with pytest.raises(Misconfigured, match=r"empty\.pem"):
+            await call(transport, post(upstream))
+        await transport.close()
 
 
 # Time

@@ -144,6 +144,8 @@ class FaultyUpstream:
     """See the module. Settings of the OpenAI-like answers are plain attributes."""
 
     tls: bool = False
+    asks_for_certificates: bool = False
+    """With TLS: only clients are served that show one of `client_certificate`."""
     text: str = "Hello from a model that is not one."
     event_delay_s: float = 0.0
     reads_bodies: bool = True
@@ -165,7 +167,7 @@ class FaultyUpstream:
     async def __aenter__(self) -> Self:
         context = None
         if self.tls:
-            context = _server_context()
+            context = _server_context(asks=self.asks_for_certificates)
             self._ca_bundle = self._stack.enter_context(_authority().cert_pem.tempfile())
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Client(self), "127.0.0.1", 0, ssl=context)
@@ -394,9 +396,17 @@ def _authority() -> trustme.CA:
     return trustme.CA()
 
 
+def client_certificate() -> bytes:
+    """Chain and key (PEM) of a client that servers of these tests know."""
+    return bytes(_authority().issue_cert("a-gateway.test").private_key_and_cert_chain_pem.bytes())
+
+
 @functools.cache
-def _server_context() -> ssl.SSLContext:
+def _server_context(*, asks: bool = False) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if asks:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _authority().configure_trust(context)
     _authority().issue_cert("localhost").configure_cert(context)
     return context
 

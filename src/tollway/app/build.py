@@ -134,7 +134,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     sessions = LiveSessions(entities)
     copies = ProcessCopies(authenticator, entities, sessions, served, principals)
     feed = ChangeFeed(database.change_log, copies, bus, told_by=worker)
-    transports = _transports()
+    transports = _transports(server.ssl_certificate)
 
     def tell_of_cooldown(deployment: Deployment, cooldown: Cooldown) -> None:
         metrics.record_cooldown(labels_of_cooldown(deployment, cooldown))
@@ -283,9 +283,9 @@ def _figures(seat: Seat, metrics: Metrics) -> WorkerFigures:
     return WorkerFigures(seat.figures, seat.name, metrics)
 
 
-def _transports() -> dict[TransportName, Transport]:
+def _transports(certificate: str | None) -> dict[TransportName, Transport]:
     return {
-        "direct": DirectTransport(),
-        "proxied": LateProxiedTransport(),
+        "direct": DirectTransport(certificate=certificate),
+        "proxied": LateProxiedTransport(certificate),
         "demo": DemoTransport(lambda text: tokens.count_text(text, model="gpt-4o")),
     }

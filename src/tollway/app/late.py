@@ -272,13 +272,14 @@ class LateConversationStore(ConversationStore):
 class LateProxiedTransport(Transport):
     """The transport through proxies; its library takes a quarter of a second to import."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: str | None) -> None:
+        self._certificate = certificate
         self._transport: Transport | None = None
 
     @override
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         if self._transport is None:
-            self._transport = await asyncio.to_thread(_proxied_transport)
+            self._transport = await asyncio.to_thread(_proxied_transport, self._certificate)
         return await self._transport.send(request)
 
     @override
@@ -287,7 +288,7 @@ class LateProxiedTransport(Transport):
             await self._transport.close()
 
 
-def _proxied_transport() -> Transport:
+def _proxied_transport(certificate: str | None) -> Transport:
     from tollway.upstream.proxied import ProxiedTransport
 
-    return ProxiedTransport()
+    return ProxiedTransport(certificate=certificate)

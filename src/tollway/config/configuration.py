@@ -39,6 +39,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     ssl_keyfile: str | None
     ssl_certfile: str | None
+    ssl_certificate: str | None
+    """What providers are shown that ask who we are."""
     keepalive_s: float
     drain_grace_s: float
     root_path: str

@@ -59,6 +59,9 @@ def _check_workers(workers: Sourced, redis: RedisAddress | None, findings: Findi
 
 
 def _check_tls(origins: Mapping[str, Sourced], findings: Findings) -> None:
+    shown = origins["litellm_settings.ssl_certificate"]
+    if shown.value and not Path(shown.value).is_file():
+        findings.reject(shown.origin, "litellm_settings.ssl_certificate", f"there is no file {shown.value}")
     names = ("general_settings.ssl_keyfile_path", "general_settings.ssl_certfile_path")
     given = [name for name in names if origins[name].value]
     for name in given:

@@ -111,11 +111,13 @@ class AiohttpResponse:
 class AiohttpTransport:
     """Implements `ports.transport.Transport`."""
 
-    def __init__(self, *, proxy_for: Callable[[Origin], str | None], max_connections: int) -> None:
+    def __init__(
+        self, *, proxy_for: Callable[[Origin], str | None], max_connections: int, certificate: str | None = None
+    ) -> None:
         """`proxy_for` names the proxy of a server; it is not left to aiohttp, which would read `.netrc` as well."""
         self._proxy_for = proxy_for
         self._max_connections = max_connections
-        self._tls = TlsContexts()
+        self._tls = TlsContexts(certificate)
         self._kept: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
 

@@ -35,11 +35,20 @@ class _Route:
 class DirectTransport:
     """Implements `ports.transport.Transport` for servers that are reached without a proxy."""
 
-    def __init__(self, *, max_connections: int = 1000, sweep_interval_s: float = _SWEEP_INTERVAL_S) -> None:
-        """`max_connections` is per origin; the calls beyond it queue for as long as they may take to connect."""
+    def __init__(
+        self,
+        *,
+        max_connections: int = 1000,
+        sweep_interval_s: float = _SWEEP_INTERVAL_S,
+        certificate: str | None = None,
+    ) -> None:
+        """`max_connections` is per origin; the calls beyond it queue for as long as they may take to connect.
+
+        `certificate`: what servers are shown that ask for one, see `TlsContexts`.
+        """
         self._max_connections = max_connections
         self._sweep_interval_s = sweep_interval_s
-        self._tls = TlsContexts()
+        self._tls = TlsContexts(certificate)
         self._pools: dict[Origin, Pool] = {}
         self._routes: dict[int, _Route] = {}
         self._ticker: asyncio.TimerHandle | None = None

@@ -21,12 +21,20 @@ if TYPE_CHECKING:
 class ProxiedTransport:
     """Implements `ports.transport.Transport` for servers that may have to be reached through a proxy."""
 
-    def __init__(self, *, proxies: Mapping[str, str] | None = None, max_connections: int = 1000) -> None:
+    def __init__(
+        self,
+        *,
+        proxies: Mapping[str, str] | None = None,
+        max_connections: int = 1000,
+        certificate: str | None = None,
+    ) -> None:
         """`proxies` is by scheme; None: as the environment says (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
 
         `max_connections` is per origin; the calls beyond it queue for as long as they may take to connect.
+        `certificate`: what servers are shown that ask for one, see `TlsContexts`.
         """
         self._proxies = proxies
+        self._certificate = certificate
         self._max_connections = max_connections
         self._client: AiohttpTransport | None = None
 
@@ -43,7 +51,9 @@ class ProxiedTransport:
     async def _load(self) -> AiohttpTransport:
         client_class = await asyncio.to_thread(_import_client)
         if self._client is None:
-            self._client = client_class(proxy_for=self._proxy_for, max_connections=self._max_connections)
+            self._client = client_class(
+                proxy_for=self._proxy_for, max_connections=self._max_connections, certificate=self._certificate
+            )
         return self._client
 
     def _proxy_for(self, origin: Origin) -> str | None:

@@ -76,7 +76,7 @@ _CALLING = (
     supported("modify_params", FLAG, "T1", "Repair translated requests that a provider would refuse; the header `x-tollway-repaired` names each repair.", default=False, sets="data_plane.repairs_requests"),
     supported("request_timeout", SECONDS, "T1", "Longest call, in seconds.", default=6000),
     supported("ssl_verify", VERIFICATION, "T2", "Whether providers' certificates are checked, or the CA bundle to check them with.", default=True, environment=("SSL_VERIFY",)),
-    later("ssl_certificate", TEXT, "T2", "Certificate shown to providers."),
+    supported("ssl_certificate", TEXT, "T2", "File (PEM) of the certificate, and its key, that is shown to providers and proxies of yours that ask who calls (mutual TLS).", sets="server.ssl_certificate", environment=("SSL_CERTIFICATE",)),
     later("ssl_security_level", TEXT, "T2", "OpenSSL's security level."),
     later("ssl_ecdh_curve", TEXT, "T2", "Curve of the key exchange."),
     later("force_ipv4", FLAG, "T2", "Never call over IPv6."),
