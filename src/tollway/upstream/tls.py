@@ -17,7 +17,7 @@ class TlsContexts:
         self._contexts: dict[bool | str, ssl.SSLContext] = {}
 
     def get(self, verify: bool | str) -> ssl.SSLContext:
-        """The context for `Origin.verify`. Raises `Misconfigured` where its bundle or our certificate cannot be read."""
+        """The context for `Origin.verify`. Raises `Misconfigured` if its bundle or our certificate cannot be read."""
         context = self._contexts.get(verify)
         if context is None:
             context = _make_context(verify)
