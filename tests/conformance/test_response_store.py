@@ -193,7 +193,7 @@ async def test_a_redis_that_hangs_is_waited_for_once_in_a_while(caplog: pytest.L
             server.pause()
             with caplog.at_level(logging.WARNING):
                 assert [await store.get("k") for _ in range(200)] == [None] * 200
-            assert store.waited == 1
+            assert store.patience.waited == 1
             assert len(caplog.records) == 1, "one line, however many calls"
             with pytest.raises(StoreUnavailable):
                 await store.ping()

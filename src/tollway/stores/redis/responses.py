@@ -1,14 +1,11 @@
 """Answers in Redis or Valkey, for all replicas.
 
-A call waits for this server no longer than a bound, and once it has, nobody does for a while: an answer from a provider
-is better than none from a cache. Writes are made in the background, and dropped where too many wait.
+A call waits for this server no longer than a bound. Writes are made in the background, and dropped where too many wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,16 +13,12 @@ from typing import Any
 
 import msgspec
 
-from tollway.core.errors import StoreUnavailable
 from tollway.core.redis import RedisAddress
 from tollway.ports.responses import KeptAnswer, decode_answer, encode_answer
+from tollway.stores.patience import Patience
 from tollway.stores.redis.connection import RedisClient, close_redis
 from tollway.stores.redis.hearing import UNREACHABLE
 
-_log = logging.getLogger(__name__)
-
-_REST_S = 2.0
-"""How long the server is left alone once it was too slow, or away."""
 _UNWRITTEN_AT_MOST = 1000
 _SCANNED_AT_ONCE = 1000
 
@@ -44,23 +37,19 @@ class RedisResponseStore:
         self._prefix = f"{address.namespace}:tollway:answers:" if address.namespace else "tollway:answers:"
         self._unwritten: deque[tuple[str, KeptAnswer, float]] = deque(maxlen=_UNWRITTEN_AT_MOST)
         self._writer: asyncio.Task[None] | None = None
-        self._rests_until = 0.0
-        self._is_told = False
-        self.waited = 0
-        """Calls that waited for the server in vain."""
+        self.patience = Patience("The Redis of the cache")
 
     async def get(self, key: str) -> KeptAnswer | None:
         """The answer; None too where the server is away, or too slow."""
-        if time.monotonic() < self._rests_until:
+        if self.patience.is_over:
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await self._client.execute_command("GET", self._prefix + key)
         except (TimeoutError, *UNREACHABLE) as error:
-            self.waited += 1
-            self._rest(error)
+            self.patience.waited_in_vain(error)
             return None
-        self._is_well()
+        self.patience.regain()
         if found is None:
             return None
         try:
@@ -90,7 +79,7 @@ class RedisResponseStore:
                     found = []
             await self._unlink(found)
         except UNREACHABLE as error:
-            raise _away(error) from error
+            raise self.patience.away(error) from error
 
     async def ping(self) -> None:
         """Writes and reads something. Raises `StoreUnavailable`."""
@@ -103,7 +92,7 @@ class RedisResponseStore:
             async with asyncio.timeout(self._admin_timeout_s):
                 info: dict[str, Any] = await self._client.info()
         except (TimeoutError, *UNREACHABLE) as error:
-            raise _away(error) from error
+            raise self.patience.away(error) from error
         return info
 
     async def close(self) -> None:
@@ -121,7 +110,7 @@ class RedisResponseStore:
                 milliseconds = max(1, round(ttl_s * 1000))
                 await self._client.execute_command("SET", self._prefix + key, encode_answer(answer), "PX", milliseconds)
             except UNREACHABLE as error:
-                self._rest(error)
+                self.patience.lose(error)
                 self._unwritten.clear()
 
     async def _ask(self, *command: Any) -> Any:
@@ -129,27 +118,8 @@ class RedisResponseStore:
             async with asyncio.timeout(self._admin_timeout_s):
                 return await self._client.execute_command(*command)
         except (TimeoutError, *UNREACHABLE) as error:
-            raise _away(error) from error
+            raise self.patience.away(error) from error
 
     async def _unlink(self, keys: Sequence[bytes]) -> None:
         for key in keys:  # one by one: those of a cluster lie on different nodes
             await self._client.execute_command("UNLINK", key)
-
-    def _rest(self, error: BaseException) -> None:
-        self._rests_until = time.monotonic() + _REST_S
-        if not self._is_told:
-            _log.error("cache: Redis does not answer (%s); until it does every call goes to its provider", _say(error))
-        self._is_told = True
-
-    def _is_well(self) -> None:
-        if self._is_told:
-            _log.warning("cache: Redis answers again")
-            self._is_told = False
-
-
-def _say(error: BaseException) -> str:
-    return type(error).__name__
-
-
-def _away(error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(f"The Redis of the cache does not answer ({_say(error)}).")
