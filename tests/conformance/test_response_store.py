@@ -4,86 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 from tests.support.clock import FakeClock
-from tests.support.valkey import ValkeyCluster, ValkeyServer, shared_url
+from tests.support.response_stores import STORES, answer, on_redis, plain_address, written
+from tests.support.valkey import ValkeyServer
 
 from tollway.core.errors import StoreUnavailable
 from tollway.core.redis import RedisAddress, RedisNode
-from tollway.ports.responses import KeptAnswer, ResponseStore
+from tollway.ports.responses import ResponseStore
 from tollway.stores.disk.responses import DiskResponseStore
 from tollway.stores.memory.responses import MemoryResponseStore
 from tollway.stores.redis.connection import open_redis
-from tollway.stores.redis.responses import RedisResponseStore
-
-Open = Callable[[Path], AbstractAsyncContextManager[ResponseStore]]
-
-
-@asynccontextmanager
-async def memory(folder: Path) -> AsyncIterator[ResponseStore]:
-    yield MemoryResponseStore(FakeClock(), max_bytes=1_000_000)
-
-
-@asynccontextmanager
-async def disk(folder: Path) -> AsyncIterator[ResponseStore]:
-    store = DiskResponseStore(folder / "cache", FakeClock(), max_bytes=1_000_000)
-    yield store
-    await store.close()
-
-
-@asynccontextmanager
-async def on_redis(address: RedisAddress, *, timeout_s: float = 5.0) -> AsyncIterator[RedisResponseStore]:
-    store = RedisResponseStore(open_redis(address), address, timeout_s=timeout_s)
-    yield store
-    await store.close()
-
-
-def plain_address() -> RedisAddress:
-    url = urlsplit(shared_url())
-    assert url.hostname is not None
-    assert url.port is not None
-    return RedisAddress(nodes=(RedisNode(url.hostname, url.port),), password=url.password, namespace=f"t-{uuid4().hex}")
-
-
-@asynccontextmanager
-async def redis(folder: Path) -> AsyncIterator[ResponseStore]:
-    async with on_redis(plain_address()) as store:
-        yield store
-
-
-@asynccontextmanager
-async def cluster(folder: Path) -> AsyncIterator[ResponseStore]:
-    with ValkeyCluster() as servers:
-        nodes = tuple(RedisNode(host, port) for host, port in servers.nodes)
-        async with on_redis(RedisAddress(kind="cluster", nodes=nodes)) as store:
-            yield store
-
-
-STORES: dict[str, Open] = {"memory": memory, "disk": disk, "redis": redis, "cluster": cluster}
 
 
 @pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ResponseStore]:
     async with STORES[request.param](tmp_path) as opened:
         yield opened
-
-
-def answer(text: str = "Hello") -> KeptAnswer:
-    return KeptAnswer(1.5, text.encode(), True, "r-1", "d-1", 12, 34)
-
-
-async def written(store: ResponseStore, key: str) -> KeptAnswer:
-    """The answer, once it is there: nobody waits for its being written."""
-    async with asyncio.timeout(5):
-        while (found := await store.get(key)) is None:  # noqa: ASYNC110 - it is written elsewhere
-            await asyncio.sleep(0.01)
-    return found
 
 
 async def test_everything_of_an_answer_comes_back(store: ResponseStore) -> None:
@@ -109,6 +50,7 @@ async def test_answers_are_forgotten_one_by_one_or_all(store: ResponseStore) -> 
     await store.ping()
 
 
+@pytest.mark.parametrize("store", [name for name in STORES if name != "s3"], indirect=True)
 async def test_there_may_be_thousands_to_forget(store: ResponseStore) -> None:
     keys = [f"{number:064x}" for number in range(1_000)]
     for key in keys:
@@ -181,7 +123,10 @@ async def test_clearing_leaves_everything_else_that_redis_holds() -> None:
     await client.aclose()
 
 
-async def test_a_redis_that_hangs_is_waited_for_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_redis_that_hangs_is_waited_for_once_in_a_while(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway.stores.patience._REST_S", 0.4)
     with ValkeyServer() as server:
         server.start()
         url = urlsplit(server.url)

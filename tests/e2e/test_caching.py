@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import moto
 from tests.support.embedded import Embedded, embedded_gateway, model_list
 from tests.support.faulty_upstream import CUT, FaultyUpstream, chunk, chunked_head, error, response, sse
 from tests.support.valkey import ValkeyServer
@@ -221,3 +222,25 @@ async def test_a_redis_is_shared_and_its_death_costs_no_call(upstream: FaultyUps
             server.kill()
             assert not await ask(gateway)
             assert (await gateway.get("/cache/ping")).status == 503
+
+
+@pytest.mark.parametrize("kind", ["database", "s3"])
+async def test_answers_outlive_the_gateway(upstream: FaultyUpstream, tmp_path: Path, kind: str) -> None:
+    where: dict[str, Any] = {"type": kind, "timeout": 5}
+    if kind == "s3":
+        keys = {"s3_aws_access_key_id": "key of the tests", "s3_aws_secret_access_key": "secret of the tests"}
+        where |= {"s3_bucket_name": moto.new_bucket(), "s3_endpoint_url": moto.shared_url(), **keys}
+    async with caching(tmp_path, upstream, **where) as gateway:
+        first = await gateway.chat()
+    async with caching(tmp_path, upstream, **where) as gateway:
+        again = await gateway.chat()
+        assert await again.read() == await first.read(), "what was on its way to the store was written at the end"
+        ping = await (await gateway.get("/cache/ping")).json()
+        assert (ping["cache_type"], ping["ping_response"]) == (kind, None)
+        assert "of the tests" not in str(ping)
+        answers = {"keys": [again.headers["x-litellm-cache-key"]]}
+        assert await (await gateway.post("/cache/delete", answers)).json() == {"status": "success", "deleted": 1}
+        assert not await ask(gateway)
+        assert (await gateway.post("/cache/clear", {})).status == 200
+        assert not await ask(gateway)
+        assert (await gateway.get("/cache/redis/info")).status == 503

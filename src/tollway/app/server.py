@@ -257,10 +257,10 @@ class Application:
         await runtime.ledger.close()
         if runtime.shared is not None:
             await runtime.shared.close()
-        for transport in runtime.transports.values():
-            await transport.close()
         if runtime.answers is not None:
             await runtime.answers.close()
+        for transport in runtime.transports.values():
+            await transport.close()
         await runtime.served.close()
         await runtime.database.close()
         if runtime.fleet is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
-from tollway.config.configuration import AnswerStorage, Sourced
+from tollway.config.configuration import AnswerKind, AnswerStorage, Sourced
 from tollway.config.findings import Findings
 from tollway.config.keys import CACHE_PARAMS, LIBRARY, ROUTER
 from tollway.config.problem import nearest
 from tollway.config.redis import cache_address
+from tollway.core.bucket import Bucket
 from tollway.core.caching import Caching
 from tollway.core.redis import RedisAddress
 
@@ -26,6 +27,22 @@ _CALL_TYPES: Mapping[str, str] = {
 _LATER = frozenset({"transcription", "rerank"})
 _KEPT = frozenset(_CALL_TYPES.values())
 _SECTION = CACHE_PARAMS.name
+_KINDS: frozenset[AnswerKind] = frozenset(get_args(AnswerKind))
+_TIMEOUTS: Mapping[AnswerKind, float] = {"s3": 0.5}
+"""Seconds, where they are not the usual ones."""
+_TTLS: Mapping[AnswerKind, str] = {"redis": "default_in_redis_ttl"}
+"""Which of the contract's settings is of this kind, where it is not that of memory."""
+_BUCKET_FIELDS: Mapping[str, str] = {
+    "s3_bucket_name": "name",
+    "s3_region_name": "region",
+    "s3_endpoint_url": "endpoint_url",
+    "s3_path": "path",
+    "s3_use_ssl": "is_tls",
+    "s3_verify": "verify",
+    "s3_aws_access_key_id": "access_key_id",
+    "s3_aws_secret_access_key": "secret_access_key",
+    "s3_aws_session_token": "session_token",
+}
 _MIB = 1024 * 1024
 
 
@@ -37,8 +54,10 @@ def answer_storage(
     if not origins[f"{LIBRARY.name}.cache"].value or params.get("supported_call_types") == ():
         return None
     kind = _kind(params, shared)
-    redis = None
-    if kind == "redis":
+    redis = bucket = None
+    if kind == "s3":
+        bucket = _bucket(origins[_SECTION].origin, params, findings)
+    elif kind == "redis":
         redis = cache_address(origins, findings) or shared
         if redis is None:
             findings.note(origins[_SECTION].origin, _SECTION, "names no server, so answers are kept in memory")
@@ -46,9 +65,10 @@ def answer_storage(
     return AnswerStorage(
         kind=kind,
         redis=redis,
-        timeout_s=_value(params, "timeout"),
+        timeout_s=params.get("timeout") or _TIMEOUTS.get(kind) or _value(params, "timeout"),
         max_bytes=round(_value(params, "max_size_mb") * _MIB),
         folder=Path(params["disk_cache_dir"]) if params.get("disk_cache_dir") else data_dir / "cache",
+        bucket=bucket,
     )
 
 
@@ -57,7 +77,7 @@ def caching(origins: Mapping[str, Sourced], storage: AnswerStorage | None, findi
     if storage is None:
         return None
     params = _params(origins)
-    of_kind = params.get("default_in_redis_ttl" if storage.kind == "redis" else "default_in_memory_ttl")
+    of_kind = params.get(_TTLS.get(storage.kind, "default_in_memory_ttl"))
     return Caching(
         operations=_operations(origins[_SECTION].origin, params, findings),
         is_on_by_default=_value(params, "mode") == "default_on",
@@ -71,15 +91,25 @@ def caching(origins: Mapping[str, Sourced], storage: AnswerStorage | None, findi
     )
 
 
-def _kind(params: Mapping[str, Any], shared: RedisAddress | None) -> Literal["local", "redis", "disk"]:
+def _kind(params: Mapping[str, Any], shared: RedisAddress | None) -> AnswerKind:
     """Without a word about it, the Redis that is known."""
-    match params.get("type"):
-        case "redis":
-            return "redis"
-        case "disk":
-            return "disk"
-        case _:
-            return "redis" if not params and shared is not None else "local"
+    named = params.get("type")
+    if named in _KINDS:
+        kind: AnswerKind = named
+        return kind
+    return "redis" if not params and shared is not None else "local"
+
+
+def _bucket(place: str, params: Mapping[str, Any], findings: Findings) -> Bucket | None:
+    given = {field: params[name] for name, field in _BUCKET_FIELDS.items() if params.get(name) is not None}
+    if "name" not in given:
+        findings.reject(place, f"{_SECTION}.s3_bucket_name", "is missing", "name the bucket that answers are kept in")
+        return None
+    if ("access_key_id" in given) != ("secret_access_key" in given):
+        missing = "s3_aws_secret_access_key" if "access_key_id" in given else "s3_aws_access_key_id"
+        findings.reject(place, f"{_SECTION}.{missing}", "is missing", "give both keys, or neither")
+        return None
+    return Bucket(**given)
 
 
 def _params(origins: Mapping[str, Sourced]) -> Mapping[str, Any]:

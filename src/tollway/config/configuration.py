@@ -13,6 +13,7 @@ from typing_extensions import override
 from tollway.config.located import Document
 from tollway.config.problem import Problem
 from tollway.config.secret import Secret
+from tollway.core.bucket import Bucket
 from tollway.core.caching import Caching
 from tollway.core.redis import RedisAddress
 from tollway.core.routing import Routing
@@ -29,6 +30,9 @@ class Sourced(msgspec.Struct, frozen=True):
     value: Any
     origin: str
     """`flag --port`, `environment TOLLWAY_PORT`, `database`, `config.yaml:12`, `default`."""
+
+
+AnswerKind = Literal["local", "redis", "disk", "database", "s3"]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,15 +87,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class AnswerStorage(msgspec.Struct, frozen=True, kw_only=True):
     """Where answers are kept for the next who ask the same."""
 
-    kind: Literal["local", "redis", "disk"]
+    kind: AnswerKind
     redis: RedisAddress | None
     """For `redis`."""
     timeout_s: float
-    """The longest wait of a call for that server."""
+    """The longest wait of a call for that server, database or bucket."""
     max_bytes: int
-    """In memory, or on disk."""
+    """In memory, on disk, or in the database."""
     folder: Path
     """For `disk`."""
+    bucket: Bucket | None = None
+    """For `s3`."""
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):

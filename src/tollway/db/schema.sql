@@ -61,6 +61,14 @@ CREATE TABLE budgets (
 	CONSTRAINT pk_budgets PRIMARY KEY (budget_id)
 );
 
+CREATE TABLE cached_answers (
+	digest BLOB NOT NULL, 
+	expires_at BIGINT NOT NULL, 
+	size INTEGER NOT NULL, 
+	content BLOB NOT NULL, 
+	CONSTRAINT pk_cached_answers PRIMARY KEY (digest)
+);
+
 CREATE TABLE changes (
 	number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	kind VARCHAR(32) NOT NULL, 
@@ -552,6 +560,8 @@ CREATE INDEX ix_audit_log_changed_at_id ON audit_log (changed_at, id);
 
 CREATE INDEX ix_audit_log_object_id_changed_at ON audit_log (object_id, changed_at);
 
+CREATE INDEX ix_cached_answers_expires_at_size ON cached_answers (expires_at, size);
+
 CREATE INDEX ix_changes_changed_at ON changes (changed_at);
 
 CREATE INDEX ix_deleted_keys_deleted_at ON deleted_keys (deleted_at);
@@ -640,4 +650,4 @@ CREATE INDEX ix_virtual_keys_team_id ON virtual_keys (team_id);
 
 CREATE INDEX ix_virtual_keys_user_id ON virtual_keys (user_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0012');
+INSERT INTO alembic_version (version_num) VALUES ('0014');

@@ -21,7 +21,7 @@ from tollway.db.url import mask_url, postgres_url, sqlite_path, sqlite_url
 
 _log = logging.getLogger(__name__)
 
-HEAD = "0012"
+HEAD = "0014"
 """The newest migration. Numbers have four digits and grow by one, so that text order is their order."""
 
 URL_VARIABLE = "TOLLWAY_DATABASE_URL"

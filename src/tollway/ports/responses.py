@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -32,7 +32,7 @@ class ResponseStore(Protocol):
     """Answers by key, each for a time. Nothing here ever fails a call: what cannot be read is not there."""
 
     kind: str
-    """As operators call it: `local`, `redis`, `disk`."""
+    """As operators call it: `local`, `redis`, `disk`, `database`, `s3`."""
 
     async def get(self, key: str) -> KeptAnswer | None:
         """The answer, unless its time is over."""
@@ -60,4 +60,38 @@ class ResponseStore(Protocol):
 
     async def close(self) -> None:
         """Writes what is still to be written."""
+        ...
+
+
+class SealedAnswer(msgspec.Struct, frozen=True, gc=False):
+    """An answer as a database holds it: nobody can read it there."""
+
+    digest: bytes
+    """Of its key, which may hold any text."""
+    expires_at: int
+    """Epoch microseconds."""
+    content: bytes
+
+
+class AnswerTable(Protocol):
+    """Answers in a database, many at once. Every method raises `StoreUnavailable`."""
+
+    async def find(self, digests: Sequence[bytes], *, now: int) -> Mapping[bytes, bytes]:
+        """The contents that are there and whose time is not over, by digest. `now`: epoch microseconds."""
+        ...
+
+    async def write(self, answers: Sequence[SealedAnswer]) -> None:
+        """Adds these, or puts them in the place of older ones. No digest may come twice."""
+        ...
+
+    async def delete(self, digests: Sequence[bytes]) -> int:
+        """How many there were."""
+        ...
+
+    async def clear(self) -> None:
+        """Deletes all."""
+        ...
+
+    async def trim(self, max_bytes: int) -> bool:
+        """Deletes some of those beyond the maximum, whose time is over first; whether there may be more."""
         ...

@@ -9,6 +9,7 @@ import pytest
 from tollway.config.configuration import AnswerStorage, Configuration
 from tollway.config.load import load
 from tollway.config.problem import ConfigurationError
+from tollway.core.bucket import Bucket
 from tollway.core.caching import Caching
 from tollway.core.redis import RedisNode
 
@@ -112,6 +113,9 @@ def test_each_place_has_a_lifetime_of_its_own(tmp_path: Path) -> None:
         ("{supported_call_types: [completions]}", "completions is no kind of call; did you mean `completion`?"),
         ("{type: floppy}", "expected local, redis, disk"),
         ("{scope: everybody}", "expected global, team or key"),
+        ("{type: s3}", "s3_bucket_name: is missing"),
+        ("{type: s3, s3_bucket_name: b, s3_aws_access_key_id: k}", "s3_aws_secret_access_key: is missing"),
+        ("{type: s3, s3_bucket_name: b, s3_aws_secret_access_key: k}", "s3_aws_access_key_id: is missing"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, params: str, expected: str) -> None:
@@ -121,7 +125,57 @@ def test_what_is_wrong_is_named(tmp_path: Path, params: str, expected: str) -> N
 
 
 def test_kinds_of_a_later_release_keep_answers_in_memory_and_say_so(tmp_path: Path) -> None:
-    configuration = read(tmp_path, "litellm_settings: {cache: true, cache_params: {type: s3, s3_bucket_name: b}}")
+    configuration = read(tmp_path, "litellm_settings: {cache: true, cache_params: {type: gcs, gcs_bucket_name: b}}")
     assert configuration.answers is not None
     assert configuration.answers.kind == "local"
-    assert "s3_bucket_name: has no effect in this release" in configuration.warnings
+    assert "gcs_bucket_name: has no effect in this release" in configuration.warnings
+
+
+def test_answers_may_be_kept_in_the_database(tmp_path: Path) -> None:
+    params = "{type: database, default_in_memory_ttl: 7, default_in_redis_ttl: 9}"
+    configuration = read(tmp_path, f"litellm_settings: {{cache: true, cache_params: {params}}}", REDIS_URL="redis://h")
+    assert configuration.caching is not None
+    assert configuration.caching.ttl_s == 7
+    folder = Path("/home/x/.local/share/tollway/cache")
+    assert configuration.answers == AnswerStorage(
+        kind="database", redis=None, timeout_s=0.05, max_bytes=64 << 20, folder=folder
+    )
+
+
+def test_answers_may_be_kept_in_a_bucket(tmp_path: Path) -> None:
+    text = """
+litellm_settings:
+  cache: true
+  cache_params:
+    type: s3
+    s3_bucket_name: b
+    s3_region_name: eu-west-3
+    s3_endpoint_url: https://minio:9000
+    s3_path: ours
+    s3_use_ssl: false
+    s3_verify: /ca.pem
+    s3_aws_access_key_id: AKID
+    s3_aws_secret_access_key: os.environ/SECRET
+    s3_aws_session_token: token
+    s3_api_version: "2006-03-01"
+    s3_config: {retries: 3}
+"""
+    configuration = read(tmp_path, text, SECRET="of the bucket")
+    assert configuration.answers is not None
+    assert configuration.answers.bucket == Bucket(
+        name="b",
+        region="eu-west-3",
+        endpoint_url="https://minio:9000",
+        path="ours",
+        is_tls=False,
+        verify="/ca.pem",
+        access_key_id="AKID",
+        secret_access_key="of the bucket",
+        session_token="token",
+    )
+    assert configuration.answers.timeout_s == 0.5
+    assert "of the bucket" not in repr(configuration.answers)
+    assert "s3_config: has no effect in this release" in configuration.warnings
+    assert "s3_api_version" not in configuration.warnings
+    plain = storage(tmp_path, "litellm_settings: {cache: true, cache_params: {type: s3, s3_bucket_name: b}}")
+    assert plain.bucket == Bucket(name="b")

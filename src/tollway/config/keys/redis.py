@@ -18,6 +18,7 @@ from tollway.config.kinds import (
     TEXT,
     TEXTS,
     URL,
+    VERIFICATION,
     choice,
 )  # fmt: skip
 
@@ -62,24 +63,24 @@ _SERVER = (
 COORDINATION_REDIS = section("general_settings.coordination_redis", _SERVER)
 
 _NO_SEMANTIC_CACHE = "only answers to the same question are kept"
-_NO_BUCKET = "use `type: redis`, or `disk`"
+_NO_BUCKET = "use `type: s3`, or `database`"
 _CALL_TYPES = "`completion`, `text_completion`, `embedding`, `responses`, `anthropic_messages`, `generate_content`"
 
 CACHE_PARAMS = section(
     "litellm_settings.cache_params",
     (
-        supported("type", choice("local", "redis", "disk", "redis-semantic", "valkey-semantic", "qdrant-semantic", "s3", "gcs", "azure-blob"), "T1", "Where answers are kept: `local` in memory, `redis` (also for what replicas share, where nothing else names a server), `disk`. Without any parameters: Redis, where one is known.", default="local", supported_values=frozenset({"local", "redis", "disk"}), remedy="answers are kept in memory"),
+        supported("type", choice("local", "redis", "disk", "database", "s3", "redis-semantic", "valkey-semantic", "qdrant-semantic", "gcs", "azure-blob"), "T1", "Where answers are kept: `local` in memory, `redis` (also for what replicas share, where nothing else names a server), `disk`, `database` (Tollway's own), `s3` (a bucket). Without any parameters: Redis, where one is known.", default="local", supported_values=frozenset({"local", "redis", "disk", "database", "s3"}), remedy="answers are kept in memory"),
         *_SERVER,
         supported("supported_call_types", TEXTS, "T1", f"Calls whose answers are kept: {_CALL_TYPES}; an `a` before each is ignored. Empty: none, Redis is shared only."),
         supported("ttl", SECONDS, "T1", "How long answers are kept, unless the call says.", default=86_400),
-        supported("default_in_memory_ttl", SECONDS, "T1", "The same for `local`, where `ttl` says nothing."),
+        supported("default_in_memory_ttl", SECONDS, "T1", "The same for all but `redis`, where `ttl` says nothing."),
         supported("default_in_redis_ttl", SECONDS, "T1", "The same for `redis`, where `ttl` says nothing."),
         supported("mode", choice("default_on", "default_off"), "T1", "`default_off`: only calls with `cache: {use-cache: true}`.", default="default_on"),
         supported("max_messages", COUNT, "T1", "Longer conversations are neither looked for nor kept; null: no limit.", default=4),
         own("scope", choice("global", "team", "key"), "Who shares answers: everybody, the keys of a team, or nobody.", default="global"),
         own("single_flight", FLAG, "Calls that are alike wait for the first of them, and share its answer.", default=False),
-        own("timeout", SECONDS, "Longest wait for the Redis of the cache; then it is left alone for a while.", default=0.05),
-        own("max_size_mb", MEBIBYTES, "Answers kept in memory, or on disk.", default=64),
+        own("timeout", SECONDS, "Longest wait for the Redis, database or bucket of the cache; then it is left alone for a while. For a bucket, 0.5.", default=0.05),
+        own("max_size_mb", MEBIBYTES, "Answers kept in memory, on disk, or in the database.", default=64),
         own("max_answer_size_mb", MEBIBYTES, "Longer answers are not kept.", default=1),
         supported("disk_cache_dir", TEXT, "T3", "Folder for `type: disk`; else `cache` in the data folder."),
         later("similarity_threshold", ANY, "T2", "How much alike questions must be.", remedy=_NO_SEMANTIC_CACHE),
@@ -87,7 +88,17 @@ CACHE_PARAMS = section(
         later("redis_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
         later("valkey_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
         later("qdrant_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
-        later("s3_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_BUCKET),
+        supported("s3_bucket_name", TEXT, "T3", "Bucket for `type: s3`."),
+        supported("s3_region_name", TEXT, "T3", "Its region; else `AWS_REGION`, or us-east-1."),
+        supported("s3_endpoint_url", TEXT, "T3", "Address of a storage that speaks S3, where it is not Amazon's."),
+        supported("s3_path", TEXT, "T3", "Folder of the bucket."),
+        supported("s3_use_ssl", FLAG, "T3", "Connect with TLS, where the address does not say.", default=True),
+        supported("s3_verify", VERIFICATION, "T3", "Whether its certificate is checked, or the CA bundle to check it with.", default=True),
+        supported("s3_aws_access_key_id", SECRET, "T3", "Who may use it; else as for Bedrock: environment, profile, or the machine's role."),
+        supported("s3_aws_secret_access_key", SECRET, "T3", "The secret of that key."),
+        supported("s3_aws_session_token", SECRET, "T3", "Its token, if it lasts for a while only."),
+        accepted("s3_api_version", TEXT, "T3", "There is one."),
+        later("s3_*", ANY, "T3", "More about the bucket.", remedy="remove it: what a client needs to know is in the keys above"),
         later("gcs_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_BUCKET),
         later("azure_*", ANY, "T3", "Cache in a bucket.", remedy=_NO_BUCKET),
         accepted("redis_flush_size", COUNT, "T3", "Writes gathered before they are sent; Tollway sends each in the background."),

@@ -1,5 +1,5 @@
-"""Upkeep of a database: partitions of the ledger ahead of time, and dropping records and stored responses whose time is
-over.
+"""Upkeep of a database: partitions of the ledger ahead of time, and dropping records, stored responses and cached
+answers whose time is over.
 
 It goes in small steps, each a short transaction, so that records go on being inserted between them. On Postgres one
 process at a time does it; and whoever would have to wait for a lock gives up soon, because inserts queue behind it.
@@ -33,6 +33,7 @@ from tollway.db.partitions import (
 )
 from tollway.ports.ledger import Retention
 from tollway.stores.sql.conversations import drop_expired_responses
+from tollway.stores.sql.responses import drop_expired_answers
 
 _LOCK = 0x746F6C6C_77617903
 """The advisory lock of upkeep on Postgres."""
@@ -54,7 +55,7 @@ async def maintain(engine: AsyncEngine, now: float, retention: Retention | None)
 
 async def _maintain_sqlite(engine: AsyncEngine, now: float, retention: Retention | None) -> bool:
     async with writing(engine) as connection:
-        is_deleted = await drop_expired_responses(connection, now, _RESPONSES_AT_ONCE)
+        is_deleted = await _drop_expired(connection, now)
         if not is_deleted and retention is not None:
             is_deleted = await _delete_batch(connection, horizon_of(now, retention), retention.batch_size)
     return is_deleted or await _give_back_pages(engine)
@@ -70,7 +71,7 @@ async def _maintain_postgres(engine: AsyncEngine, now: float, retention: Retenti
         if missing is not None:
             await _make_partition(connection, missing)
             return True
-        if await drop_expired_responses(connection, now, _RESPONSES_AT_ONCE):
+        if await _drop_expired(connection, now):
             return True
         if retention is None:
             return False
@@ -81,6 +82,11 @@ async def _maintain_postgres(engine: AsyncEngine, now: float, retention: Retenti
             await connection.execute(DropTable(Table(over.name, MetaData())))
             return True
         return await _delete_batch(connection, horizon, retention.batch_size)
+
+
+async def _drop_expired(connection: AsyncConnection, now: float) -> bool:
+    are_responses = await drop_expired_responses(connection, now, _RESPONSES_AT_ONCE)
+    return await drop_expired_answers(connection, now, _RESPONSES_AT_ONCE) or are_responses
 
 
 async def read_horizon(connection: AsyncConnection) -> int | None:
