@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support import moto
 from tests.support.clock import FakeClock
 from tests.support.databases import DATABASES, open_database
+from tests.support.similar import OpenSimilar, in_memory, in_postgres
 from tests.support.valkey import shared_cluster, shared_url
 
 from tollway.config.sealing import Sealer
@@ -131,6 +132,12 @@ async def s3(folder: Path) -> AsyncIterator[ResponseStore]:
         yield store
 
 
+@asynccontextmanager
+async def semantic(open_similar: OpenSimilar, folder: Path) -> AsyncIterator[ResponseStore]:
+    async with open_similar(folder, FakeClock()) as store:
+        yield store
+
+
 STORES: dict[str, Open] = {
     "memory": memory,
     "disk": disk,
@@ -138,6 +145,8 @@ STORES: dict[str, Open] = {
     "cluster": cluster,
     **{kind: partial(on_database, kind) for kind in DATABASES},
     "s3": s3,
+    "semantic memory": partial(semantic, in_memory),
+    "semantic postgres": partial(semantic, in_postgres),
 }
 
 

@@ -411,6 +411,16 @@ CREATE TABLE settings (
 	CONSTRAINT pk_settings PRIMARY KEY (section, name)
 );
 
+CREATE TABLE similar_answers (
+	"key" TEXT NOT NULL, 
+	bucket TEXT NOT NULL, 
+	vector BLOB, 
+	answer BLOB NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	expires_at BIGINT NOT NULL, 
+	CONSTRAINT pk_similar_answers PRIMARY KEY ("key")
+);
+
 CREATE TABLE spend_windows (
 	scope_kind TEXT NOT NULL, 
 	scope_id TEXT NOT NULL, 
@@ -619,6 +629,10 @@ CREATE INDEX ix_session_totals_session_id ON session_totals (session_id);
 CREATE INDEX ix_session_totals_team_id_last_seen_at ON session_totals (team_id, last_seen_at) WHERE team_id <> '';
 
 CREATE INDEX ix_session_totals_user_id_last_seen_at ON session_totals (user_id, last_seen_at) WHERE user_id <> '';
+
+CREATE INDEX ix_similar_answers_bucket_created_at ON similar_answers (bucket, created_at);
+
+CREATE INDEX ix_similar_answers_expires_at ON similar_answers (expires_at);
 
 CREATE INDEX ix_stored_responses_expires_at ON stored_responses (expires_at);
 

@@ -21,15 +21,15 @@ class MemoryResponseStore:
         self._clock = clock
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._entries: OrderedDict[str, tuple[float, KeptAnswer]] = OrderedDict()
-        """By key: when its time is over, and the answer; the longest unused first."""
+        self._entries: OrderedDict[str, tuple[float, KeptAnswer, int]] = OrderedDict()
+        """By key: when its time is over, the answer, and the bytes of both; the longest unused first."""
 
     async def get(self, key: str) -> KeptAnswer | None:
         """The answer, unless its time is over."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        expires_at, answer = entry
+        expires_at, answer, _ = entry
         if expires_at <= self._clock():
             self._drop(key)
             return None
@@ -38,14 +38,7 @@ class MemoryResponseStore:
 
     def put(self, key: str, answer: KeptAnswer, ttl_s: float) -> None:
         """Keeps an answer for so long, unless there is never room for it."""
-        size = len(answer.body) + _OVERHEAD_BYTES
-        if size > self._max_bytes:
-            return
-        self._drop(key)
-        self._bytes += size
-        self._entries[key] = (self._clock() + ttl_s, answer)
-        while self._bytes > self._max_bytes:
-            self._drop(next(iter(self._entries)))
+        self._keep(key, answer, ttl_s, more_bytes=0)
 
     async def delete(self, keys: Sequence[str]) -> int:
         """Forgets these; how many there were."""
@@ -65,9 +58,21 @@ class MemoryResponseStore:
     async def close(self) -> None:
         """Nothing is left to do."""
 
+    def _keep(self, key: str, answer: KeptAnswer, ttl_s: float, *, more_bytes: int) -> bool:
+        """Keeps it, and drops what there is no room for; False if there is never room for it."""
+        size = len(answer.body) + _OVERHEAD_BYTES + more_bytes
+        if size > self._max_bytes:
+            return False
+        self._drop(key)
+        self._bytes += size
+        self._entries[key] = (self._clock() + ttl_s, answer, size)
+        while self._bytes > self._max_bytes:
+            self._drop(next(iter(self._entries)))
+        return True
+
     def _drop(self, key: str) -> bool:
         entry = self._entries.pop(key, None)
         if entry is None:
             return False
-        self._bytes -= len(entry[1].body) + _OVERHEAD_BYTES
+        self._bytes -= entry[2]
         return True

@@ -34,6 +34,7 @@ from tollway.db.partitions import (
 from tollway.ports.ledger import Retention
 from tollway.stores.sql.conversations import drop_expired_responses
 from tollway.stores.sql.responses import drop_expired_answers
+from tollway.stores.sql.similar_rows import drop_expired_similar
 
 _LOCK = 0x746F6C6C_77617903
 """The advisory lock of upkeep on Postgres."""
@@ -85,8 +86,8 @@ async def _maintain_postgres(engine: AsyncEngine, now: float, retention: Retenti
 
 
 async def _drop_expired(connection: AsyncConnection, now: float) -> bool:
-    are_responses = await drop_expired_responses(connection, now, _RESPONSES_AT_ONCE)
-    return await drop_expired_answers(connection, now, _RESPONSES_AT_ONCE) or are_responses
+    drops = (drop_expired_responses, drop_expired_answers, drop_expired_similar)
+    return any([await drop(connection, now, _RESPONSES_AT_ONCE) for drop in drops])
 
 
 async def read_horizon(connection: AsyncConnection) -> int | None:
