@@ -25,7 +25,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
@@ -147,6 +147,8 @@ class FaultyUpstream:
     asks_for_certificates: bool = False
     """With TLS: only clients are served that show one of `client_certificate`."""
     text: str = "Hello from a model that is not one."
+    embed: Callable[[str], Sequence[float]] = lambda _: (0.5, -0.5)
+    """Makes the vectors of its embeddings."""
     event_delay_s: float = 0.0
     reads_bodies: bool = True
     """False: answers as soon as it has seen a head, and leaves the body unread until the script ends."""
@@ -249,7 +251,7 @@ class FaultyUpstream:
 
     def _answer_like_openai(self, request: SeenRequest) -> Sequence[Step]:
         if request.path.endswith("/embeddings"):
-            return [response(json.dumps(_embeddings(request.json)).encode())]
+            return [response(json.dumps(_embeddings(request.json, self.embed)).encode())]
         is_chat = request.path.endswith("/chat/completions")
         if not is_chat and not request.path.endswith("/completions"):
             return [error(404, "No such path.")]
@@ -444,11 +446,13 @@ def _completion_events(asked: dict[str, Any], text: str, *, is_chat: bool) -> It
         yield {**envelope, "choices": [], "usage": _usage(text)}
 
 
-def _embeddings(asked: dict[str, Any]) -> dict[str, Any]:
+def _embeddings(asked: dict[str, Any], embed: Callable[[str], Sequence[float]]) -> dict[str, Any]:
     inputs = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
     return {
         "object": "list",
         "model": asked["model"],
-        "data": [{"object": "embedding", "index": index, "embedding": [0.5, -0.5]} for index, _ in enumerate(inputs)],
+        "data": [
+            {"object": "embedding", "index": index, "embedding": list(embed(text))} for index, text in enumerate(inputs)
+        ],
         "usage": {"prompt_tokens": 7, "total_tokens": 7},
     }

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tollway.app.late import Database
 from tollway.config.configuration import AnswerStorage
+from tollway.core.errors import Misconfigured
 from tollway.core.snapshot import TransportName
 from tollway.ports.responses import AnswerTable, ResponseStore
 from tollway.ports.sealing import Seal
@@ -20,6 +22,7 @@ _CONNECTIONS = 32
 class Surroundings(msgspec.Struct, frozen=True):
     """What the stores use of the gateway."""
 
+    database: Database
     table: AnswerTable
     seal: Seal
     transports: Mapping[TransportName, Transport]
@@ -29,7 +32,7 @@ class Surroundings(msgspec.Struct, frozen=True):
 def open_answers(storage: AnswerStorage | None, surroundings: Surroundings) -> ResponseStore | None:
     """The store; None where nothing is kept. Connects to nothing yet, and imports what it needs only.
 
-    Raises `Misconfigured` without the client library, and where nobody says who may use a bucket.
+    Raises `Misconfigured` without the library that it needs, and where nobody says who may use a bucket.
     """
     if storage is None:
         return None
@@ -52,6 +55,18 @@ def open_answers(storage: AnswerStorage | None, surroundings: Surroundings) -> R
                 timeout_s=storage.timeout_s,
                 max_bytes=storage.max_bytes,
             )
+        case "pgvector-semantic":
+            from tollway.stores.sql.similar import DatabaseSimilarAnswers
+
+            return DatabaseSimilarAnswers(
+                surroundings.database.engine,
+                surroundings.seal,
+                time.time,
+                timeout_s=storage.timeout_s,
+                max_bytes=storage.max_bytes,
+            )
+        case "local-semantic":
+            return _similar_in_memory(storage)
         case _:
             from tollway.stores.memory.responses import MemoryResponseStore
 
@@ -83,3 +98,15 @@ def _in_bucket(storage: AnswerStorage, surroundings: Surroundings) -> ResponseSt
         prefix=storage.bucket.path,
         timeout_s=storage.timeout_s,
     )
+
+
+def _similar_in_memory(storage: AnswerStorage) -> ResponseStore:
+    try:
+        from tollway.stores.memory.similar import MemorySimilarAnswers
+    except ImportError:
+        raise Misconfigured(
+            "`cache_params.type: local-semantic` compares vectors with numpy: "
+            "run `pip install 'tollway[semantic]'`, or use `pgvector-semantic`.",
+            param="cache_params.type",
+        ) from None
+    return MemorySimilarAnswers(time.time, max_bytes=storage.max_bytes)

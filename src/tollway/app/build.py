@@ -143,7 +143,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
             fleet.cooldowns.tell(cooldown)
 
     balancer = Balancer(time.time, tell_of_cooldown)
-    surroundings = Surroundings(LateAnswerTable(database), sealer, transports, configuration.environ)
+    surroundings = Surroundings(database, LateAnswerTable(database), sealer, transports, configuration.environ)
     answers = open_answers(configuration.answers, surroundings)
     callers = Callers(authenticator, lambda: gateway.router.snapshot.settings)
     conversations = LateConversations(LateConversationStore(database), sealer, transports, callers)

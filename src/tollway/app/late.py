@@ -96,6 +96,10 @@ class Database:
                 self._opening = None
             raise
 
+    async def engine(self) -> AsyncEngine:
+        """Its connections. Raises `StoreUnavailable` while it cannot be opened."""
+        return (await self.opened()).engine
+
     async def change_log(self) -> tuple[ChangeLog, int]:
         """The log of changes, and the newest of them before anything was read. Raises `StoreUnavailable`."""
         opened = await self.opened()

@@ -8,12 +8,14 @@ from typing import Any, get_args
 
 from tollway.config.configuration import AnswerKind, AnswerStorage, Sourced
 from tollway.config.findings import Findings
-from tollway.config.keys import CACHE_PARAMS, LIBRARY, ROUTER
+from tollway.config.keys import CACHE_PARAMS, GENERAL, LIBRARY, ROUTER
 from tollway.config.problem import nearest
 from tollway.config.redis import cache_address
 from tollway.core.bucket import Bucket
-from tollway.core.caching import Caching
+from tollway.core.caching import CacheScope, Caching, Likeness
+from tollway.core.errors import Misconfigured
 from tollway.core.redis import RedisAddress
+from tollway.db.url import postgres_url
 
 _CALL_TYPES: Mapping[str, str] = {
     "completion": "chat",
@@ -44,6 +46,14 @@ _BUCKET_FIELDS: Mapping[str, str] = {
     "s3_aws_session_token": "session_token",
 }
 _MIB = 1024 * 1024
+_OF_OTHER_SERVERS = frozenset({"redis-semantic", "valkey-semantic", "qdrant-semantic"})
+_SHARED = "use `pgvector-semantic` to share them"
+_EMBEDDING_MODELS = (
+    "semantic_cache_embedding_model",
+    *(f"{server}_semantic_cache_embedding_model" for server in ("redis", "valkey", "qdrant")),
+)
+"""Names for the same; the first that says something counts."""
+_SEMANTIC = (*_EMBEDDING_MODELS, "similarity_threshold", "semantic_cache_scope", "semantic_cache_timeout")
 
 
 def answer_storage(
@@ -53,7 +63,7 @@ def answer_storage(
     params = _params(origins)
     if not origins[f"{LIBRARY.name}.cache"].value or params.get("supported_call_types") == ():
         return None
-    kind = _kind(params, shared)
+    kind = _kind(origins, shared, findings)
     redis = bucket = None
     if kind == "s3":
         bucket = _bucket(origins[_SECTION].origin, params, findings)
@@ -84,20 +94,12 @@ def caching(origins: Mapping[str, Sourced], storage: AnswerStorage | None, findi
         ttl_s=float(params.get("ttl") or of_kind or _value(params, "ttl")),
         max_messages=params["max_messages"] if "max_messages" in params else _value(params, "max_messages"),
         namespace=params.get("namespace") or "",
-        scope=_value(params, "scope"),
+        scope=_scope(origins, storage, findings),
         groups=_groups(origins, findings),
         is_single_flight=_value(params, "single_flight"),
         max_answer_bytes=round(_value(params, "max_answer_size_mb") * _MIB),
+        likeness=_likeness(origins, storage, findings),
     )
-
-
-def _kind(params: Mapping[str, Any], shared: RedisAddress | None) -> AnswerKind:
-    """Without a word about it, the Redis that is known."""
-    named = params.get("type")
-    if named in _KINDS:
-        kind: AnswerKind = named
-        return kind
-    return "redis" if not params and shared is not None else "local"
 
 
 def _bucket(place: str, params: Mapping[str, Any], findings: Findings) -> Bucket | None:
@@ -110,6 +112,60 @@ def _bucket(place: str, params: Mapping[str, Any], findings: Findings) -> Bucket
         findings.reject(place, f"{_SECTION}.{missing}", "is missing", "give both keys, or neither")
         return None
     return Bucket(**given)
+
+
+def _kind(origins: Mapping[str, Sourced], shared: RedisAddress | None, findings: Findings) -> AnswerKind:
+    """Without a word about it, the Redis that is known."""
+    params, place = _params(origins), origins[_SECTION].origin
+    asked = params.get("type")
+    if asked in _OF_OTHER_SERVERS:
+        kept = "each process keeps answers in its memory, as with `local-semantic`"
+        findings.note(place, f"{_SECTION}.type", f"{asked} is not used by this release: {kept}", _SHARED)
+        return "local-semantic"
+    if asked == "pgvector-semantic" and not _has_postgres(origins):
+        remedy = "set `general_settings.database_url: postgresql://…`, or use `local-semantic`"
+        findings.reject(place, f"{_SECTION}.type", "pgvector-semantic keeps answers in Postgres", remedy)
+    if asked in _KINDS:
+        kind: AnswerKind = asked
+        return kind
+    return "redis" if not params and shared is not None else "local"
+
+
+def _has_postgres(origins: Mapping[str, Sourced]) -> bool:
+    url = origins[f"{GENERAL.name}.database_url"].value
+    try:
+        return url is not None and postgres_url(url) is not None
+    except Misconfigured:
+        return True  # another finding says what is wrong with it
+
+
+def _scope(origins: Mapping[str, Sourced], storage: AnswerStorage, findings: Findings) -> CacheScope:
+    """Answers to questions in other words are not for everybody unless somebody says so."""
+    params, name = _params(origins), "semantic_cache_scope"
+    scope: CacheScope | None = params.get("scope")
+    semantic: CacheScope | None = params.get(name)
+    if not storage.is_semantic:
+        return scope or "global"
+    if scope and semantic and scope != semantic:
+        message, remedy = f"{semantic} is not what `scope: {scope}` says", "keep one of them"
+        findings.reject(origins[_SECTION].origin, f"{_SECTION}.{name}", message, remedy)
+    return semantic or scope or "key"
+
+
+def _likeness(origins: Mapping[str, Sourced], storage: AnswerStorage, findings: Findings) -> Likeness | None:
+    params = _params(origins)
+    if not storage.is_semantic:
+        for name in (name for name in _SEMANTIC if params.get(name) is not None):
+            message = f"counts for a semantic `type` only, and not for {storage.kind}"
+            remedy = "use `local-semantic` or `pgvector-semantic`"
+            findings.note(origins[_SECTION].origin, f"{_SECTION}.{name}", message, remedy)
+        return None
+    named = (params[name] for name in _EMBEDDING_MODELS if params.get(name))
+    return Likeness(
+        model=next(named, CACHE_PARAMS.by_name[_EMBEDDING_MODELS[0]].default),
+        threshold=_value(params, "similarity_threshold"),
+        timeout_s=_value(params, "semantic_cache_timeout"),
+    )
 
 
 def _params(origins: Mapping[str, Sourced]) -> Mapping[str, Any]:

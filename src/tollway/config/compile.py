@@ -9,10 +9,12 @@ import msgspec
 
 from tollway.config.configuration import Additions, Alias, Configuration, Credential, ModelEntry, combine
 from tollway.config.deployment import Catalogue, DeploymentCompiler, Rejected
+from tollway.config.embedder import embedder_problem
 from tollway.config.problem import ConfigurationError, Problem, nearest
 from tollway.core.snapshot import Deployment, ModelGroup, Snapshot, TeamModels, Wildcard
 
 _SERVED_MODES = frozenset({"chat", "completion", "embedding"})
+_STORES = "general_settings.store_model_in_db"
 _PROBE = "model"
 """Stands for the name behind a `*` while the entry is checked."""
 _NAMED_AT_MOST = 5
@@ -43,6 +45,7 @@ def compile_snapshot(
         compiler.notices += stored.notices
         entries += tuple(compiler.with_ids_of_their_own(stored.models, entries))
     snapshot = compiler.snapshot(entries, configuration.aliases, version)
+    compiler.check_embedder(snapshot)
     if compiler.problems:
         raise ConfigurationError(compiler.problems)
     if notices is not None:
@@ -121,6 +124,14 @@ class _Compiler:
             caching=self._configuration.caching,
             version=version,
         )
+
+    def check_embedder(self, snapshot: Snapshot) -> None:
+        """The semantic cache's model: a problem, or a notice where it may be in the database, as somebody has said."""
+        problem, stores_models = embedder_problem(self._configuration, snapshot), self._configuration.origins[_STORES]
+        if problem is not None and (not stores_models.value or stores_models.origin == "default"):
+            self.problems.append(problem)
+        elif problem is not None and self._knows_stored:
+            self.notices.append(problem)
 
     def _models(self, entries: Iterable[ModelEntry]) -> TeamModels:
         by_name: dict[str, list[ModelEntry]] = {}

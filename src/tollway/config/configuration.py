@@ -32,7 +32,7 @@ class Sourced(msgspec.Struct, frozen=True):
     """`flag --port`, `environment TOLLWAY_PORT`, `database`, `config.yaml:12`, `default`."""
 
 
-AnswerKind = Literal["local", "redis", "disk", "database", "s3"]
+AnswerKind = Literal["local", "redis", "disk", "database", "s3", "local-semantic", "pgvector-semantic"]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +98,11 @@ class AnswerStorage(msgspec.Struct, frozen=True, kw_only=True):
     """For `disk`."""
     bucket: Bucket | None = None
     """For `s3`."""
+
+    @property
+    def is_semantic(self) -> bool:
+        """Whether answers are found by meaning too."""
+        return self.kind.endswith("-semantic")
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):

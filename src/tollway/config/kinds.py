@@ -219,6 +219,7 @@ SECRET = Kind("text", _secret, is_secret=True)
 URL = Kind("a URL", _secret, is_secret=True)
 """Kept as a secret: people write passwords into URLs."""
 NUMBER = Kind("a number", _number)
+SHARE = Kind("a number above 0, at most 1", _bounded(_number, 0, 1, is_open=True))
 WEIGHT = Kind("a number of at least 0", _bounded(_number, 0))
 SECONDS = Kind("a number of seconds above 0", _bounded(_number, 0, is_open=True))
 SECONDS_OR_NONE = Kind("a number of seconds, 0 or more", _bounded(_number, 0))

@@ -6,8 +6,19 @@ from typing import Literal
 
 import msgspec
 
-CacheScope = Literal["global", "team", "key"]
-"""Who shares answers: everybody, the keys of a team, or nobody."""
+CacheScope = Literal["global", "team", "key", "end_user"]
+"""Who shares answers: everybody, the keys of a team, the calls of a key, or those of a key for one end user."""
+
+
+class Likeness(msgspec.Struct, frozen=True, kw_only=True):
+    """When questions in other words are as good as the same."""
+
+    model: str
+    """Public name of the model that turns words into vectors."""
+    threshold: float
+    """The least cosine of two vectors whose words are alike."""
+    timeout_s: float = 1.0
+    """The longest wait of a call for its vector and for what is near."""
 
 
 class Caching(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +38,8 @@ class Caching(msgspec.Struct, frozen=True, kw_only=True):
     is_single_flight: bool = False
     """Calls that are alike and come while the first is on its way wait for its answer."""
     max_answer_bytes: int = 1024 * 1024
+    likeness: Likeness | None = None
+    """None: only the same question gets the same answer."""
 
 
 class CacheControl(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -96,6 +96,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         return (self.kind, self.id)
 
 
+def budget_only(scope: Scope) -> Scope:
+    """The scope for more money of a call that is counted in it already."""
+    return msgspec.structs.replace(scope, rpm=None, tpm=None, parallel=None, max_calls=None, max_repeats=None)
+
+
 class Grant(msgspec.Struct, frozen=True):
     """The models that one owner allows. Every owner of a call has to allow its model."""
 

@@ -35,9 +35,10 @@ from tollway.dataplane.listing import ModelNotFound
 from tollway.dataplane.routes import Route, RouteTable
 from tollway.dialects.body import read_fields
 from tollway.dialects.registry import find_identity
+from tollway.gateway.answer import Answer
 from tollway.gateway.call import Call
 from tollway.gateway.live import LiveSessions
-from tollway.gateway.run import Answer, Gateway
+from tollway.gateway.run import Gateway
 from tollway.gateway.stream import Replay, Stream
 from tollway.observability.metrics import CallLabels, Metrics
 from tollway.policy import access

@@ -84,6 +84,8 @@ class HeaderWriter:
                 lines += b"%b: %b\r\n" % local_limits(ticket.divided_by)
         if call.kept is not None:
             lines += b"x-litellm-cache-key: %b\r\n" % _field_value(call.cache_key)
+            if call.similarity:
+                lines += b"x-litellm-semantic-similarity: %.4f\r\n" % call.similarity
         if call.controls.ignored:
             names = ", ".join(call.controls.ignored)
             lines += b"x-tollway-warning: not supported yet, ignored: %b\r\n" % names.encode("latin-1", "replace")

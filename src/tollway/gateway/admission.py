@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tollway.accounting.pricing import upper_bound_nanos
-from tollway.core.principal import Scope
+from tollway.core.principal import Scope, budget_only
 from tollway.core.snapshot import Deployment
 from tollway.gateway.bounds import answer_bound, prompt_bound
 from tollway.gateway.call import Call
@@ -69,9 +69,36 @@ class Admission:
 
         Raises what `limits.admit` raises.
         """
+        if call.tickets:  # `admit_caller` has counted it
+            return
         call.scopes = _scopes_of_caller(call)
         if call.scopes:
             call.tickets = (await self._reserve(call, call.scopes, 0, 0),)
+
+    async def admit_caller(self, call: Call, deployment: Deployment) -> None:
+        """Counts a call in the limits of its caller while it is open whether anybody has to be asked.
+
+        Its tokens are reserved as if this deployment were; the money is, by `admit`, once somebody is. Raises what
+        `limits.admit` raises.
+        """
+        call.deployment = deployment  # for the record, if nothing more comes of it
+        call.scopes = _scopes_of_caller(call)
+        if call.scopes:
+            tokens, _ = bounds_of(call, deployment)
+            call.tickets = (await self._reserve(call, call.scopes, tokens, 0),)
+
+    async def admit_aside(self, call: Call, deployment: Deployment) -> None:
+        """Reserves for a call that the gateway makes for the sake of one that its caller has made.
+
+        It goes by the caller's budgets, and counts in none of their rates: they asked once. Raises as `admit` does.
+        """
+        tokens, cost_nanos = bounds_of(call, deployment)
+        call.scopes, call.reserved_for, call.reserved_nanos = _scopes_of_caller(call), deployment, cost_nanos
+        if call.scopes:
+            budgets = [budget_only(scope) for scope in call.scopes]
+            call.tickets = (await self._reserve(call, budgets, 0, cost_nanos, is_more=True),)
+        if deployment.scopes:
+            call.tickets += (await self._reserve(call, deployment.scopes, tokens, cost_nanos),)
 
     async def _move(self, call: Call, deployment: Deployment, scopes: tuple[Scope, ...]) -> None:
         """To another deployment: gives back what only the last one needed, and adds what this one needs."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -38,20 +39,37 @@ def cache_key(call: Call, group: ModelGroup, caching: Caching) -> str:
     fields = call.request.fields
     if caching.max_messages is not None and _turns(fields) > caching.max_messages:
         return ""
-    digest = sha256(
+    return _spaced(_digest(call, group, caching, _question(fields)), call, caching)
+
+
+def bucket_of(call: Call, group: ModelGroup, caching: Caching, rest: Mapping[str, Any], *, embedder: str) -> str:
+    """What two calls have in common that are compared by the words of their last turn, in the form of a `cache_key`.
+
+    `rest`: all fields without those words; `embedder`: who made vectors of them.
+    """
+    asked = _canonical({name: value for name, value in rest.items() if name not in _NOT_ASKED})
+    return _spaced(_digest(call, group, caching, asked, embedder.encode()), call, caching)
+
+
+def _digest(call: Call, group: ModelGroup, caching: Caching, asked: bytes, *more: bytes) -> str:
+    return sha256(
         b"\n".join(
             (
                 call.operation.encode(),
                 _model(group.name, caching).encode(),
                 _tenant(call, caching).encode(),
                 b"stream" if call.request.is_stream else b"",
-                _question(fields),
+                asked,
                 *sorted(flag.strip() for flag in call.headers.get(_FLAGS, b"").split(b",")),
                 *sorted(f"{name.lower()}: {value}".encode() for name, value in call.controls.extra_headers),
+                *more,
             )
         )
     ).hexdigest()
-    namespace = control.namespace or caching.namespace
+
+
+def _spaced(digest: str, call: Call, caching: Caching) -> str:
+    namespace = call.controls.cache.namespace or caching.namespace
     return f"{namespace}:{digest}" if namespace else digest
 
 
@@ -79,6 +97,8 @@ def _tenant_of_scope(call: Call, caching: Caching) -> str:
     principal = call.principal
     if caching.scope == "team" and principal.team_id is not None:
         return f"team:{principal.team_id}"
+    if caching.scope == "end_user":
+        return f"key:{principal.spend_id}\nend_user:{call.controls.end_user}"
     return "" if caching.scope == "global" else f"key:{principal.spend_id}"
 
 

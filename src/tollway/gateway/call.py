@@ -20,6 +20,7 @@ from tollway.dialects.body import Request
 from tollway.dialects.identity import Relay, Reply
 from tollway.ports.counters import Settled, Ticket
 from tollway.ports.responses import KeptAnswer
+from tollway.ports.similar import Meaning
 from tollway.routing.survey import Survey, Why
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ class Call:
         "kept",
         "limited",
         "lost_s",
+        "meaning",
         "operation",
         "passed_over",
         "path",
@@ -163,6 +165,7 @@ class Call:
         "session",
         "settings",
         "settled",
+        "similarity",
         "spent_nanos",
         "started",
         "started_at_us",
@@ -251,6 +254,10 @@ class Call:
         """Under which its answer is kept; empty: it is not."""
         self.kept: KeptAnswer | None = None
         """The answer of an earlier call, which is this one's too."""
+        self.meaning: Meaning | None = None
+        """By which its answer can be found again; None: by its key only."""
+        self.similarity = 0.0
+        """How much the earlier call's question is like this one; 0.0: nobody compared them."""
         self.is_settled = False
         self.settled: Settled | None = None
         self.spent_nanos: int | None = None

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from tollway.core.caching import Caching
 from tollway.core.errors import (
     ClientError,
     DeploymentFull,
     Forbidden,
-    Header,
     InvalidRequest,
     TollwayError,
     UnknownModel,
@@ -30,24 +28,27 @@ from tollway.core.errors import (
 )
 from tollway.core.routing import Routing
 from tollway.core.snapshot import Deployment, ModelGroup, TransportName
-from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.usage import NO_USAGE
 from tollway.gateway.admission import Admission
 from tollway.gateway.affinity import affinity_of
+from tollway.gateway.answer import Answer
 from tollway.gateway.attempt import Attempt
 from tollway.gateway.begun import Begun, read_reply
 from tollway.gateway.caching import cache_key
 from tollway.gateway.call import Call
 from tollway.gateway.conversation import converse, offers
 from tollway.gateway.hedging import Race
+from tollway.gateway.resemblance import Resemblance
 from tollway.gateway.reuse import Reuse
 from tollway.gateway.settle import Settler
 from tollway.gateway.slots import Slots
-from tollway.gateway.stream import GoOn, Keep, Replay, Stream, client_gone
+from tollway.gateway.stream import GoOn, Replay, Stream, client_gone
 from tollway.policy import access, limits, sessions
 from tollway.policy.entities import Entities
 from tollway.ports.counters import CounterStore
 from tollway.ports.ledger import Journal
 from tollway.ports.responses import ResponseStore
+from tollway.ports.similar import SimilarAnswers
 from tollway.ports.transport import Transport
 from tollway.routing.balancer import Balancer
 from tollway.routing.course import Course
@@ -57,14 +58,6 @@ from tollway.routing.survey import Survey, Wanted
 
 if TYPE_CHECKING:
     from tollway.gateway.threads import Threads
-
-
-class Answer(msgspec.Struct, gc=False):
-    """A whole answer for the client."""
-
-    body: bytes
-    upstream_headers: Sequence[Header]
-    cost_nanos: int
 
 
 class Gateway:
@@ -96,7 +89,10 @@ class Gateway:
         self._journal = journal
         self._settler = settler
         self._slots = Slots(counters)
-        self.reuse = None if answers is None else Reuse(answers, self._admission, settler, time.time)
+        resemblance = None
+        if isinstance(answers, SimilarAnswers):
+            resemblance = Resemblance(answers, self._admission, self.ask_aside, self.settle_failure, time.time)
+        self.reuse = None if answers is None else Reuse(answers, self._admission, settler, time.time, resemblance)
         """The cache of answers; None: nothing is kept."""
         self._threads = threads
 
@@ -124,7 +120,7 @@ class Gateway:
         if caching is not None and self.reuse is not None and (call.thread is None or call.thread.is_repeatable):
             call.cache_key = cache_key(call, group, caching)
             if call.cache_key:
-                return await self._reuse_or_ask(call, group, caching, self.reuse)
+                return await self.reuse.serve(call, group, caching, self.router, self._ask)
         return await self._ask(call, group)
 
     def _check_fallback(self, call: Call, model: str) -> None:
@@ -160,6 +156,24 @@ class Gateway:
         except _Failed as failed:
             raise failed.error from None
 
+    async def ask_aside(self, call: Call, group: ModelGroup) -> bytes:
+        """Asks a group once for what another call needs, at the expense of its caller. A failure is to be settled as in
+        `serve`.
+
+        Raises `TollwayError`.
+        """
+        routing = self.router.snapshot.routing
+        self._journal.check()
+        call.asked_group = group
+        deployment = self._pick(call, group, routing)
+        await self._admission.admit_aside(call, deployment)
+        try:
+            served = await self._conclude(call, await self._begin(call, deployment, routing))
+        except _Failed as failed:
+            raise failed.error from None
+        assert isinstance(served, Answer)
+        return served.body
+
     def routing_of(self, call: Call) -> Routing:
         """How a call is routed."""
         routing, strategy = self.router.snapshot.routing, call.controls.wishes.strategy
@@ -190,35 +204,6 @@ class Gateway:
             return await self._attempt(call, group, routing)
         except _Failed as failed:
             return await self._recover(call, group, routing, failed.error)
-
-    async def _reuse_or_ask(
-        self, call: Call, group: ModelGroup, caching: Caching, reuse: Reuse
-    ) -> Answer | Stream | Replay:
-        kept = await reuse.find(call)
-        is_shared = caching.is_single_flight and not call.request.is_stream and not call.controls.cache.skips_read
-        if kept is None and is_shared:
-            kept = await reuse.wait(call)
-        if kept is not None:
-            await reuse.settle(call, group, kept)
-            return Replay(kept.body) if kept.is_stream else Answer(kept.body, (), 0)
-        if not is_shared:
-            return await self._ask(call, group)
-        flight = reuse.lead(call)
-        try:
-            return await self._ask(call, group)
-        finally:
-            reuse.land(call, flight)
-
-    def _keeping(self, call: Call) -> Keep | None:
-        """Keeps the answer of a call, if it is to be kept."""
-        reuse, caching = self.reuse, self.router.snapshot.caching
-        if not call.cache_key or reuse is None or caching is None:
-            return None
-
-        def keep(body: bytes, usage: Usage | None, cost_nanos: int, response_id: str) -> None:
-            reuse.keep(call, caching, body, usage=usage, cost_nanos=cost_nanos, response_id=response_id)
-
-        return keep
 
     async def settle_failure(self, call: Call, error: TollwayError) -> None:
         """Settles a call that ended in an error before any of its answer went out."""
@@ -316,7 +301,8 @@ class Gateway:
 
     async def _conclude(self, call: Call, begun: Begun) -> Answer | Stream:
         """Makes what a deployment has begun the answer of the call: a whole one is settled."""
-        keep = self._keeping(call)
+        caching = self.router.snapshot.caching
+        keep = None if self.reuse is None or caching is None else self.reuse.keeping(call, caching)
         stream, reply = begun.stream, begun.reply
         if stream is not None:
             stream.serve(call, keep, self._going_on(call))

@@ -10,7 +10,7 @@ from tollway.config.configuration import AnswerStorage, Configuration
 from tollway.config.load import load
 from tollway.config.problem import ConfigurationError
 from tollway.core.bucket import Bucket
-from tollway.core.caching import Caching
+from tollway.core.caching import CacheScope, Caching, Likeness
 from tollway.core.redis import RedisNode
 
 KEYS = {"LITELLM_MASTER_KEY": "sk-of-the-tests-0123", "LITELLM_SALT_KEY": "sk-salt-of-the-tests"}
@@ -112,7 +112,7 @@ def test_each_place_has_a_lifetime_of_its_own(tmp_path: Path) -> None:
     [
         ("{supported_call_types: [completions]}", "completions is no kind of call; did you mean `completion`?"),
         ("{type: floppy}", "expected local, redis, disk"),
-        ("{scope: everybody}", "expected global, team or key"),
+        ("{scope: everybody}", "expected global, team, key or end_user"),
         ("{type: s3}", "s3_bucket_name: is missing"),
         ("{type: s3, s3_bucket_name: b, s3_aws_access_key_id: k}", "s3_aws_secret_access_key: is missing"),
         ("{type: s3, s3_bucket_name: b, s3_aws_secret_access_key: k}", "s3_aws_access_key_id: is missing"),
@@ -179,3 +179,68 @@ litellm_settings:
     assert "s3_api_version" not in configuration.warnings
     plain = storage(tmp_path, "litellm_settings: {cache: true, cache_params: {type: s3, s3_bucket_name: b}}")
     assert plain.bucket == Bucket(name="b")
+
+
+def caching(folder: Path, params: str, **environ: str) -> Caching:
+    found = read(folder, f"litellm_settings: {{cache: true, cache_params: {{{params}}}}}", **environ).caching
+    assert found is not None
+    return found
+
+
+def test_a_semantic_cache_is_of_one_key_unless_somebody_says_so(tmp_path: Path) -> None:
+    plain = caching(tmp_path, "type: local-semantic")
+    assert plain.likeness == Likeness(model="text-embedding-ada-002", threshold=0.9, timeout_s=1.0)
+    scopes: dict[str, CacheScope] = {
+        "type: local-semantic": "key",
+        "type: local-semantic, semantic_cache_scope: end_user": "end_user",
+        "type: local-semantic, scope: team": "team",
+        "type: local-semantic, scope: global, semantic_cache_scope: global": "global",
+        "type: local": "global",
+        "type: local, scope: key": "key",
+        "type: local, semantic_cache_scope: team": "global",
+    }
+    assert {text: caching(tmp_path, text).scope for text in scopes} == scopes
+    with pytest.raises(ConfigurationError, match="semantic_cache_scope: team is not what `scope: key` says"):
+        caching(tmp_path, "type: local-semantic, scope: key, semantic_cache_scope: team")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "semantic_cache_embedding_model",
+        "redis_semantic_cache_embedding_model",
+        "valkey_semantic_cache_embedding_model",
+        "qdrant_semantic_cache_embedding_model",
+    ],
+)
+def test_what_is_said_of_likeness_under_any_name(tmp_path: Path, name: str) -> None:
+    text = f"type: local-semantic, {name}: e, similarity_threshold: 0.75, semantic_cache_timeout: 0.5"
+    assert caching(tmp_path, text).likeness == Likeness(model="e", threshold=0.75, timeout_s=0.5)
+    configuration = read(tmp_path, f"litellm_settings: {{cache: true, cache_params: {{type: disk, {name}: e}}}}")
+    assert configuration.caching is not None
+    assert configuration.caching.likeness is None
+    assert f"{name}: counts for a semantic `type` only, and not for disk" in configuration.warnings
+
+
+@pytest.mark.parametrize("threshold", ["0", "1.1", "high"])
+def test_a_threshold_is_a_share(tmp_path: Path, threshold: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected a number above 0, at most 1"):
+        caching(tmp_path, f"type: local-semantic, similarity_threshold: {threshold}")
+
+
+def test_vectors_are_compared_by_the_gateways_own_postgres(tmp_path: Path) -> None:
+    text = "litellm_settings: {cache: true, cache_params: {type: pgvector-semantic}}"
+    assert storage(tmp_path, text, DATABASE_URL="postgresql://h/d").kind == "pgvector-semantic"
+    for environ in ({}, {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db"}):
+        with pytest.raises(ConfigurationError, match="database_url: postgresql://") as got:
+            read(tmp_path, text, **environ)
+        assert "local-semantic" in str(got.value)
+
+
+@pytest.mark.parametrize("kind", ["redis-semantic", "valkey-semantic", "qdrant-semantic"])
+def test_kinds_of_other_servers_are_kept_in_memory_and_say_so(tmp_path: Path, kind: str) -> None:
+    configuration = read(tmp_path, f"litellm_settings: {{cache: true, cache_params: {{type: {kind}, host: h}}}}")
+    assert configuration.answers is not None
+    assert configuration.answers.kind == "local-semantic"
+    assert configuration.warnings.count(kind) == 1
+    assert "use `pgvector-semantic` to share them" in configuration.warnings

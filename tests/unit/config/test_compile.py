@@ -11,7 +11,7 @@ import pytest
 from tollway.accounting.price_book import PriceBook
 from tollway.accounting.pricing import cost_nanos
 from tollway.config.compile import compile_snapshot
-from tollway.config.configuration import ModelEntry, combine
+from tollway.config.configuration import Additions, ModelEntry, combine
 from tollway.config.discover import discover
 from tollway.config.load import load
 from tollway.config.problem import ConfigurationError, Problem
@@ -430,3 +430,54 @@ def test_what_was_discovered_yields_to_a_model_list(compiled: Compile) -> None:
     assert list(without.groups) == ["demo"]
     assert [wildcard.pattern for wildcard in without.wildcards] == ["openai/*", "*"]
     assert compiled("model_list: []\n", discovered=discovered).groups == {}
+
+
+# ---- the model of the semantic cache --------------------------------------------------------------------------------
+
+EMBEDDER = model("{model: openai/text-embedding-3-small, api_key: k}", name="vectors")
+
+
+def semantic(name: str, models: str = EMBEDDER, more: str = "") -> str:
+    params = f"{{type: local-semantic, semantic_cache_embedding_model: {name}}}"
+    return f"{models}{more}litellm_settings: {{cache: true, cache_params: {params}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "models"),
+    [
+        ("vectors", EMBEDDER),
+        ("openai/text-embedding-3-small", model("{model: openai/*, api_key: k}", name="openai/*")),
+    ],
+)
+def test_the_semantic_cache_uses_a_model_that_is_served(compiled: Compile, name: str, models: str) -> None:
+    caching = compiled(semantic(name, models)).caching
+    assert caching is not None
+    assert caching.likeness is not None
+    assert caching.likeness.model == name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (semantic("vektors"), "vektors is no model of this gateway; did you mean `vectors`?"),
+        (semantic("c", model("{model: anthropic/claude-sonnet-4-5, api_key: k}", name="c")), "c embeds nothing"),
+        (
+            f"{EMBEDDER}litellm_settings: {{cache: true, cache_params: {{type: local-semantic}}}}\n",
+            "text-embedding-ada-002 is no model of this gateway; name a model of `model_list`",
+        ),
+    ],
+)
+def test_another_is_named_at_the_start(compiled: Compile, text: str, expected: str) -> None:
+    with pytest.raises(ConfigurationError, match="semantic_cache_embedding_model") as got:
+        compiled(text)
+    assert expected in str(got.value)
+
+
+def test_one_that_may_be_in_the_database_stops_nothing(tmp_path: Path) -> None:
+    file, told = tmp_path / "config.yaml", Notices()
+    file.write_text(semantic("later", more="general_settings: {store_model_in_db: true}\n"))
+    configuration = load(file, environ={"HOME": "/home/x"})
+    compile_snapshot(configuration, prices=PRICES, version=1, notices=told.list)
+    assert "later" not in told.text, "nobody has looked there yet"
+    compile_snapshot(configuration, prices=PRICES, stored=Additions(), version=1, notices=told.list)
+    assert "later is no model of this gateway" in told.text

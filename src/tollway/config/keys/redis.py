@@ -15,6 +15,7 @@ from tollway.config.kinds import (
     POSITIVE,
     SECONDS,
     SECRET,
+    SHARE,
     TEXT,
     TEXTS,
     URL,
@@ -62,14 +63,14 @@ _SERVER = (
 
 COORDINATION_REDIS = section("general_settings.coordination_redis", _SERVER)
 
-_NO_SEMANTIC_CACHE = "only answers to the same question are kept"
+_NO_SEMANTIC_SERVER = "use `type: pgvector-semantic` to share answers"
 _NO_BUCKET = "use `type: s3`, or `database`"
 _CALL_TYPES = "`completion`, `text_completion`, `embedding`, `responses`, `anthropic_messages`, `generate_content`"
 
 CACHE_PARAMS = section(
     "litellm_settings.cache_params",
     (
-        supported("type", choice("local", "redis", "disk", "database", "s3", "redis-semantic", "valkey-semantic", "qdrant-semantic", "gcs", "azure-blob"), "T1", "Where answers are kept: `local` in memory, `redis` (also for what replicas share, where nothing else names a server), `disk`, `database` (Tollway's own), `s3` (a bucket). Without any parameters: Redis, where one is known.", default="local", supported_values=frozenset({"local", "redis", "disk", "database", "s3"}), remedy="answers are kept in memory"),
+        supported("type", choice("local", "redis", "disk", "database", "s3", "local-semantic", "pgvector-semantic", "redis-semantic", "valkey-semantic", "qdrant-semantic", "gcs", "azure-blob"), "T1", "Where answers are kept: `local` in memory, `redis` (also for what replicas share, where nothing else names a server), `disk`, `database` (Tollway's own), `s3` (a bucket); answers to questions in other words too: `local-semantic` in memory, `pgvector-semantic` in Tollway's own Postgres. Without any parameters: Redis, where one is known.", default="local", supported_values=frozenset({"local", "redis", "disk", "database", "s3", "local-semantic", "pgvector-semantic", "redis-semantic", "valkey-semantic", "qdrant-semantic"}), remedy="answers are kept in memory"),
         *_SERVER,
         supported("supported_call_types", TEXTS, "T1", f"Calls whose answers are kept: {_CALL_TYPES}; an `a` before each is ignored. Empty: none, Redis is shared only."),
         supported("ttl", SECONDS, "T1", "How long answers are kept, unless the call says.", default=86_400),
@@ -77,17 +78,20 @@ CACHE_PARAMS = section(
         supported("default_in_redis_ttl", SECONDS, "T1", "The same for `redis`, where `ttl` says nothing."),
         supported("mode", choice("default_on", "default_off"), "T1", "`default_off`: only calls with `cache: {use-cache: true}`.", default="default_on"),
         supported("max_messages", COUNT, "T1", "Longer conversations are neither looked for nor kept; null: no limit.", default=4),
-        own("scope", choice("global", "team", "key"), "Who shares answers: everybody, the keys of a team, or nobody.", default="global"),
+        own("scope", choice("global", "team", "key", "end_user"), "Who shares answers: everybody, the keys of a team, the calls of a key, or those for one end user. For a semantic `type`: `key`, unless it says otherwise.", default="global"),
         own("single_flight", FLAG, "Calls that are alike wait for the first of them, and share its answer.", default=False),
         own("timeout", SECONDS, "Longest wait for the Redis, database or bucket of the cache; then it is left alone for a while. For a bucket, 0.5.", default=0.05),
         own("max_size_mb", MEBIBYTES, "Answers kept in memory, on disk, or in the database.", default=64),
         own("max_answer_size_mb", MEBIBYTES, "Longer answers are not kept.", default=1),
         supported("disk_cache_dir", TEXT, "T3", "Folder for `type: disk`; else `cache` in the data folder."),
-        later("similarity_threshold", ANY, "T2", "How much alike questions must be.", remedy=_NO_SEMANTIC_CACHE),
-        later("semantic_cache_scope", TEXT, "T2", "Who shares cached answers.", remedy=_NO_SEMANTIC_CACHE),
-        later("redis_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
-        later("valkey_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
-        later("qdrant_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_CACHE),
+        supported("similarity_threshold", SHARE, "T2", "The least cosine of questions that get the same answer, for a semantic `type`.", default=0.9),
+        own("semantic_cache_embedding_model", TEXT, "The model of this gateway that makes vectors of questions, for a semantic `type`.", default="text-embedding-ada-002"),
+        *(supported(f"{server}_semantic_cache_embedding_model", TEXT, "T2", "The same as `semantic_cache_embedding_model`.") for server in ("redis", "valkey", "qdrant")),
+        own("semantic_cache_timeout", SECONDS, "Longest wait of a call for its vector and for what is near; then its provider is asked.", default=1),
+        supported("semantic_cache_scope", choice("key", "end_user", "team", "global"), "T2", "Who shares answers of a semantic `type`: a key's calls, those for one end user, the keys of a team, or everybody. The same as `scope`.", default="key"),
+        later("redis_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_SERVER),
+        later("valkey_semantic_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_SERVER),
+        later("qdrant_*", ANY, "T2", "Semantic cache.", remedy=_NO_SEMANTIC_SERVER),
         supported("s3_bucket_name", TEXT, "T3", "Bucket for `type: s3`."),
         supported("s3_region_name", TEXT, "T3", "Its region; else `AWS_REGION`, or us-east-1."),
         supported("s3_endpoint_url", TEXT, "T3", "Address of a storage that speaks S3, where it is not Amazon's."),

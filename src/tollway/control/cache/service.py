@@ -63,7 +63,7 @@ class CacheService:
         caching, storage = configuration.caching, configuration.answers
         if caching is None or storage is None:
             return "{}"
-        shown = {
+        shown: dict[str, Any] = {
             "type": storage.kind,
             "supported_call_types": sorted(caching.operations),
             "mode": "default_on" if caching.is_on_by_default else "default_off",
@@ -73,6 +73,9 @@ class CacheService:
             "scope": caching.scope,
             "single_flight": caching.is_single_flight,
         }
+        if caching.likeness is not None:
+            shown["similarity_threshold"] = caching.likeness.threshold
+            shown["semantic_cache_embedding_model"] = caching.likeness.model
         return msgspec.json.encode(shown).decode()
 
     @property

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import inf
 
-import msgspec
-
 from tollway.core.principal import Scope
 from tollway.core.windows import Window
 from tollway.ports.counters import LimitKind, Refusal, Remaining
@@ -131,11 +129,6 @@ class Counter:
             self.requests = Rate()
         if scope.tpm is not None and self.tokens is None:
             self.tokens = Rate()
-
-
-def budget_only(scope: Scope) -> Scope:
-    """The scope for more money of a call that is counted in it already."""
-    return msgspec.structs.replace(scope, rpm=None, tpm=None, parallel=None, max_calls=None, max_repeats=None)
 
 
 def explain(scopes: Sequence[Scope], counters: Sequence[Counter], windows: Sequence[Window], now: float) -> Refusal:

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 
-from tollway.core.principal import Scope
+from tollway.core.principal import Scope, budget_only
 from tollway.core.record import Charge
 from tollway.core.windows import Window, window
 from tollway.ports.counters import Crossed, Reading, Refusal, Remaining, Settled, Ticket, Unseeded
-from tollway.stores.memory.counter import LIVE_S, Counter, Rate, SettledSum, budget_only, count_call, explain
+from tollway.stores.memory.counter import LIVE_S, Counter, Rate, SettledSum, count_call, explain
 
 log = logging.getLogger(__name__)
 

@@ -29,11 +29,11 @@ from uuid import uuid4
 import msgspec
 
 from tollway.core.errors import StoreUnavailable
-from tollway.core.principal import Scope
+from tollway.core.principal import Scope, budget_only
 from tollway.core.record import Charge
 from tollway.core.tasks import end_tasks
 from tollway.ports.counters import Crossed, Reading, Refusal, Settled, Ticket, Unseeded
-from tollway.stores.memory.counter import SettledSum, budget_only, explain
+from tollway.stores.memory.counter import SettledSum, explain
 from tollway.stores.memory.counters import MemoryCounterStore, MemoryTicket
 from tollway.stores.redis.channel import Operation, OperationChannel, Pending, Send
 from tollway.stores.redis.gathering import Gathering, Generations, Members
