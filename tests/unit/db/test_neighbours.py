@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, create_engine, insert, inspect
-from sqlalchemy.types import JSON, Boolean, DateTime, LargeBinary, String, TypeEngine
+from sqlalchemy.types import ARRAY, JSON, Boolean, DateTime, LargeBinary, String, TypeEngine
 from tests.support.databases import DATABASES, empty_database
 
 from tollway.db.engine import open_engine, writing
@@ -103,6 +103,8 @@ def a_value(kind: TypeEngine[Any], number: int) -> object:
             return datetime(2026, 1, number, tzinfo=UTC)
         case JSON():
             return []
+        case ARRAY():
+            return [1.0]
         case LargeBinary():
             return b"x"
         case String():
