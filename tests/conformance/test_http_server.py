@@ -776,7 +776,24 @@ def test_a_client_that_never_reads_its_last_response_is_given_up(loop: LoopName)
 # Stopping
 
 
-def test_stopping_closes_idle_connections_at_once_and_busy_ones_after_their_response(loop: LoopName) -> None:
+def test_a_request_that_was_on_its_way_when_the_server_stopped_is_answered(
+    loop: LoopName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway.server.http1.LAST_REQUEST_S", SHORT_S * 20)  # this machine may be busy
+    with serve(loop) as server, server.client() as idle, server.client() as new:
+        path = server.add(answering(200, b"in time"))
+        idle.get(path)
+        idle.read()
+        server.server.should_exit = True
+        until(lambda: all(connection.is_stopping for connection in server.connections()))
+        for client in (idle, new):  # connected, and told nothing yet
+            client.get(path)
+            answer = client.read()
+            assert (answer.body, answer.header("connection")) == (b"in time", "close")
+            assert client.is_closed()
+
+
+def test_stopping_closes_idle_connections_soon_and_busy_ones_after_their_response(loop: LoopName) -> None:
     go = asyncio.Event()
     begun: list[asyncio.AbstractEventLoop] = []
 

@@ -147,7 +147,7 @@ class StoreUnavailable(GatewayFault):
 
 
 class Overloaded(GatewayFault):
-    """Work is shed on purpose (draining, disk full, ceiling reached); `retry-after` is among the headers."""
+    """Work is shed on purpose (disk full, ceiling reached); `retry-after` is among the headers."""
 
     status = 503
     type = "service_unavailable_error"

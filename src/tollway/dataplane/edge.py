@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tollway.core.errors import Overloaded, TollwayError
+from tollway.core.errors import TollwayError
 from tollway.core.snapshot import Operation, Settings
 from tollway.dataplane.asgi import (
     JSON,
@@ -83,7 +83,7 @@ class Edge:
         self._routes = RouteTable()
         self._headers = HeaderWriter()
         self.is_draining = False
-        """No new calls: those in flight finish."""
+        """Readiness says that the gateway stops. What arrives is served as long as somebody listens."""
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serves one request."""
@@ -160,8 +160,6 @@ class Edge:
                 self._sessions.leave(call)
 
     async def _serve(self, call: Call, receive: Receive, exchange: Exchange) -> None:
-        if self.is_draining:
-            raise Overloaded("The gateway is shutting down; try again.", headers=((b"retry-after", b"1"),))
         self._gate.check_memory()
         settings = call.settings
         credential = find_credential(call.headers, key_header=settings.key_header)

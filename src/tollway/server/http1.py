@@ -41,6 +41,8 @@ WRITE_TIMEOUT_S = 120.0
 """Without room for more of a response."""
 FAREWELL_TIMEOUT_S = 30.0
 """From deciding to close to the client having read the rest."""
+LAST_REQUEST_S = 0.08
+"""For a request that was sent before its client could know that the server stops. uvicorn waits 0.1 s at that point."""
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")}
@@ -172,8 +174,14 @@ class HttpProtocol(asyncio.Protocol):
     # uvicorn
 
     def shutdown(self) -> None:
-        """Closes the connection when it is idle, otherwise after the response in progress."""
+        """Closes the connection after the response in progress; an idle one after a moment, so that a request on its
+        way is answered: a proxy in front may not send it to another server.
+        """
         self.is_stopping = True
+        if self._active is None:
+            self._loop.call_later(LAST_REQUEST_S, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
         if self._active is None:
             self._close()
 
