@@ -19,7 +19,7 @@ DASHBOARDS = sorted((CLONE / "deploy" / "grafana" / "dashboards").glob("*.json")
 FROM_PROMETHEUS = {"up"}
 """Series that Prometheus makes itself."""
 _GRAFANA = {"$__rate_interval": "5m", "$__range": "1h", "$instance": ".*", "$model": ".*", "$team": ".*"}
-_STEADY = re.compile(r"^(process_|tollway_(log_lines_dropped|replicas)|litellm_in_flight)")
+_STEADY = re.compile(r"^(process_|tollway_(log_lines_dropped|replicas)|litellm_(in_flight|api_key_max_budget))")
 """Gauges that show no more than how it is."""
 
 
@@ -66,6 +66,7 @@ def make_everything_move(stack: Stack) -> None:
     gateway = stack.proxy
     for name, params in (
         ("broken", {"model": "demo/demo", "demo": {"fault": "error_500", "latency_ms": 0}}),
+        ("broken", {"model": "demo/demo", "demo": {"fault": "error_500", "latency_ms": 1}}),
         ("broken-too", {"model": "demo/demo", "demo": {"fault": "error_500", "latency_ms": 0}}),
         ("unpriced", {"model": "openai/a-model-nobody-priced"}),
     ):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import select
 from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -182,8 +183,14 @@ class HttpProtocol(asyncio.Protocol):
             self._loop.call_later(LAST_REQUEST_S, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
-        if self._active is None:
+        if self._active is None and not self._is_unread():
             self._close()
+
+    def _is_unread(self) -> bool:
+        """Whether something has arrived that the event loop has not brought yet: timers come before sockets."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self.transport.is_closing() and bool(poll.poll(0))
 
     # The parser's callbacks
 
