@@ -96,9 +96,9 @@ def are_collected_and_move(stack: Stack) -> None:
     while missing := {name for name in wanted if not _moves(stack, name)}:
         assert time.monotonic() < deadline, missing
         time.sleep(0.3)
-    targets = _ask(stack, "/api/v1/targets")["activeTargets"]
+    targets = ask(stack, "/api/v1/targets")["activeTargets"]
     assert {target["health"] for target in targets if target["labels"]["job"] == "tollway"} == {"up"}
-    rules = [rule for group in _ask(stack, "/api/v1/rules")["groups"] for rule in group["rules"]]
+    rules = [rule for group in ask(stack, "/api/v1/rules")["groups"] for rule in group["rules"]]
     assert {rule["name"]: rule["health"] for rule in rules} == {rule["name"]: "ok" for rule in rules}
     assert len(rules) == len(alert_expressions())
 
@@ -110,10 +110,11 @@ def _moves(stack: Stack, name: str) -> bool:
         query = f"max({name}) > 0"
     else:
         query = f"max(max_over_time({name}[10m])) > min(min_over_time({name}[10m]))"
-    return bool(_ask(stack, "/api/v1/query", query=query)["result"])
+    return bool(ask(stack, "/api/v1/query", query=query)["result"])
 
 
-def _ask(stack: Stack, path: str, **parameters: str) -> Any:
+def ask(stack: Stack, path: str, **parameters: str) -> Any:
+    """What Prometheus answers over its API."""
     answer = stack.prometheus.get(f"{path}?{urlencode(parameters)}")
     assert answer.status == 200, answer.body
     return answer.json()["data"]

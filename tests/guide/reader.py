@@ -14,8 +14,8 @@ from tests.guide.guide import Command
 from tests.support.stack import REPLICAS, Stack
 
 NOT_COVERED = {
-    "open http://localhost:3000": "no package has Grafana; what is provisioned in it is checked by tests/deploy",
-    "open http://localhost:9090": "Debian's package keeps the pages elsewhere; Prometheus is asked over its API instead",
+    "open http://localhost:3000": "no package has Grafana; what it is provisioned with is checked by tests/deployment",
+    "open http://localhost:9090": "its pages are in other packages; Prometheus is asked over its API instead",
 }
 """Commands that cannot be run here, and why."""
 TYPED_INTO = {
@@ -128,7 +128,7 @@ class Reader:
         text = command.text.strip()
         before = {name: self.stack.pid(name) for name in REPLICAS}
         if " -f " in text:
-            ran = self.run(f"timeout 2 {text}")
+            ran = self.run(f"timeout 1 {text}")
             assert ran.returncode == 124, "it follows until it is stopped"
         else:
             ran = self.run(text, typed=TYPED_INTO.get(text, ""))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.guide import endurance, figures
-from tests.guide.guide import read_guide
+from tests.guide.guide import Command, read_guide
 from tests.guide.reader import NOT_COVERED, Reader
 from tests.support.aimock import running_aimock
 from tests.support.stack import Stack, running_stack
@@ -23,16 +23,28 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield running
 
 
+def once(commands: list[Command]) -> list[Command]:
+    """Without `docker-compose` commands that came before, word for word: each new start of a gateway takes seconds."""
+    seen: set[str] = set()
+    kept = []
+    for command in commands:
+        if not (command.text in seen and command.text.startswith("docker-compose ")):
+            kept.append(command)
+        seen.add(command.text)
+    return kept
+
+
 @pytest.mark.timeout(400)
 def test_the_whole_stack_does_what_the_guide_says_and_stands_what_happens(
     stack: Stack, subtests: pytest.Subtests
 ) -> None:
     reader = Reader(stack)
-    for number, command in enumerate(COMMANDS):
+    endurance.change_the_configuration(stack)
+    for number, command in enumerate(once(COMMANDS)):
         with subtests.test(f"{number}: {command.name}"):
             reader.follow(command)
     trials = (
-        endurance.takes_a_changed_configuration,
+        endurance.serves_the_changed_configuration,
         endurance.comes_back_from_a_backup,
         endurance.survives_a_killed_gateway_and_upgrades_without_a_lost_call,
         endurance.serves_without_its_servers,

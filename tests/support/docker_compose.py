@@ -6,6 +6,7 @@ Programs that `exec` names are the real ones, with the address of the service in
 import os
 import socket
 import sys
+from pathlib import Path
 
 
 def pairs(name: str) -> dict[str, str]:
@@ -48,8 +49,8 @@ def logs(words: list[str]) -> int:
         os.execvp("tail", ["tail", "-n", "+1", "-F", *(files[name] for name in services)])
     tail = next((int(word.split("=")[1]) for word in words if word.startswith("--tail=")), 10**9)
     for name in services:
-        with open(files[name], errors="replace") as file:
-            sys.stdout.writelines(f"{name}  | {line}" for line in file.readlines()[-tail:])
+        lines = Path(files[name]).read_text(errors="replace").splitlines(keepends=True)
+        sys.stdout.writelines(f"{name}  | {line}" for line in lines[-tail:])
     return 0
 
 
@@ -58,8 +59,8 @@ def exec_in(words: list[str]) -> int:
     service, program, *arguments = words
     port = pairs("STACK_PORTS")[service]
     if service == "postgres":
-        path = os.path.join(os.path.dirname(os.environ["STACK_PSQL"]), program)
-        os.execv(path, [path, "-h", "127.0.0.1", "-p", port, *arguments])
+        path = Path(os.environ["STACK_PSQL"]).with_name(program)
+        os.execv(path, [str(path), "-h", "127.0.0.1", "-p", port, *arguments])
     if (service, program) == ("redis", "redis-cli"):
         path = os.environ["STACK_REDIS_CLI"]
         os.execv(path, [path, "-p", port, *arguments])

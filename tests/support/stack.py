@@ -134,7 +134,9 @@ class Stack:
         self.bin.mkdir()
         self._copy_what_a_reader_edits()
         self.env = _read_env(folder / ".env")
-        self.compose: dict[str, Any] = interpolated(yaml.safe_load((folder / "docker-compose.yml").read_text()), self.env)
+        self.compose: dict[str, Any] = interpolated(
+            yaml.safe_load((folder / "docker-compose.yml").read_text()), self.env
+        )
         self.ports = {name: free_port() for name in (*REPLICAS, "nginx", "prometheus", "redis")}
         self._database = Database(self.env["POSTGRES_PASSWORD"])
         self.ports["postgres"] = self._database.server.port

@@ -120,6 +120,12 @@ class FileJournal:
         """How many records are held in memory."""
         return sum(segment.buffered for segment in (*self._sealed, self._live) if segment is not None)
 
+    def lag_s(self) -> float:
+        """Age of the oldest record that is not in the database; 0 if all are."""
+        now = time.time()
+        segments = [segment for segment in (*self._sealed, self._live) if segment is not None and not segment.is_empty]
+        return max((now - segment.opened_at for segment in segments), default=0.0)
+
     def adopt(self) -> int:
         """Takes over the segments of processes that are gone; how many. They count as sealed, before our own."""
         orphans = [orphan for path in sorted(self._folder.glob(f"*{SUFFIX}")) if (orphan := self._adopt(path))]

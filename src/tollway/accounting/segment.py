@@ -192,6 +192,16 @@ class Segment:
         self._size += written
 
     @property
+    def opened_at(self) -> float:
+        """When it was begun, in seconds since 1970: its name says so. Its first record is hardly younger."""
+        return int(self.path.name.partition("-")[0]) / 1e9
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no record is in it."""
+        return self._size <= len(HEADER)
+
+    @property
     def buffered(self) -> int:
         """How many records are held in memory."""
         return len(self._records or ())

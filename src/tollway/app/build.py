@@ -56,6 +56,7 @@ from tollway.gateway.live import LiveSessions
 from tollway.gateway.probing import Prober
 from tollway.gateway.run import Gateway
 from tollway.gateway.settle import Settler
+from tollway.observability.logging import lines_dropped
 from tollway.observability.metrics import Metrics
 from tollway.policy.auth import Authenticator
 from tollway.policy.entities import Entities
@@ -114,7 +115,11 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     journal = FileJournal(folder, owner=worker, fsync=server.journal_fsync)
     owners = None if shared is None else Owners(folder, worker)
     ledger = Ledger(journal, LateLedgerStore(database), counters, owners=owners, retention=_retention(server))
-    gauges = {"tollway_journal_records": lambda: float(journal.buffered)}
+    gauges = {
+        "tollway_journal_records": lambda: float(journal.buffered),
+        "tollway_ledger_lag_seconds": journal.lag_s,
+        "tollway_log_lines_dropped": lambda: float(lines_dropped()),
+    }
     if shared is not None:
         gauges |= shared.gauges
     metrics = Metrics(gauges=gauges, deployments=lambda: figures_of(gateway.router.snapshot, balancer))

@@ -131,6 +131,11 @@ class _Entry(QueueHandler):
             self.dropped += 1
 
 
+def lines_dropped() -> int:
+    """How many lines the output in use has thrown away."""
+    return sum(handler.dropped for handler in logging.getLogger().handlers if isinstance(handler, _Entry))
+
+
 def configure_logging(*, format: LogFormat = "text", level: str = "INFO", stream: TextIO | None = None) -> LogOutput:
     """Sends every logger's records to `stream` (standard error), one per line, through one thread.
 

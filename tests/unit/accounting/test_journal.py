@@ -147,6 +147,24 @@ async def test_records_beyond_the_memory_limit_are_read_from_the_file(tmp_path: 
     journal.close()
 
 
+async def test_the_lag_is_the_age_of_the_oldest_record_whether_or_not_it_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = FileJournal(tmp_path)
+    assert journal.lag_s() == 0
+    await journal.append(RECORDS[0])
+    journal.seal()
+    (oldest,) = journal.sealed()
+    later = oldest.opened_at + 90
+    monkeypatch.setattr("tollway.accounting.journal.time.time", lambda: later)
+    await journal.append(RECORDS[1])
+    journal.forget_records()
+    assert journal.lag_s() == pytest.approx(90)
+    await journal.discard(oldest)
+    assert journal.lag_s() < 90
+    journal.close()
+
+
 async def test_an_idle_journal_leaves_no_file(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path)
     journal.seal()

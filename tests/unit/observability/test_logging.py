@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from tollway.core.errors import UpstreamError
-from tollway.observability.logging import QUEUE_LENGTH, LogFormat, configure_logging, redact
+from tollway.observability.logging import QUEUE_LENGTH, LogFormat, configure_logging, lines_dropped, redact
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +129,7 @@ def test_a_stuck_output_drops_lines_and_counts_them_instead_of_waiting() -> None
     for number in range(QUEUE_LENGTH + 3):
         logging.getLogger("tollway").info("line %s", number)
     assert output.entry.dropped == 3
+    assert lines_dropped() == 3
 
 
 def test_stopping_twice_is_harmless() -> None:
