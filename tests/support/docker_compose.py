@@ -62,8 +62,8 @@ def exec_in(words: list[str]) -> int:
         path = Path(os.environ["STACK_PSQL"]).with_name(program)
         os.execv(path, [str(path), "-h", "127.0.0.1", "-p", port, *arguments])
     if (service, program) == ("redis", "redis-cli"):
-        path = os.environ["STACK_REDIS_CLI"]
-        os.execv(path, [path, "-p", port, *arguments])
+        client = os.environ["STACK_REDIS_CLI"]
+        os.execv(client, [client, "-p", port, *arguments])
     if service.startswith("litellm"):
         os.execv(sys.executable, [sys.executable, "-m", program, *arguments])
     sys.exit(f"nothing like {program} in {service}")
