@@ -6,6 +6,7 @@ block says what to expect of it:
     <!-- status: 200, 403 -->   statuses of its `curl` commands, in order; without it all are 200
     <!-- gateway -->            a `yaml` block that the page's gateway is started with
     <!-- warns -->              a `yaml` block that starts with a warning
+    <!-- stack: backup -->      run by tests/guide on the whole stack, under that name
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ def read_examples(page: Path) -> list[Example]:
         )
         for block in _BLOCK.finditer(text)
     ]
+
+
+def on_the_stack(name: str) -> list[Example]:
+    """Blocks of the guides that are run on the whole stack under that name."""
+    return [example for page in GUIDES for example in read_examples(page) if example.expects == f"stack: {name}"]
 
 
 def read_links(page: Path) -> list[str]:

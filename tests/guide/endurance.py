@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from tests.docs.pages import Example, on_the_stack
 from tests.guide.figures import ask
 from tests.guide.reader import Reader
 from tests.support.load import calling
@@ -23,9 +25,9 @@ def survives_a_killed_gateway_and_upgrades_without_a_lost_call(stack: Stack) -> 
         stack.wait_for("litellm-1")
         _until_it_serves(stack, "litellm-1")
         upgraded_at = time.monotonic()
-        for name in REPLICAS:
-            stack.services[name].stop()
-            stack.services[name].start()
+        [block] = on_the_stack("upgrade")
+        for name, command in zip(REPLICAS, block.text.splitlines(), strict=True):
+            follow(stack, replace(block, text=command))
             stack.wait_for(name)
             _until_it_serves(stack, name)
         load.wait_for(30, since=upgraded_at)
@@ -33,23 +35,23 @@ def survives_a_killed_gateway_and_upgrades_without_a_lost_call(stack: Stack) -> 
     assert all(trouble.startswith(("cut", "Client")) for trouble in load.troubles()), "only streams that had begun"
 
 
-def change_the_configuration(stack: Stack) -> None:
-    """Adds a model to the file, which counts once the gateways are restarted."""
+def is_deployed_as_the_guide_says(stack: Stack) -> None:
+    """The first block of the deployment guide, and the one of the README."""
+    for block in on_the_stack("start"):
+        ran = follow(stack, block)
+        assert '"status":"healthy"' in ran
+        assert '"object":"chat.completion"' in ran
+
+
+def takes_a_changed_configuration(stack: Stack) -> None:
+    """Another model in the file is served once the gateways are told to read it."""
     file = stack.folder / "deploy" / "config.yaml"
-    file.write_text(
-        file.read_text().replace(
-            "litellm_settings:",
-            "  - model_name: one-more\n    litellm_params:\n      model: demo/demo\n\nlitellm_settings:",
-            1,
-        )
-    )
-
-
-def serves_the_changed_configuration(stack: Stack) -> None:
-    """After the command of the guide that restarts both."""
-    stack.wait_until_ready()
+    added = "  - model_name: one-more\n    litellm_params:\n      model: demo/demo\n\nlitellm_settings:"
+    file.write_text(file.read_text().replace("litellm_settings:", added, 1))
+    [block] = on_the_stack("reload")
+    follow(stack, block)
     for name in REPLICAS:
-        assert stack.client(name).chat("one-more", "Hello!").status == 200
+        _until(lambda: stack.client(name).chat("one-more", "Hello!").status == 200)  # noqa: B023
 
 
 def serves_without_its_servers(stack: Stack) -> None:
@@ -68,30 +70,26 @@ def serves_without_its_servers(stack: Stack) -> None:
 
 def comes_back_from_a_backup(stack: Stack) -> None:
     """What was there at the backup is there again, to the cent; what came after is not."""
-    reader = Reader(stack)
     key = stack.proxy.create_key(max_budget=5)
     assert stack.proxy.chat("gpt-4o", "What is in the backup?", key=key).status == 200
     spend = stack.proxy.admin("GET", f"/key/info?key={key}")["info"]["spend"]
     assert spend > 0
-    commands = (
-        "docker-compose exec -T postgres pg_dump -U litellm litellm > backup.sql",
-        "docker-compose stop litellm-1 litellm-2",
-        "docker-compose exec -T postgres dropdb -U litellm litellm",
-        "docker-compose exec -T postgres createdb -U litellm litellm",
-        "docker-compose exec -T postgres psql -q -v ON_ERROR_STOP=1 -U litellm -d litellm < backup.sql",
-        "docker-compose exec -T redis redis-cli -a your-redis-password FLUSHALL",
-        "docker-compose up -d litellm-1 litellm-2",
-    )
-    later = ""
-    for command in commands:
-        ran = reader.run(command)
-        assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
-        later = later or stack.proxy.create_key()
+    [backup], [restore] = on_the_stack("backup"), on_the_stack("restore")
+    follow(stack, backup)
+    later = stack.proxy.create_key()
+    follow(stack, restore)
     stack.wait_until_ready()
     for name in REPLICAS:
         assert stack.client(name).admin("GET", f"/key/info?key={key}")["info"]["spend"] == spend
         assert stack.client(name).chat("demo", "Hello!", key=key).status == 200
         assert stack.client(name).chat("demo", "Hello!", key=later).status == 401
+
+
+def follow(stack: Stack, example: Example) -> str:
+    """What a block of a guide prints, all of whose commands must succeed."""
+    ran = Reader(stack).run(f"set -euo pipefail\n{example.text}")
+    assert ran.returncode == 0, f"{example}: {ran.stdout}{ran.stderr}"
+    return ran.stdout
 
 
 def _until_served(stack: Stack, key: str) -> None:

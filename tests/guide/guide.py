@@ -54,9 +54,9 @@ class Command:
         return sent
 
 
-def read_guide() -> list[Command]:
-    """Every command of the guide, in its order."""
-    text = GUIDE.read_text()
+def read_guide(page: Path = GUIDE) -> list[Command]:
+    """Every command of the guide, or of another page, in its order."""
+    text = page.read_text()
     commands: list[Command] = []
     headings = list(_HEADING.finditer(_without_blocks(text)))
     for block in _BLOCK.finditer(text):

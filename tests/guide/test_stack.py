@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.docs.pages import DOCS, GUIDES, on_the_stack, read_examples
 from tests.guide import endurance, figures
 from tests.guide.guide import Command, read_guide
 from tests.guide.reader import NOT_COVERED, Reader
@@ -39,12 +40,12 @@ def test_the_whole_stack_does_what_the_guide_says_and_stands_what_happens(
     stack: Stack, subtests: pytest.Subtests
 ) -> None:
     reader = Reader(stack)
-    endurance.change_the_configuration(stack)
     for number, command in enumerate(once(COMMANDS)):
         with subtests.test(f"{number}: {command.name}"):
             reader.follow(command)
     trials = (
-        endurance.serves_the_changed_configuration,
+        endurance.is_deployed_as_the_guide_says,
+        endurance.takes_a_changed_configuration,
         endurance.comes_back_from_a_backup,
         endurance.survives_a_killed_gateway_and_upgrades_without_a_lost_call,
         endurance.serves_without_its_servers,
@@ -53,6 +54,18 @@ def test_the_whole_stack_does_what_the_guide_says_and_stands_what_happens(
     for trial in trials:
         with subtests.test(trial.__name__):
             trial(stack)
+
+
+def test_the_quick_reference_has_the_commands_of_the_guide() -> None:
+    commands = [(one.language, one.text.strip()) for one in read_guide() if "PASSWORD=" not in one.text]
+    page = [(one.language, one.text.strip()) for one in read_guide(DOCS / "guides" / "quick-reference.md")]
+    assert page == [one for one in commands if not one[1].startswith("LITELLM_MASTER_KEY=")]
+
+
+def test_every_block_that_the_guides_leave_to_the_stack_is_run_on_it() -> None:
+    names = ("guide", "start", "reload", "upgrade", "backup", "restore")
+    left = [example for page in GUIDES for example in read_examples(page) if example.expects.startswith("stack: ")]
+    assert sorted(map(str, left)) == sorted(str(example) for name in names for example in on_the_stack(name))
 
 
 def test_every_command_of_the_guide_is_run_or_named_with_the_reason() -> None:

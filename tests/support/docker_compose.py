@@ -25,9 +25,11 @@ def order(verb: str, services: list[str]) -> int:
 
 def up(words: list[str]) -> int:
     services = [word for word in words if not word.startswith("-")]
-    if unknown := {word for word in words if word.startswith("-")} - {"-d", "--force-recreate", "--no-deps"}:
+    options = {word for word in words if word.startswith("-")}
+    if unknown := options - {"-d", "--force-recreate", "--build", "--no-deps"}:
         sys.exit(f"unknown: {unknown}")
-    return (order("stop", services) if "--force-recreate" in words else 0) or order("start", services)
+    is_anew = bool(options & {"--force-recreate", "--build"})
+    return (order("stop", services) if is_anew else 0) or order("start", services)
 
 
 def down(words: list[str]) -> int:
@@ -36,6 +38,12 @@ def down(words: list[str]) -> int:
 
 def restart(words: list[str]) -> int:
     return order("restart", words)
+
+
+def kill(words: list[str]) -> int:
+    if words[:2] != ["-s", "HUP"]:
+        sys.exit(f"unknown: {words}")
+    return order("hup", words[2:])
 
 
 def ps(words: list[str]) -> int:
@@ -69,5 +77,14 @@ def exec_in(words: list[str]) -> int:
     sys.exit(f"nothing like {program} in {service}")
 
 
-VERBS = {"up": up, "down": down, "restart": restart, "stop": down, "ps": ps, "logs": logs, "exec": exec_in}
+VERBS = {
+    "up": up,
+    "down": down,
+    "restart": restart,
+    "stop": down,
+    "kill": kill,
+    "ps": ps,
+    "logs": logs,
+    "exec": exec_in,
+}
 sys.exit(VERBS[sys.argv[1]](sys.argv[2:]))

@@ -43,6 +43,7 @@ class Service(Protocol):
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def kill(self) -> None: ...
+    def hang_up(self) -> None: ...
     @property
     def is_running(self) -> bool: ...
     @property
@@ -75,6 +76,10 @@ class Program:
     def kill(self) -> None:
         if self.process is not None and self.is_running:
             self.process.kill()
+
+    def hang_up(self) -> None:
+        assert self.process is not None
+        self.process.signal(signal.SIGHUP)
 
     @property
     def is_running(self) -> bool:
@@ -114,6 +119,9 @@ class Database:
     def kill(self) -> None:
         if self.server.is_running:
             self.server.kill()
+
+    def hang_up(self) -> None:
+        self.server.execute("SELECT pg_reload_conf()")
 
     @property
     def is_running(self) -> bool:
@@ -226,6 +234,7 @@ class Stack:
         for name in ("docker-compose.yml", "deploy"):
             source = CLONE / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, self.folder / name)
+        shutil.copy(CLONE / ".env.example", self.folder)
         (self.folder / ".env").write_text(
             (CLONE / ".env.example")
             .read_text()

@@ -24,6 +24,7 @@ class RemoteControl:
             "start": self._start,
             "stop": self._stop,
             "restart": lambda name: f"{self._stop(name)}\n{self._start(name)}",
+            "hup": self._hang_up,
             "ps": self._describe,
         }
         self._listener = socket.socket(socket.AF_UNIX)
@@ -66,6 +67,10 @@ class RemoteControl:
     def _stop(self, name: str) -> str:
         self._services[name].stop()
         return f"Container {name}  Stopped"
+
+    def _hang_up(self, name: str) -> str:
+        self._services[name].hang_up()
+        return f"Container {name}  Killed"
 
     def _describe(self, name: str) -> str:
         service = self._services[name]
