@@ -100,9 +100,9 @@ def _until_served(stack: Stack, key: str) -> None:
 def _until_shown(stack: Stack, sign: str) -> None:
     """A line of its metrics, which Prometheus has seen as well."""
     _until(lambda: _shows(stack, sign))
-    scraped = f'time() - timestamp(up{{instance="127.0.0.1:{stack.ports["litellm-1"]}"}}) < {{}}'
+    age = f'time() - timestamp(up{{instance="127.0.0.1:{stack.ports["litellm-1"]}"}})'
     shown_at = time.monotonic()
-    _until(lambda: bool(ask(stack, "/api/v1/query", query=scraped.format(time.monotonic() - shown_at))["result"]))
+    _until(lambda: bool(ask(stack, "/api/v1/query", query=f"{age} < {time.monotonic() - shown_at}")["result"]))
 
 
 def _until_it_serves(stack: Stack, name: str) -> None:
