@@ -61,7 +61,7 @@ def test_every_service_is_watched_bounded_and_started_again(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-@pytest.mark.parametrize("name", set(SERVICES) - {"postgres", *NOT_RUN})
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"postgres", *NOT_RUN}))
 def test_what_calls_pass_through_runs_on_a_read_only_file_system(name: str) -> None:
     assert SERVICES[name]["read_only"] is True
     assert "/tmp" in SERVICES[name]["tmpfs"]

@@ -24,15 +24,18 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield running
 
 
-def once(commands: list[Command]) -> list[Command]:
-    """Without `docker-compose` commands that came before, word for word: each new start of a gateway takes seconds."""
+DOWN = "docker-compose down"
+
+
+def in_turn(commands: list[Command]) -> list[Command]:
+    """Without `docker-compose` commands that came before, word for word, and `down` last: starts take seconds."""
     seen: set[str] = set()
     kept = []
     for command in commands:
         if not (command.text in seen and command.text.startswith("docker-compose ")):
             kept.append(command)
         seen.add(command.text)
-    return kept
+    return sorted(kept, key=lambda command: command.text.strip() == DOWN)
 
 
 @pytest.mark.timeout(400)
@@ -40,7 +43,8 @@ def test_the_whole_stack_does_what_the_guide_says_and_stands_what_happens(
     stack: Stack, subtests: pytest.Subtests
 ) -> None:
     reader = Reader(stack)
-    for number, command in enumerate(once(COMMANDS)):
+    *commands, down = in_turn(COMMANDS)
+    for number, command in enumerate(commands):
         with subtests.test(f"{number}: {command.name}"):
             reader.follow(command)
     trials = (
@@ -54,6 +58,9 @@ def test_the_whole_stack_does_what_the_guide_says_and_stands_what_happens(
     for trial in trials:
         with subtests.test(trial.__name__):
             trial(stack)
+    with subtests.test(DOWN):
+        reader.follow(down)
+        assert not any(service.is_running for service in stack.services.values())
 
 
 def test_the_quick_reference_has_the_commands_of_the_guide() -> None:
