@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import click
 
 from tollway.core.errors import TollwayError
 
+
+def _or_in_parts(context: click.Context, option: click.Parameter, given: str | None) -> str:
+    from tollway.config.database import address_from_parts
+
+    address = given or address_from_parts(os.environ)
+    if address is None:
+        raise click.MissingParameter(ctx=context, param=option)
+    return address
+
+
 _url_option = click.option(
     "--database-url",
     envvar=["TOLLWAY_DATABASE_URL", "DATABASE_URL"],
-    required=True,
+    callback=_or_in_parts,
     metavar="URL",
     help="sqlite:///path/to/file.db or postgresql://user:password@host:5432/database. "
+    "Unless given: what DATABASE_HOST, DATABASE_NAME and the like spell out. "
     "Better given in the environment: arguments are visible to every user of the machine.",
 )
 

@@ -18,7 +18,7 @@ _SHARED_KEYS = {"general_settings.master_key": "LITELLM_MASTER_KEY", "general_se
 
 def settle_database(origins: dict[str, Sourced], environ: Mapping[str, str], findings: Findings) -> None:
     """Puts into `origins` the address that variables spell out in parts, and settings that an address holds."""
-    if origins[_URL].value is None and (address := _from_parts(environ)):
+    if origins[_URL].value is None and (address := address_from_parts(environ)):
         origins[_URL] = Sourced(Secret(address), "environment DATABASE_HOST")
     url = origins[_URL]
     if url.value is None:
@@ -84,7 +84,7 @@ def _is_postgres(url: str) -> bool:
         return False
 
 
-def _from_parts(environ: Mapping[str, str]) -> str | None:
+def address_from_parts(environ: Mapping[str, str]) -> str | None:
     """The address that `DATABASE_HOST`, `DATABASE_NAME` and the like spell out."""
     host, name = environ.get("DATABASE_HOST"), environ.get("DATABASE_NAME")
     if not host or not name:

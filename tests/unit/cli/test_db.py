@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -32,6 +33,19 @@ def test_a_database_that_is_not_supported_is_an_error_without_its_password(subco
     assert result.exit_code == 1
     assert "write sqlite:///path/to/file.db" in result.output
     assert "s3cr3t" not in result.output
+
+
+def test_variables_that_spell_out_the_address_are_enough(tmp_path: Path) -> None:
+    url = urlsplit(empty_database("postgres", tmp_path))
+    parts = {"HOST": url.hostname, "PORT": str(url.port), "USERNAME": url.username, "NAME": url.path.strip("/")}
+    shown = CliRunner().invoke(main, ["db", "current"], env={f"DATABASE_{part}": text for part, text in parts.items()})
+    assert (shown.exit_code, shown.output.splitlines()[0]) == (0, "database: empty")
+
+
+def test_without_any_address_it_is_asked_for() -> None:
+    shown = CliRunner().invoke(main, ["db", "current"])
+    assert shown.exit_code == 2
+    assert "Missing option '--database-url'" in shown.output
 
 
 @pytest.mark.parametrize("subcommand", ["current", "upgrade"])
