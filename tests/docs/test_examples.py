@@ -42,6 +42,10 @@ _MAKE = f"""#!/usr/bin/env bash
 # The targets of an example exist.
 exec {{make}} --dry-run --directory {CLONE} "$@"
 """
+_IN_A_CLUSTER = f"""#!/usr/bin/env bash
+# Objects of an example are checked, and run nowhere.
+PYTHONPATH={CLONE} exec {sys.executable} -m tests.docs.cluster {{program}} "$@"
+"""
 _CURLRC = 'silent\nshow-error\nwrite-out = "%{stderr}[[%{http_code}]]\\n"\n'
 
 
@@ -99,9 +103,12 @@ def reader_of(page: Path, folder: Path) -> Iterator[Reader]:
     """A reader with a gateway, which runs on the configuration that the page marks, if any."""
     (folder / "bin").mkdir()
     make = subprocess.run(["bash", "-c", "command -v make"], capture_output=True, text=True, check=True).stdout.strip()
-    for name, text in (("tollway", _TOLLWAY), ("make", _MAKE.format(make=make))):
+    programs = {"tollway": _TOLLWAY, "make": _MAKE.format(make=make)}
+    programs |= {name: _IN_A_CLUSTER.format(program=name) for name in ("helm", "kubectl")}
+    for name, text in programs.items():
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
+    (folder / "deploy").symlink_to(CLONE / "deploy")
     (folder / ".curlrc").write_text(_CURLRC)
     marked = [example.text for example in read_examples(page) if example.expects == "gateway"]
     config = yaml.safe_load(marked[0]) if marked else None

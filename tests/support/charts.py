@@ -1,4 +1,4 @@
-"""The Helm chart, rendered by Helm's own code without a cluster; its objects are checked against Kubernetes' schemas."""
+"""The Helm chart, rendered by Helm's own code without a cluster; Kubernetes' schemas judge its objects."""
 
 from __future__ import annotations
 
