@@ -6,8 +6,11 @@ It takes any credentials; whether signatures are right is for botocore to say, w
 from __future__ import annotations
 
 import atexit
+import json
 import logging
+from contextlib import suppress
 from functools import cache
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -43,3 +46,16 @@ def ask(method: str, path: str, body: bytes | None = None) -> bytes:
     with urlopen(Request(shared_url() + path, data=body, headers=_ANYBODY, method=method)) as response:
         answer = response.read()
     return answer
+
+
+def keep_secret(name: str, text: str) -> None:
+    """Puts a secret into the manager, or another text in its place."""
+    for action, named in (("CreateSecret", {"Name": name}), ("PutSecretValue", {"SecretId": name})):
+        body = json.dumps({**named, "SecretString": text}).encode()
+        headers = {
+            "Authorization": _ANYBODY["Authorization"].replace("/us-east-1/s3/", "/eu-west-3/secretsmanager/"),
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": f"secretsmanager.{action}",
+        }
+        with suppress(HTTPError), urlopen(Request(shared_url(), data=body, headers=headers)):
+            pass

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tollway.config.configuration import Configuration
+from tollway.config.load import renewed
 from tollway.config.problem import ConfigurationError
 from tollway.core.errors import Misconfigured
 
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
+_LOOK_FOR_SECRETS_EVERY_S = 60.0
+"""A reload may bring the first."""
 
 Marks = tuple[tuple[int, int], ...]
 
 
+class _NothingNew(Exception):
+    """All secrets are what they were."""
+
+
 class Reloader:
-    """Reloads on SIGHUP and, if asked to, when a file of the configuration changes.
+    """Reloads on SIGHUP and, if asked to, when a file of the configuration changes; and reads secrets of others again.
 
     The new configuration is read, checked and compiled beside the old one; an invalid one changes nothing. Calls in
     flight finish on what they started with.
@@ -40,8 +47,9 @@ class Reloader:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Listens for SIGHUP, and watches the files."""
+        """Listens for SIGHUP, and watches the files and the secrets."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._spawn)
+        self._keep(asyncio.create_task(self._renew_secrets()))
         if self._watches_files:
             self._keep(asyncio.create_task(self._watch()))
 
@@ -53,9 +61,26 @@ class Reloader:
 
     async def reload(self) -> bool:
         """Reads and applies the configuration; whether it was valid."""
+        return await self._apply(lambda: asyncio.to_thread(self._read))
+
+    async def renew_secrets(self) -> bool:
+        """Reads the secrets of others again, and applies what has changed; whether anything has."""
+
+        async def read() -> Configuration:
+            fresh = await asyncio.to_thread(renewed, self._runtime.configuration)
+            if fresh is None:
+                raise _NothingNew
+            return fresh
+
+        try:
+            return await self._apply(read)
+        except _NothingNew:
+            return False
+
+    async def _apply(self, read: Callable[[], Awaitable[Configuration]]) -> bool:
         warned = self._runtime.warnings
         try:
-            before = await self._runtime.served.reconfigure(lambda: asyncio.to_thread(self._read))
+            before = await self._runtime.served.reconfigure(read)
         except (ConfigurationError, Misconfigured) as error:
             logger.error("Configuration not reloaded, the old one stays in force:\n%s", error)
             return False
@@ -77,6 +102,18 @@ class Reloader:
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _renew_secrets(self) -> None:
+        """Now and then, for as long as there are any."""
+        while True:
+            refresh_s = self._runtime.configuration.written.secrets.refresh_s
+            await asyncio.sleep(refresh_s or _LOOK_FOR_SECRETS_EVERY_S)
+            if refresh_s is None:
+                continue
+            try:
+                await self.renew_secrets()
+            except Exception:  # this time; the next one is due all the same
+                logger.exception("Secrets could not be read again")
 
     async def _watch(self) -> None:
         seen = _marks(self._runtime.configuration.files)

@@ -26,6 +26,7 @@ from tollway.app.welcome import welcome
 from tollway.config.configuration import Configuration, ModelEntry
 from tollway.config.discover import discover
 from tollway.config.load import load
+from tollway.config.secrets import KeptSecrets
 from tollway.core.errors import StoreUnavailable
 from tollway.core.tasks import end_tasks
 from tollway.dataplane.asgi import Receive, Scope, Send
@@ -48,8 +49,10 @@ _WRITE_METRICS_S, _WRITE_METRICS_SHARE = 1.0, 50
 def serve(path: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str], *, watches_files: bool) -> None:
     """Runs the gateway until it is told to stop. Raises `ConfigurationError` or `Misconfigured` before it listens."""
 
+    secrets = KeptSecrets()
+
     def reload() -> Configuration:
-        return load(path, flags=flags, environ=environ)
+        return load(path, flags=flags, environ=environ, reader=secrets)
 
     configuration, trouble = asyncio.run(_with_settings_of_database(reload()))
     if configuration.server.workers > 1:

@@ -31,8 +31,8 @@ def command(file: Path | None, as_json: bool, with_database: bool) -> None:
     the file, another program's variable such as DATABASE_URL, the default. Secrets are masked. Every model is shown
     with its provider, address, price and limits.
 
-    Starts nothing and calls no provider. Exits with 1 if 'tollway serve' would refuse to start, naming every problem
-    with file and line.
+    Starts nothing and calls no provider; a secret manager is asked for what the file refers to. Exits with 1 if
+    'tollway serve' would refuse to start, naming every problem with file and line.
 
     \b
     Examples:

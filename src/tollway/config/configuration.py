@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 from typing_extensions import override
 
-from tollway.config.located import Document
+from tollway.config.located import Document, Located
 from tollway.config.problem import Problem
 from tollway.config.secret import Secret
 from tollway.core.bucket import Bucket
@@ -195,6 +195,27 @@ class Environment(dict[str, str]):
         return f"<{len(self)} environment variables>"
 
 
+class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands where a file refers to secrets of others."""
+
+    values: Environment = Environment()
+    """Of the secret manager, by name."""
+    texts: Environment = Environment()
+    """Of files, by path."""
+    refresh_s: float | None = None
+    """How often they are read again; None: there are none."""
+    notices: tuple[Problem, ...] = ()
+    """What could not be read this time."""
+
+
+class SecretReader(Protocol):
+    """Reads secrets of others, and remembers the last good ones."""
+
+    def read(self, root: Located, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Secrets:
+        """Those that a configuration refers to. Takes its time. Raises `ConfigurationError`."""
+        ...
+
+
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """The sources as they were read, so that they can be settled again. Not for printing: they hold secrets."""
 
@@ -203,6 +224,9 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     flags: Mapping[str, Any]
     environ: Environment
     """The process's own variables."""
+    secrets: Secrets
+    reader: SecretReader
+    """Who had read them."""
 
     @override
     def __repr__(self) -> str:

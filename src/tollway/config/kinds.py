@@ -62,7 +62,7 @@ def _lenient_flag(value: Any) -> bool:
 def _text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Misfit
-    return str(value)
+    return value if isinstance(value, Secret) else str(value)
 
 
 def _secret(value: Any) -> Secret:

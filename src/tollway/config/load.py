@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tollway.config.caching import answer_storage, caching
 from tollway.config.configuration import (
     Alias,
@@ -17,6 +19,7 @@ from tollway.config.configuration import (
     Credential,
     Environment,
     ModelEntry,
+    SecretReader,
     Sourced,
     StoredSettings,
     Written,
@@ -37,12 +40,13 @@ from tollway.config.keys import (
     Section,
 )
 from tollway.config.kinds import TEXT
-from tollway.config.located import REFERENCE, Document, Located, plain, resolve, unset_references
+from tollway.config.located import FILE_REFERENCE, REFERENCE, Document, Located, plain, resolve, unset_references
 from tollway.config.model_list import read_models, read_params
 from tollway.config.overlay import DATABASE, as_notices, blamed, leave_out, misfits, overlaid, withheld_secrets
 from tollway.config.problem import ConfigurationError
 from tollway.config.redis import settle_redis
 from tollway.config.routing import provider_budgets, routing
+from tollway.config.secrets import KeptSecrets, check_key_management
 from tollway.config.server import fields_for, server_settings
 from tollway.config.sources import CONFIG_VARIABLES, Sources, check_flags, note_variables
 from tollway.config.stored import lendable
@@ -64,19 +68,39 @@ _CALLBACKS = ("callbacks", "success_callback", "failure_callback", "service_call
 
 
 def load(
-    path: Path | None = None, *, flags: Mapping[str, Any] | None = None, environ: Mapping[str, str]
+    path: Path | None = None,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str],
+    reader: SecretReader | None = None,
 ) -> Configuration:
     """The configuration of this process.
 
     `path` is the file that a flag names; without one `TOLLWAY_CONFIG` and `CONFIG_FILE_PATH` count, and without those
     there is no file. `flags` are command-line options by setting (`FLAGS`), None where not given. Nothing is written,
-    and `environ` is not changed: the caller exports `Configuration.added_environment` if it likes.
+    and `environ` is not changed: the caller exports `Configuration.added_environment` if it likes. `reader` remembers
+    secrets from one time to the next; None: there is no other time.
 
     Raises `ConfigurationError` with every problem found.
     """
-    flags = flags or {}
+    flags, reader = flags or {}, reader or KeptSecrets()
     check_flags(flags, FLAGS)
-    return _settle(Written(document=_read(path, environ), flags=flags, environ=Environment(environ)), StoredSettings())
+    document = _read(path, environ)
+    secrets = reader.read(document.root, flags, environ)
+    written = Written(document=document, flags=flags, environ=Environment(environ), secrets=secrets, reader=reader)
+    return _settle(written, StoredSettings())
+
+
+def renewed(configuration: Configuration) -> Configuration | None:
+    """The same sources with secrets as they are now; None where they are what they were. Takes its time.
+
+    Raises `ConfigurationError`.
+    """
+    written = configuration.written
+    secrets = written.reader.read(written.document.root, written.flags, written.environ)
+    if secrets == written.secrets:
+        return None
+    return _settle(msgspec.structs.replace(written, secrets=secrets), configuration.stored)
 
 
 def with_stored(configuration: Configuration, stored: StoredSettings) -> Configuration:
@@ -101,15 +125,18 @@ def _settle(written: Written, stored: StoredSettings) -> Configuration:
     environ, flags, document = written.environ, written.flags, written.document
     findings = Findings()
     source = overlaid(document.root, stored)
-    added = _added_environment(source, environ, findings)
-    everywhere = Environment({**environ, **added})
-    root = resolve(source, everywhere)
+    secrets = written.secrets
+    findings.notices.extend(secrets.notices)
+    added = _added_environment(source, Environment({**environ, **secrets.values}), secrets.texts, findings)
+    everywhere = Environment({**environ, **secrets.values, **added})
+    root = resolve(source, everywhere, secrets.texts)
     _check(root, findings)
     note_variables(environ, findings)
     sources = Sources(flags=flags, own_environ=environ, environ=everywhere, root=root, findings=findings)
     origins = {
         key.path: sources.settle(key) for section in SETTINGS for key in section.keys if key.support == "supported"
     }
+    check_key_management(origins, findings)
     settle_database(origins, everywhere, findings)
     redis = settle_redis(origins, everywhere, findings)
     check_sharing(origins, redis, findings)
@@ -160,13 +187,15 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> Document:
     return read_document(path)
 
 
-def _added_environment(root: Located, environ: Mapping[str, str], findings: Findings) -> Environment:
+def _added_environment(
+    root: Located, environ: Mapping[str, str], texts: Mapping[str, str], findings: Findings
+) -> Environment:
     """`environment_variables` of file and database, with references to the process's own filled in."""
     added = Environment()
     node = root.items.get("environment_variables")
     if node is None:
         return added
-    for name, member in resolve(node, environ).items.items():
+    for name, member in resolve(node, environ, texts).items.items():
         path = f"environment_variables.{name}"
         if name in _REFUSED_VARIABLES or name.startswith(_REFUSED_PREFIXES):
             findings.reject(member.place, path, "decides which code runs and cannot be set here", "remove it")
@@ -197,7 +226,10 @@ def _check(root: Located, findings: Findings) -> None:
     for unset in unset_references(root):
         places.setdefault(unset.reference, unset.place)
     for name, place in places.items():
-        findings.note(place, f"{REFERENCE}{name}", "is not set", f"set {name}, or remove the reference")
+        is_file = name.startswith("/")
+        key = f"{FILE_REFERENCE if is_file else REFERENCE}{name}"
+        what = "is empty" if is_file else "is not set"
+        findings.note(place, key, what, f"{'fill' if is_file else 'set'} {name}, or remove the reference")
 
 
 def _settle_logging(origins: dict[str, Sourced]) -> None:

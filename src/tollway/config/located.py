@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 
 REFERENCE = "os.environ/"
-"""Prefix of a text that stands for an environment variable."""
+"""Prefix of a text that stands for an environment variable, or for a secret of that name in a secret manager."""
+
+FILE_REFERENCE = "file/"
+"""Prefix of a whole path: the text stands for what is in that file. Only files of the configuration may say so."""
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -20,7 +23,7 @@ class Located(msgspec.Struct, frozen=True):
     file: str
     line: int
     reference: str = ""
-    """The environment variable the value came from."""
+    """The environment variable, or the file, that the value came from."""
 
     @property
     def place(self) -> str:
@@ -64,31 +67,45 @@ def locate(value: Any, place: str) -> Located:
             return Located(scalar, place, 0)
 
 
-def resolve(node: Located, environ: Mapping[str, str]) -> Located:
-    """The tree with every `os.environ/NAME` replaced by that variable, or by null where it is not set."""
+def resolve(node: Located, environ: Mapping[str, str], texts: Mapping[str, str] = {}) -> Located:
+    """The tree with every `os.environ/NAME` replaced by that variable, or by null where it is not set.
+
+    `texts`: what files hold, by path, for those that a file of the configuration refers to.
+    """
     match node.value:
         case dict() as members:
-            value: Any = {name: resolve(member, environ) for name, member in members.items()}
+            value: Any = {name: resolve(member, environ, texts) for name, member in members.items()}
         case list() as members:
-            value = [resolve(member, environ) for member in members]
+            value = [resolve(member, environ, texts) for member in members]
         case str() as text if text.startswith(REFERENCE):
             name = text.removeprefix(REFERENCE).strip()
             return msgspec.structs.replace(node, value=environ.get(name) or None, reference=name)
+        case str() as text if is_file_reference(node):
+            path = text.removeprefix(FILE_REFERENCE)
+            return msgspec.structs.replace(node, value=texts.get(path) or None, reference=path)
         case _:
             return node
     return msgspec.structs.replace(node, value=value)
 
 
-def unset_references(node: Located) -> Iterator[Located]:
-    """The places of a resolved tree whose environment variable is not set."""
+def is_file_reference(node: Located) -> bool:
+    """Whether it stands for what is in a file. What comes from the database or the API has no line, and never does."""
+    return bool(node.line) and isinstance(node.value, str) and node.value.startswith(f"{FILE_REFERENCE}/")
+
+
+def leaves(node: Located) -> Iterator[Located]:
+    """Everything that is no mapping and no list."""
     match node.value:
         case dict() as members:
             for member in members.values():
-                yield from unset_references(member)
+                yield from leaves(member)
         case list() as members:
             for member in members:
-                yield from unset_references(member)
-        case None if node.reference:
-            yield node
+                yield from leaves(member)
         case _:
-            return
+            yield node
+
+
+def unset_references(node: Located) -> Iterator[Located]:
+    """The places of a resolved tree whose environment variable is not set."""
+    return (leaf for leaf in leaves(node) if leaf.value is None and leaf.reference)

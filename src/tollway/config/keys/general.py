@@ -28,6 +28,7 @@ from tollway.config.kinds import (
     choice,
 )  # fmt: skip
 from tollway.core.money import NANOS_PER_DOLLAR
+from tollway.secret_managers import KINDS
 
 _MIB = 1024 * 1024
 
@@ -172,8 +173,9 @@ _WHO = (
     later("disable_password_login_when_sso_enabled", FLAG, "T2", "Single sign-on only."),
     later("password_policy_*", ANY, "T2", "What a password must be like."),
     later("max_failed_login_attempts_*", ANY, "T2", "When logging in is stopped for a while."),
-    later("key_management_system", TEXT, "T2", "Secret manager that holds credentials.", remedy="`os.environ/NAME` reads the environment"),
-    later("key_management_settings", MAPPING, "T2", "What the secret manager holds."),
+    supported("key_management_system", choice("aws_secret_manager", "hashicorp_vault", "google_secret_manager", "azure_key_vault", "cyberark", "aws_kms", "google_kms", "custom", "local"), "T2", "Secret manager that `os.environ/NAME` is looked up in before the environment.", supported_values=frozenset(KINDS), remedy=f"use one of {', '.join(KINDS)}"),
+    supported("key_management_settings", MAPPING, "T2", "More about the secret manager.", default={}),
+    own("secret_refresh_interval", PERIOD, "How often secrets of the manager and of files are read again.", default="5m"),
     later("use_google_kms", FLAG, "T2", "Decrypt credentials with Google's service."),
     later("use_azure_key_vault", FLAG, "T2", "Read credentials from Azure's vault."),
     later("disable_master_key_return", FLAG, "T2", "Never show the master key in the console."),
@@ -234,3 +236,24 @@ GENERAL = section(
     "general_settings",
     (*_LISTENING, *_LOGGING, *_STATE, *_CALLS, *_RESPONSES, *_WITHOUT_NEED, *_METERING, *_ALERTING, *_WHO, *_LOAD),
 )
+
+KEY_MANAGEMENT = section(
+    "general_settings.key_management_settings",
+    (
+        supported("access_mode", choice("read_only", "write_only", "read_and_write"), "T2", "`write_only`: nothing is read from it.", default="read_only"),
+        supported("hosted_keys", TEXTS, "T2", "What it holds: exactly these are asked for, whether a file refers to them or not. Else what files refer to."),
+        supported("primary_secret_name", TEXT, "T2", "AWS: one secret, a JSON object, that all are members of."),
+        supported("aws_region_name", TEXT, "T2", "AWS: the region; else AWS_REGION."),
+        supported("aws_role_name", TEXT, "T2", "AWS: ARN of a role to take."),
+        supported("aws_session_name", TEXT, "T2", "AWS: name of the session of that role."),
+        supported("aws_external_id", TEXT, "T2", "AWS: external id that the role wants."),
+        supported("aws_profile_name", TEXT, "T2", "AWS: profile of the configuration files."),
+        supported("aws_web_identity_token", TEXT, "T2", "AWS: path of a token to take the role with."),
+        supported("aws_sts_endpoint", TEXT, "T2", "AWS: address of the token service."),
+        later("store_virtual_keys", FLAG, "T2", "Write virtual keys to it.", remedy="only hashes of keys are kept"),
+        later("prefix_for_stored_virtual_keys", TEXT, "T2", "Put before the names of virtual keys in it."),
+        later("description", TEXT, "T3", "Of secrets that are written."),
+        later("tags", ANY, "T3", "Of secrets that are written."),
+        later("custom_secret_manager", TEXT, "T3", "Python class that is a secret manager."),
+    ),
+)  # fmt: skip

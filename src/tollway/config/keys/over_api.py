@@ -45,6 +45,7 @@ WITHHELD: Mapping[str, str] = {
     "general_settings.mcp_*": _CODE,
     "general_settings.custom_*": _CODE,
     "general_settings.key_management_*": _SECRETS,
+    "general_settings.secret_refresh_interval": _SECRETS,
     "general_settings.use_google_kms": _SECRETS,
     "general_settings.use_azure_key_vault": _SECRETS,
     "general_settings.pass_through_*": _FORWARDING,
