@@ -12,7 +12,7 @@ KINDS: Mapping[str, str] = {
     "aws_secret_manager": "aws",
     "hashicorp_vault": "hashicorp",
     "google_secret_manager": "google",
-    "azure_key_vault": "azure",
+    "azure_key_vault": "key_vault",
     "cyberark": "cyberark",
 }
 """Modules by the contract's names."""
