@@ -7,14 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.management import Management, good
+from tests.support.databases import DATABASES
+from tests.support.management import Management, good, open_management
 from tests.support.recorded import shape
 
 OBSERVED = json.loads(Path(__file__).with_name("observed.json").read_text())
 
 
-@pytest.fixture
-async def answers(management: Management) -> dict[str, Any]:
+_answers: dict[str, dict[str, Any]] = {}
+"""By kind of database: asked for once, and compared one by one."""
+
+
+@pytest.fixture(params=DATABASES)
+async def answers(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    if request.param not in _answers:
+        async with open_management(tmp_path, request.param) as management:
+            _answers[request.param] = await _ask(management)
+    return _answers[request.param]
+
+
+async def _ask(management: Management) -> dict[str, Any]:
     made = await management.new_key(
         models=["gpt-4o"],
         key_alias="al",

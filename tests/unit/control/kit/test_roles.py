@@ -7,7 +7,7 @@ from typing import get_args, get_type_hints
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
-from tests.support.management import MASTER_KEY, Management, bearer, error_of
+from tests.support.management import MASTER_KEY, Management, Shared, bearer, error_of, shared_management
 
 from tollway.control.api import role_matrix
 from tollway.control.kit.body import Body
@@ -16,6 +16,25 @@ from tollway.control.kit.late import LateRoute, late_routes
 from tollway.control.kit.roles import ADMIN, ANY_KEY
 from tollway.core.principal import Role
 from tollway.dataplane.routes import ROUTES
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """For those who are refused before anything is looked at."""
+    with shared_management(tmp_path_factory.mktemp("roles")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def key(shared: Shared) -> str:
+    made: str = shared.runner.run(shared.management.new_key(user_id="u-1"))["key"]
+    return made
+
+
+def asked(shared: Shared, method: str, path: str, *, by: str | None = None) -> httpx.Response:
+    headers = bearer(by) if by else {}
+    client = shared.management.client
+    return shared.runner.run(client.request(method, path_of(path), headers=headers, content=b"{not json"))
 
 
 def registered(app: FastAPI) -> set[tuple[str, str]]:
@@ -82,8 +101,8 @@ def test_no_management_route_hides_behind_an_inference_route() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles is not None])
-async def test_nobody_gets_in_without_a_key(method: str, path: str, management: Management) -> None:
-    response = await management.client.request(method, path_of(path), content=b"{not json")
+def test_nobody_gets_in_without_a_key(method: str, path: str, shared: Shared) -> None:
+    response = asked(shared, method, path)
     assert error_of(response, 401) == {
         "message": "Authentication Error, No api key passed in.",
         "type": "auth_error",
@@ -93,9 +112,8 @@ async def test_nobody_gets_in_without_a_key(method: str, path: str, management: 
 
 
 @pytest.mark.parametrize(("method", "path"), [row for row in ROWS if MATRIX[row].roles == ADMIN])
-async def test_a_virtual_key_is_no_administrator(method: str, path: str, management: Management) -> None:
-    key = (await management.new_key(user_id="u-1"))["key"]
-    response = await management.client.request(method, path_of(path), headers=bearer(key), content=b"{not json")
+def test_a_virtual_key_is_no_administrator(method: str, path: str, shared: Shared, key: str) -> None:
+    response = asked(shared, method, path, by=key)
     assert error_of(response, 401) == {
         "message": "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
         f"keys/users/teams. Route={path}. Your role=internal_user. Your user_id=u-1",
