@@ -260,7 +260,8 @@ class Gateway:
         """Asks one deployment of the group. Raises `_Failed` where another may do better."""
         deployment = await self._admit(call, group, routing, tried)
         after_s = routing.hedge_after_s
-        if after_s is None or call.resumption is not None or len(group.deployments) == 1:
+        is_bound = call.resumption is not None or call.thread is not None  # to one stream, or one conversation
+        if after_s is None or is_bound or len(group.deployments) == 1:
             return await self._conclude(call, await self._begin(call, deployment, routing))
 
         def another(twin: Call) -> Deployment | None:
