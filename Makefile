@@ -52,7 +52,8 @@ docs: .venv/.synced ## Write the reference pages that are generated from code
 bench: .venv/.synced ## Measure this machine (needs gcc; nginx and installed peers are compared when present)
 	@$(RUN)/python bench/run.py $(ARGS)
 
-check: lint types test ## All that CI runs
+check: .venv/.tests-ready ## All that CI runs
+	@$(MAKE) --no-print-directory --jobs 2 lint types test
 
 clean: ## Remove everything that was installed or generated
 	@rm -rf .venv .bootstrap .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/clients/node_modules

@@ -64,7 +64,7 @@ NASTY: tuple[Any, ...] = (
     {"known": ["\0"]},
 )
 """Values that some field or other could stumble over. Each field is tried with a few of them, always the same few."""
-_TRIES = 5
+_TRIES = 3
 
 RAW = (
     b"",

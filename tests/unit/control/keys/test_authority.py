@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from tests.support.management import error_of, good
-from tests.support.people import People
+from tests.support.people import People, open_people
 
 from tollway.db.audit import audit_log
 from tollway.db.engine import reading
+
+
+@pytest.fixture
+async def people(tmp_path: Path) -> AsyncIterator[People]:
+    """Who may do what does not depend on the database, and that is read alike: other tests of these routes show it."""
+    async with open_people(tmp_path) as opened:
+        yield opened
 
 
 async def test_a_user_makes_keys_for_themselves_only(people: People) -> None:

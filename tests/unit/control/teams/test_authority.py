@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
 from tests.support.management import error_of, good
-from tests.support.people import MADE, People
+from tests.support.people import MADE, People, open_people
 
 from tollway.control.teams.permissions import ACCESS, EDITABLE_BY_TEAM_ADMINS
 from tollway.core.principal import Role
@@ -33,6 +35,13 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 ANYWHERE = {"/team/permissions_bulk_update"}
 OF_LEADS = BODIES.keys() - ANYWHERE - {"/team/new", "/team/delete", "/team/block"}
+
+
+@pytest.fixture
+async def people(tmp_path: Path) -> AsyncIterator[People]:
+    """Who may do what does not depend on the database, and that is read alike: other tests of these routes show it."""
+    async with open_people(tmp_path) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("path", BODIES)
