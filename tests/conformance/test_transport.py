@@ -730,7 +730,7 @@ async def test_streams_give_their_connection_back(transport: Transport, upstream
 
 
 async def test_many_calls_at_once_reuse_connections(transport: Transport, upstream: FaultyUpstream) -> None:
-    # 200 TLS handshakes at once, for both sides, take a busy machine longer than one connection may take elsewhere here.
+    # 200 TLS handshakes at once, for both sides, take a busy machine longer than any other connection here takes.
     request = post(upstream, connect=60.0, first_byte=60.0, total=60.0)
 
     async def calls() -> None:
