@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from sys import float_info
+from typing import Annotated, Any, get_args
 
 import msgspec
 
@@ -13,6 +14,8 @@ from tollway.core.routing import FallbackLists, Strategy
 ANY_GROUP = "*"
 """Stands for every model group, in lists of fallbacks."""
 MOST_RETRIES = 100
+_RETRIES = Annotated[int, msgspec.Meta(ge=0, le=MOST_RETRIES)] | None
+_TIMEOUT = Annotated[float, msgspec.Meta(gt=0, le=float_info.max)] | None
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -57,12 +60,12 @@ def read_router_settings(settings: Mapping[str, Any] | None) -> Wishes:
     if not settings:
         return NO_WISHES
     wishes = Wishes(
-        retries=_retries(settings.get("num_retries")),
+        retries=_said(settings, "num_retries", _RETRIES, f"a whole number from 0 to {MOST_RETRIES}"),
         fallbacks=_lists(settings, "fallbacks"),
         context_window_fallbacks=_lists(settings, "context_window_fallbacks"),
         content_policy_fallbacks=_lists(settings, "content_policy_fallbacks"),
-        strategy=_strategy(settings.get("routing_strategy")),
-        timeout_s=_timeout(settings.get("timeout")),
+        strategy=_said(settings, "routing_strategy", Strategy | None, f"one of {', '.join(get_args(Strategy))}"),
+        timeout_s=_said(settings, "timeout", _TIMEOUT, "a number of seconds above 0"),
     )
     return NO_WISHES if wishes == NO_WISHES else wishes
 
@@ -81,31 +84,13 @@ def _lists(settings: Mapping[str, Any], name: str) -> dict[str, tuple[str, ...]]
     return read_fallbacks(given, f"router_settings.{name}") if given else None
 
 
-def _retries(given: Any) -> int | None:
-    if given is None or (isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= MOST_RETRIES):
-        return given
-    name = "router_settings.num_retries"
-    raise InvalidRequest(f"'{name}' must be a whole number from 0 to {MOST_RETRIES}.", param=name)
-
-
-def _strategy(given: Any) -> Strategy | None:
-    if given is None:
-        return None
-    for strategy in get_args(Strategy):
-        if strategy == given:
-            found: Strategy = strategy
-            return found
-    name = "router_settings.routing_strategy"
-    raise InvalidRequest(f"'{name}' must be one of {', '.join(get_args(Strategy))}.", param=name)
-
-
-def _timeout(given: Any) -> float | None:
-    if given is None:
-        return None
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < float("inf"):
-        return float(given)
-    name = "router_settings.timeout"
-    raise InvalidRequest(f"'{name}' must be a number of seconds above 0.", param=name)
+def _said(settings: Mapping[str, Any], name: str, kind: Any, expected: str) -> Any:
+    """The value of a field; None where nothing is said. It must be what is `expected`."""
+    try:
+        return msgspec.convert(settings.get(name), kind)
+    except msgspec.ValidationError:
+        field = f"router_settings.{name}"
+        raise InvalidRequest(f"'{field}' must be {expected}.", param=field) from None
 
 
 def _entries(given: list[Any], name: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -44,24 +44,18 @@ class Admission:
         assert call.reserved_for is not None
         wanted = {scope.key for scope in deployment.scopes}
         elsewhere = {scope.key for scope in call.reserved_for.scopes} - wanted
-        held = {scope.key for scope in call.scopes}
         tokens, cost_nanos = bounds_of(call, deployment)
         budgeted = [one for one in call.scopes if one.budget_nanos is not None and one.key not in elsewhere]
         if budgeted:
             call.tickets += (await self._reserve(call, budgeted, 0, cost_nanos, is_more=True),)
-        added = [scope for scope in deployment.scopes if scope.key not in held]
-        if added:
-            call.tickets += (await self._reserve(call, added, tokens, cost_nanos),)
-            call.scopes += tuple(added)
+        call.scopes += await self._add(call, deployment.scopes, tokens, cost_nanos)
 
     async def leave(self, call: Call, left: Deployment, kept: Deployment) -> None:
         """Gives back what only the one of two deployments needed, at both of which the call was."""
         still = {scope.key for scope in kept.scopes}
         gone = [scope for scope in left.scopes if scope.key not in still]
         if gone:
-            for ticket in call.tickets:
-                await self._counters.withdraw(ticket, gone)
-            call.scopes = tuple(scope for scope in call.scopes if scope not in gone)
+            await self._give_back(call, gone)
         call.reserved_for = kept
 
     async def admit_reuse(self, call: Call) -> None:
@@ -105,9 +99,7 @@ class Admission:
         wanted = {scope.key for scope in scopes}
         gone = [scope for scope in call.scopes if scope.key not in wanted]
         if gone:
-            for ticket in call.tickets:
-                await self._counters.withdraw(ticket, gone)
-            call.scopes = tuple(scope for scope in call.scopes if scope.key in wanted)
+            await self._give_back(call, gone)
             call.reserved_for = None
         tokens, cost_nanos = bounds_of(call, deployment)
         cost_nanos += call.accrued_nanos
@@ -116,10 +108,22 @@ class Admission:
         if more > 0 and budgeted:
             call.tickets += (await self._reserve(call, budgeted, 0, more, is_more=True),)
         call.reserved_nanos = max(cost_nanos, call.reserved_nanos)
+        await self._add(call, scopes, tokens, cost_nanos)
+
+    async def _add(self, call: Call, scopes: Sequence[Scope], tokens: int, cost_nanos: int) -> tuple[Scope, ...]:
+        """Reserves in those of the scopes in which the call holds nothing yet, and says which."""
         held = {scope.key for scope in call.scopes}
-        added = [scope for scope in scopes if scope.key not in held]
+        added = tuple(scope for scope in scopes if scope.key not in held)
         if added:
             call.tickets += (await self._reserve(call, added, tokens, cost_nanos),)
+        return added
+
+    async def _give_back(self, call: Call, gone: Sequence[Scope]) -> None:
+        """Ends what the call holds in these scopes."""
+        for ticket in call.tickets:
+            await self._counters.withdraw(ticket, gone)
+        keys = {scope.key for scope in gone}
+        call.scopes = tuple(scope for scope in call.scopes if scope.key not in keys)
 
     async def _reserve(
         self, call: Call, scopes: Sequence[Scope], tokens: int, cost_nanos: int, *, is_more: bool = False
