@@ -24,7 +24,7 @@ def real_client(peer: str, forwarded_for: bytes, settings: Settings) -> str:
     trusted = settings.trusted_proxies or _NEAR
     client = peer
     for named in reversed(forwarded_for.decode("latin-1").split(",")):
-        if not _is_in(client, trusted):
+        if not is_among(client, trusted):
             break
         client = _without_port(named.strip())
     return client
@@ -32,7 +32,7 @@ def real_client(peer: str, forwarded_for: bytes, settings: Settings) -> str:
 
 def check_address(client: str, settings: Settings) -> None:
     """Raises `Forbidden` for a client whose calls are not served."""
-    if settings.allowed_addresses is not None and not _is_in(client, settings.allowed_addresses):
+    if settings.allowed_addresses is not None and not is_among(client, settings.allowed_addresses):
         raise Forbidden(
             f"Access forbidden: IP address {client or 'unknown'} not allowed. It is not in "
             "`general_settings.allowed_ips`.",
@@ -41,7 +41,8 @@ def check_address(client: str, settings: Settings) -> None:
 
 
 @lru_cache(_KEPT)
-def _is_in(address: str, ranges: tuple[str, ...]) -> bool:
+def is_among(address: str, ranges: tuple[str, ...]) -> bool:
+    """Whether an address lies in one of the ranges."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -19,4 +19,7 @@ ACCESS: Matrix = {
     ("POST", "/fallback"): write(ADMIN, **fields(("model", "fallback_models", "fallback_type"), ADMIN)),
     ("GET", "/fallback/{model:path}"): read(VIEWERS),
     ("DELETE", "/fallback/{model:path}"): read(ADMIN),
+    ("GET", "/get/allowed_ips"): read(VIEWERS),
+    ("POST", "/add/allowed_ip"): write(ADMIN, **fields(("ip",), ADMIN)),
+    ("POST", "/delete/allowed_ip"): write(ADMIN, **fields(("ip",), ADMIN)),
 }

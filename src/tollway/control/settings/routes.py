@@ -1,4 +1,4 @@
-"""`/config/*`, `/fallback`, `/get/config/callbacks`: parse, ask the service, shape the answer."""
+"""`/config/*`, `/fallback`, `/get/config/callbacks`, allowed addresses: parse, ask the service, shape the answer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from tollway.config.keys import GENERAL
 from tollway.control.kit.body import say, warn
 from tollway.control.kit.context import ContextDep
 from tollway.control.kit.guard import resource_router
+from tollway.control.settings.addresses import AddressService
 from tollway.control.settings.checking import check_field
 from tollway.control.settings.fallbacks import FallbackService
 from tollway.control.settings.reading import describe_format, show_callbacks, show_field, show_fields
 from tollway.control.settings.schemas import (
+    AddressesChanged,
+    AllowedAddress,
+    AllowedAddresses,
     Callbacks,
     ConfigField,
     ConfigUpdate,
@@ -40,8 +44,13 @@ async def _fallback_service(context: ContextDep) -> FallbackService:
     return FallbackService(context)
 
 
+async def _address_service(context: ContextDep) -> AddressService:
+    return AddressService(context)
+
+
 Settings = Annotated[SettingService, Depends(_setting_service)]
 Fallbacks = Annotated[FallbackService, Depends(_fallback_service)]
+Addresses = Annotated[AddressService, Depends(_address_service)]
 Kind = Annotated[FallbackType, Query(alias="fallback_type")]
 
 
@@ -126,3 +135,23 @@ async def delete_fallback(
     """Remove them."""
     say(response, *await fallbacks.delete(model, kind))
     return FallbackDeleted(model=model, fallback_type=kind, message="Fallback configuration deleted successfully")
+
+
+@router.get("/get/allowed_ips")
+async def list_addresses(addresses: Addresses) -> AllowedAddresses:
+    """Clients whose calls are served; everybody's are where the list is empty."""
+    return AllowedAddresses(data=addresses.all())
+
+
+@router.post("/add/allowed_ip")
+async def add_address(body: AllowedAddress, response: Response, addresses: Addresses) -> AddressesChanged:
+    """Serve an address or a range. The first one shuts out everybody else; health pages stay open to all."""
+    warn(response, body, *await addresses.add(body))
+    return AddressesChanged(message=f"IP {body.ip} address added successfully")
+
+
+@router.post("/delete/allowed_ip")
+async def delete_address(body: AllowedAddress, response: Response, addresses: Addresses) -> AddressesChanged:
+    """Serve an address or a range no longer. Without the last one everybody is served again."""
+    warn(response, body, *await addresses.delete(body))
+    return AddressesChanged(message=f"IP {body.ip} deleted successfully")

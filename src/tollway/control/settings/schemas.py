@@ -60,6 +60,26 @@ class FallbackNew(Body):
     """For which failures: any, a prompt that is too long, content that a provider objects to."""
 
 
+class AllowedAddress(Body):
+    """Clients whose calls are served."""
+
+    ip: Annotated[str, Field(min_length=1, max_length=64, examples=["203.0.113.7"])]
+    """An address or a range such as 10.0.0.0/8."""
+
+
+class AllowedAddresses(WireModel):
+    """Clients whose calls are served; all are where none is listed."""
+
+    data: list[str]
+
+
+class AddressesChanged(WireModel):
+    """What was done."""
+
+    message: str
+    status: str = "success"
+
+
 class Updated(WireModel):
     """What was done."""
 

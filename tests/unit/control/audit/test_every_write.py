@@ -60,6 +60,7 @@ SETUPS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("/access_group/new", {"access_group": "a", "model_names": ["m"]}),
     ],
     "setting": [("/config/field/update", {"field_name": "completion_model", "field_value": "m"})],
+    "allowed address": [("/add/allowed_ip", {"ip": "127.0.0.1"})],
     "stopped session": [
         ("/key/generate", {"key": KEY}),
         ("/session/stop", {"session_id": "s", "key": KEY}),
@@ -155,6 +156,8 @@ WRITES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("POST", "/config/field/delete"): ("setting", {"field_name": "completion_model"}),
     ("POST", "/fallback"): ("models of a group", {"model": "m", "fallback_models": ["n"]}),
     ("DELETE", "/fallback/{model:path}"): ("fallback", {}),
+    ("POST", "/add/allowed_ip"): ("nothing", {"ip": "127.0.0.0/8"}),
+    ("POST", "/delete/allowed_ip"): ("allowed address", {"ip": "127.0.0.1"}),
     ("POST", "/global/spend/reset"): ("key that spent", {}),
     ("POST", "/user/new"): ("nothing", {}),
     ("POST", "/user/update"): ("user", {"user_id": "u", "max_budget": 1}),
