@@ -34,6 +34,7 @@ async def open_database(kind: str, folder: Path) -> AsyncIterator[AsyncEngine]:
     """A database with the newest schema and nothing in it. Leave no further tables behind."""
     async with migrated_database(kind, folder) as url:
         engine = open_engine(url, pool=_PATIENT, busy_timeout_s=0.05)
+        await _share_statements(engine, kind)
         try:
             yield engine
         finally:
@@ -51,6 +52,18 @@ async def migrated_database(kind: str, folder: Path) -> AsyncIterator[str]:
         url = empty_database(kind, folder)
         await upgrade(url)
         yield url
+
+
+_first: dict[str, AsyncEngine] = {}
+"""The first engine of each kind."""
+
+
+async def _share_statements(engine: AsyncEngine, kind: str) -> None:
+    """Lets all engines of a kind know the statements that one of them has put into SQL: that takes milliseconds each."""
+    async with engine.connect():  # the dialect asks the database who it is
+        first = _first.setdefault(kind, engine).sync_engine
+    engine.sync_engine.dialect = first.dialect
+    engine.sync_engine._compiled_cache = first._compiled_cache  # noqa: SLF001
 
 
 class MissingDatabase:
