@@ -25,7 +25,7 @@ from tollway.control.kit.roles import ANY_KEY, Roles
 from tollway.core.errors import TollwayError
 from tollway.core.principal import GrantKind, Role
 from tollway.core.snapshot import GENERATIVE, OPERATIONS, Operation
-from tollway.dataplane.routes import ROUTES
+from tollway.dataplane.routes import ROUTES, SOCKETS
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.openai.errors import _BY_STATUS
 from tollway.dialects.repair import REPAIRS
@@ -228,7 +228,7 @@ def routes() -> Iterator[str]:
         ("Method", "Path", "Who", "What"),
         (
             (route.method, code(route.path), "open" if route.role == "public" else "key", route.summary)
-            for route in ROUTES
+            for route in (*ROUTES, *SOCKETS)
         ),
     )
     yield "## Management"

@@ -21,6 +21,7 @@ DIRECT = {
     "aiohttp", "aiosqlite", "alembic", "asyncpg", "click", "cryptography", "fastapi", "httptools", "msgspec",
     "prometheus-client",
     "pydantic", "pyyaml", "sqlalchemy", "tiktoken", "typing-extensions", "uvicorn", "uvloop",
+    "websockets",
 }  # fmt: skip
 """A new one needs a sentence in the change that adds it: why, how big, who maintains it, and that the hot path does
 not import it."""

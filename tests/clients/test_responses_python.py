@@ -109,3 +109,23 @@ def test_nobody_else_goes_on_from_it(client: openai.OpenAI, gateway: Gateway, mo
         with pytest.raises(openai.NotFoundError) as caught:
             other.responses.create(model=model, input="Hello!", previous_response_id=mine.id)
         assert caught.value.param == "previous_response_id"
+
+
+@pytest.mark.filterwarnings("ignore:connect.* must be used as a context manager:DeprecationWarning")
+@pytest.mark.parametrize("model", UPSTREAMS)
+def test_a_conversation_over_a_websocket(client: openai.OpenAI, gateway: Gateway, key: str, model: str) -> None:
+    previous = None
+    with client.responses.connect() as connection:
+        for text in ("Hello!", "Tell me a story"):
+            connection.response.create(model=model, input=text, store=False, previous_response_id=previous)
+            said = ""
+            for event in connection:
+                assert event.type != "error", event
+                if event.type == "response.output_text.delta":
+                    said += event.delta
+                if event.type == "response.completed":
+                    assert (event.response.output_text, event.response.model) == (said, model)
+                    previous = event.response.id
+                    break
+    assert said.startswith("Once upon a time")
+    assert len(spend_logs(gateway, key, count=2)) == 2

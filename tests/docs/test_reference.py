@@ -17,7 +17,7 @@ from tollway.control.api import role_matrix
 from tollway.core.errors import TollwayError
 from tollway.core.principal import GrantKind
 from tollway.dataplane.listing import ModelNotFound
-from tollway.dataplane.routes import ROUTES
+from tollway.dataplane.routes import ROUTES, SOCKETS
 from tollway.dialects.openai.errors import _BY_STATUS
 from tollway.observability.exposition import COUNTERS, GAUGE_MEANINGS, HISTOGRAMS
 from tollway.policy.access import RouteForbidden
@@ -94,7 +94,7 @@ def test_every_variable_is_there() -> None:
 
 def test_every_route_is_there_with_its_method() -> None:
     rows = set(re.findall(r"^\| (\w+) \| `([^`]+)` \|", (REFERENCE / "routes.md").read_text(), re.MULTILINE))
-    assert rows == {(route.method, route.path) for route in ROUTES} | set(role_matrix())
+    assert rows == {(route.method, route.path) for route in (*ROUTES, *SOCKETS)} | set(role_matrix())
 
 
 def test_every_provider_is_there() -> None:

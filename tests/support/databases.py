@@ -59,11 +59,11 @@ _first: dict[str, AsyncEngine] = {}
 
 
 async def _share_statements(engine: AsyncEngine, kind: str) -> None:
-    """Lets all engines of a kind know the statements that one of them has put into SQL: that takes milliseconds each."""
+    """Lets all engines of a kind know the statements that one has put into SQL, which takes milliseconds each."""
     async with engine.connect():  # the dialect asks the database who it is
         first = _first.setdefault(kind, engine).sync_engine
     engine.sync_engine.dialect = first.dialect
-    engine.sync_engine._compiled_cache = first._compiled_cache  # noqa: SLF001
+    engine.sync_engine._compiled_cache = first._compiled_cache
 
 
 class MissingDatabase:

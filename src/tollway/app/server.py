@@ -146,6 +146,8 @@ def _uvicorn_config(configuration: Configuration, app: Application) -> uvicorn.C
         http=HttpProtocol,
         interface="asgi3",
         ws="none",
+        ws_max_size=configuration.data_plane.max_request_bytes,
+        ws_per_message_deflate=False,  # events are small, and many
         lifespan="on",
         log_config=None,
         log_level="warning",

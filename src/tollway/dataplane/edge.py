@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tollway.core.errors import TollwayError
+from tollway.core.errors import NotFound, TollwayError
 from tollway.core.snapshot import Operation, Settings
 from tollway.dataplane.asgi import (
     JSON,
@@ -88,7 +88,8 @@ class Edge:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serves one request."""
         if scope["type"] != "http":
-            return self._management(scope, receive, send)
+            is_socket = scope["type"] == "websocket"
+            return (self._socket if is_socket else self._management)(scope, receive, send)
         path: str = scope["path"]
         if self._root_path:
             path = path.removeprefix(self._root_path) or "/"
@@ -113,6 +114,34 @@ class Edge:
         if route is not None:
             return self._page(route, scope, receive, send, path_model)
         return self._other(scope, receive, send, path)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves a WebSocket: each turn on it is a call like any other."""
+        from tollway.dataplane.sockets import ResponsesSocket, reject  # noqa: PLC0415  (few clients use it)
+
+        await receive()  # its wish to be connected
+        path: str = scope["path"]
+        path = path.removeprefix(self._root_path) or "/"
+        settings = self._settings()
+        route, _ = self._routes.find("WEBSOCKET", path)
+        try:
+            if route is None or (settings.allowed_routes and not access.allows_route(settings.allowed_routes, path)):
+                raise NotFound(f"No WebSocket is served at {path}.")
+            scope = _as_its_client(scope, settings)
+            check_address(scope["client"][0], settings)
+            credential = find_credential(dict(scope["headers"]), key_header=settings.key_header)
+            principal = await self._authenticator.authenticate(credential)
+            access.check_route(principal, path)
+            access.check_inference(principal)
+        except TollwayError as error:
+            await reject(send, error)
+            return
+        await send({"type": "websocket.accept"})
+
+        def generate(call: Scope, rest: Receive) -> Awaitable[None]:
+            return self._generate(call, rest, path, route, "responses", None)
+
+        await ResponsesSocket(scope, receive, send, generate, max_bytes=settings.max_request_bytes).run()
 
     async def _generate(
         self, scope: Scope, receive: Receive, path: str, route: Route, operation: Operation, path_model: str | None

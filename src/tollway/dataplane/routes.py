@@ -38,7 +38,7 @@ Action = Literal[
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One way into the data plane."""
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "DELETE", "WEBSOCKET"]
     path: str
     """With `{model}` where the path names a model, which may contain slashes, or `{response_id}`."""
     action: Action
@@ -176,6 +176,19 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
+SOCKETS: tuple[Route, ...] = tuple(
+    Route(
+        method="WEBSOCKET",
+        path=path,
+        action="generate",
+        operation="responses",
+        summary="Answer over a WebSocket, one response after another",
+    )
+    for path in _RESPONSES
+)
+"""Ways in that are no requests: each is a connection, and each call on it passes admission."""
+
+
 _NAMES = re.compile(r"\\\{(\w+)\\\}")
 _VARYING = {"model": "(.+)", "response_id": "([^/]+)"}
 
@@ -183,7 +196,7 @@ _VARYING = {"model": "(.+)", "response_id": "([^/]+)"}
 class RouteTable:
     """Finds the route of a request."""
 
-    def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
+    def __init__(self, routes: tuple[Route, ...] = ROUTES + SOCKETS) -> None:
         self._exact: dict[tuple[str, str], Route] = {}
         for route in routes:
             if "{" not in route.path:

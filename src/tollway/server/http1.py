@@ -1,7 +1,8 @@
 """One client connection: parses requests, has the application answer them in order, closes when it is time.
 
 Plugged into uvicorn's server through its setting `http`, so sockets, TLS, signals and lifespan are uvicorn's. Of its
-settings the ones about WebSockets, access logs and `limit_concurrency` have no effect here.
+settings `ws`, and the ones about access logs and `limit_concurrency`, have no effect here. A connection that is to
+become a WebSocket is handed over to `websocket`.
 
 A client that shuts down its sending side has left, as far as this server is concerned: what was asked is not answered.
 
@@ -15,6 +16,7 @@ import math
 import select
 from collections import deque
 from http import HTTPStatus
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
@@ -68,6 +70,7 @@ class HttpProtocol(asyncio.Protocol):
     ) -> None:
         """As uvicorn makes it, once per connection; time limits in seconds."""
         self._loop = _loop or asyncio.get_running_loop()
+        self._config = config
         self._app = cast("App", config.loaded_app)
         self._app_state = app_state
         self._root_path = config.root_path
@@ -336,18 +339,47 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _start_over(self, rest: bytes) -> None:
-        """Serves a request that asks for another protocol as if it had not.
+        """Serves a request that asks for another protocol than WebSocket as if it had not.
 
         The parser has skipped its body, if there is one, so it gets the head again without the wish.
         """
-        fields = b"".join(b"%b: %b\r\n" % field for field in self._headers if field[0] != b"upgrade")
+        is_websocket = self._asks_for_websocket()
+        kept = (field for field in self._headers if is_websocket or field[0] != b"upgrade")
+        fields = b"".join(b"%b: %b\r\n" % field for field in kept)
         method, version = self._parser.get_method(), self._parser.get_http_version().encode()
         head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._url, version, fields)
+        if is_websocket:
+            self._timer.cancel()
+            self._pause_reading()
+            task = self._loop.create_task(self._hand_over(head + rest))
+            self._server_state.tasks.add(task)
+            task.add_done_callback(self._server_state.tasks.discard)
+            return
         self._asks_upgrade = False
         self._url, self._headers = b"", []
         self._framing_bytes = 0
         self._parser = HttpRequestParser(self)
         self.data_received(head + rest)
+
+    def _asks_for_websocket(self) -> bool:
+        """Whether that is what it asks for, and nothing before it is still to be answered."""
+        fields = dict(self._headers)
+        is_asked = fields[b"upgrade"].lower() == b"websocket" and b"sec-websocket-version" in fields
+        return is_asked and self._parser.get_method() == b"GET" and self._active is None
+
+    async def _hand_over(self, data: bytes) -> None:
+        """The connection is a WebSocket's from now on. `data`: what was received of it."""
+        # Importing what speaks it takes tens of milliseconds, the first time.
+        module = await asyncio.to_thread(import_module, "tollway.server.websocket")
+        if self.transport.is_closing():
+            return
+        self._server_state.connections.discard(cast("Any", self))
+        protocol = module.WebSocketProtocol(self._config, self._server_state, self._app_state, self._loop)
+        protocol.connection_made(self.transport)
+        self.transport.set_protocol(protocol)
+        del self._parser  # it knows us, and would keep us alive
+        self.transport.resume_reading()
+        protocol.data_received(data)
 
     def _refuse(self, refusal: Refused) -> None:
         """Serves no more on this connection. What was asked properly before is still answered."""
