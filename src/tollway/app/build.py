@@ -14,6 +14,7 @@ from tollway.accounting.ledger import Ledger
 from tollway.accounting.owners import Owners
 from tollway.accounting.price_book import PriceBook
 from tollway.app.answers import Surroundings, open_answers
+from tollway.app.callbacks import LateCallbacks
 from tollway.app.conversations import LateConversations
 from tollway.app.copies import ProcessCopies
 from tollway.app.estimate import estimate
@@ -153,6 +154,14 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     callers = Callers(authenticator, lambda: gateway.router.snapshot.settings)
     conversations = LateConversations(LateConversationStore(database), sealer, transports, callers)
     settler = Settler(counters, journal, metrics, estimate)
+    callbacks = LateCallbacks(
+        sealer,
+        environ=lambda: served.configuration.environ,
+        lendable=lambda: served.environ,
+        settings=lambda: current_settings(),
+        metrics=metrics,
+    )
+    settler.hear = callbacks.hear
     gateway = Gateway(
         router=Router(served.snapshot),
         balancer=balancer,
@@ -242,6 +251,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         metrics=metrics,
         figures=figures,
         transports=transports,
+        callbacks=callbacks,
         conversations=conversations,
         gateway=gateway,
         answers=answers,

@@ -45,6 +45,7 @@ from tollway.config.model_list import read_models, read_params
 from tollway.config.overlay import DATABASE, as_notices, blamed, leave_out, misfits, overlaid, withheld_secrets
 from tollway.config.problem import ConfigurationError
 from tollway.config.redis import settle_redis
+from tollway.config.reports import reports
 from tollway.config.routing import provider_budgets, routing
 from tollway.config.secrets import KeptSecrets, check_key_management
 from tollway.config.server import fields_for, server_settings
@@ -143,10 +144,11 @@ def _settle(written: Written, stored: StoredSettings) -> Configuration:
     _settle_logging(origins)
     server = server_settings(origins, everywhere, redis.value, findings)
     answers = answer_storage(origins, redis.value, server.data_dir, findings)
+    told = _callbacks(root)
     configuration = Configuration(
         server=server,
         pool=PoolSettings(**fields_for(origins, "pool")),
-        data_plane=Settings(**fields_for(origins, "data_plane")),
+        data_plane=Settings(**fields_for(origins, "data_plane"), reports=reports(told, root)),
         routing=routing(origins, findings),
         answers=answers,
         caching=caching(origins, answers, findings),
@@ -162,7 +164,7 @@ def _settle(written: Written, stored: StoredSettings) -> Configuration:
         team_metadata_fields=_team_metadata_fields(origins, findings),
         stores_audit_log=origins["litellm_settings.store_audit_logs"].value,
         public_model_groups=tuple(origins["litellm_settings.public_model_groups"].value or ()),
-        callbacks=_callbacks(root),
+        callbacks=told,
         environ=everywhere,
         added_environment=added,
         files=document.files,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tollway.core.reporting import Report
 from tollway.core.wishes import NO_WISHES, Wishes
 
 ScopeKind = Literal[
@@ -179,6 +180,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Of routing: what its `router_settings` say, and those of its team."""
     session_limits: SessionLimits = NO_SESSION_LIMITS
     """Of each session of this key: what key and team say, whichever is less."""
+    reports: tuple[Report, ...] = ()
+    """Who is told about its calls, as key and team say."""
     depends_on: frozenset[Dependency] = frozenset()
     """Everything whose change makes this principal out of date."""
 

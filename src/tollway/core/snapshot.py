@@ -13,6 +13,7 @@ import msgspec
 from tollway.core.caching import Caching
 from tollway.core.price import UNKNOWN_PRICE, Price
 from tollway.core.principal import Scope, SessionLimits
+from tollway.core.reporting import Report
 from tollway.core.routing import Routing
 
 Operation = Literal[
@@ -262,6 +263,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One gateway probes for all on its database."""
     probes_kept: str = "7d"
     """How long results are kept: a duration."""
+    reports: tuple[Report, ...] = ()
+    """Who is told about every call."""
+    redacts_messages: bool = False
+    """Messages and answers are told to nobody."""
+    redacts_key_info: bool = False
+    """Nobody is told whose call it was."""
+    ignores_no_log: bool = False
+    """Callers cannot keep a call from being told about."""
+    callers_disable_callbacks: bool = True
+    """Callers can leave out some of those that are told."""
+    unreported_fields: tuple[str, ...] = ()
+    """Fields that are left out of what is told."""
+    allows_private_callbacks: bool = False
+    """Keys and teams may name addresses of private networks."""
 
     @property
     def session_limits(self) -> SessionLimits:

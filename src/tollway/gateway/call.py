@@ -24,6 +24,7 @@ from tollway.ports.similar import Meaning
 from tollway.routing.survey import Survey, Why
 
 if TYPE_CHECKING:
+    from tollway.gateway.audience import Audience
     from tollway.gateway.resumption import Resumption
     from tollway.gateway.thread import Thread
 
@@ -128,6 +129,7 @@ class Call:
         "accrued_nanos",
         "accrued_usage",
         "asked_group",
+        "audience",
         "cache_key",
         "call_id",
         "client_ip",
@@ -258,6 +260,8 @@ class Call:
         """By which its answer can be found again; None: by its key only."""
         self.similarity = 0.0
         """How much the earlier call's question is like this one; 0.0: nobody compared them."""
+        self.audience: Audience | None = None
+        """Who is told about it once it has ended; None: nobody."""
         self.is_settled = False
         self.settled: Settled | None = None
         self.spent_nanos: int | None = None

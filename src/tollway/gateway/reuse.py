@@ -126,6 +126,8 @@ class Reuse:
         call.kept = kept
         call.deployment = _made_by(kept, group)
         await self._admission.admit_reuse(call)
+        if call.audience is not None:
+            call.audience.answer.add(kept.body)
         await self._settler.settle(call, NO_USAGE, response_id=kept.response_id)
 
     def keep(

@@ -33,6 +33,7 @@ from tollway.gateway.admission import Admission
 from tollway.gateway.affinity import affinity_of
 from tollway.gateway.answer import Answer
 from tollway.gateway.attempt import Attempt
+from tollway.gateway.audience import audience_of
 from tollway.gateway.begun import Begun, read_reply
 from tollway.gateway.caching import cache_key
 from tollway.gateway.call import Call
@@ -106,6 +107,8 @@ class Gateway:
 
         Raises `TollwayError`; `settle_failure` must then be called with it, and after a cancellation `abandon`.
         """
+        if call.settings.reports or call.principal.reports:
+            call.audience = audience_of(call)
         if call.controls.session_id:
             await self._meet_session(call)
         if call.end_user:
@@ -315,6 +318,8 @@ class Gateway:
                 raise
             return stream
         assert reply is not None
+        if call.audience is not None:
+            call.audience.answer.add(reply.body)
         begun.attempt.succeed(call, reply.usage or NO_USAGE)
         cost = await self._settler.settle(call, reply.usage, response_id=reply.response_id, text=reply.text)
         if call.thread is not None and call.is_translated:

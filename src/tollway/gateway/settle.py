@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 Estimate = Callable[[bytes, str, str, Operation], Awaitable[Usage]]
 """Counts a call that the provider did not: upstream body, text of the answer, model, operation."""
 
+Hear = Callable[[Call, Record], None]
+Failed = Callable[[Call, TollwayError], None]
+
 CALL_TYPES: dict[Operation, str] = {
     "chat": "acompletion",
     "completions": "atext_completion",
@@ -47,6 +50,12 @@ class Settler:
         self._metrics = metrics
         self._estimate = estimate
         counters.tell_crossed(self._tell_crossed)
+        self.hear: Hear | None = None
+        """Tells those who are told about calls. It returns at once, and raises nothing."""
+        self.failed: Failed | None = None
+        """Hears of calls that failed or were refused, for alerts; the same holds."""
+        self.crossed: Callable[[Scope], None] | None = None
+        """Hears of soft budgets that were crossed; the same holds."""
         self._successes: dict[tuple[str | None, ...], CallCounts] = {}
         """Metrics of successful calls by what their labels are made of, so that these are not made for each call."""
 
@@ -78,7 +87,12 @@ class Settler:
             call.settled = await self._settle_tickets(call, usage.total_tokens - usage.cache_read_tokens, cost)
             call.spent_nanos = call.settled.spent_nanos
         self._observe(call, deployment, usage, cost, error)
-        await self._journal.append(self._record(call, deployment, usage, cost, response_id, error))
+        if error is not None and self.failed is not None:
+            self.failed(call, error)
+        record = self._record(call, deployment, usage, cost, response_id, error)
+        if call.audience is not None and self.hear is not None:
+            self.hear(call, record)
+        await self._journal.append(record)
         return cost
 
     async def accrue(self, call: Call, usage: Usage | None, *, text: str = "", known: Usage = NO_USAGE) -> None:
@@ -93,6 +107,8 @@ class Settler:
     def refuse(self, call: Call, error: TollwayError) -> None:
         """Counts a call that was turned away before any provider was asked."""
         call.is_settled = True
+        if self.failed is not None:
+            self.failed(call, error)
         self._metrics.record_call(_labels(call, call.deployment, error), total_s=time.perf_counter() - call.started)
 
     def count_attempt(self, call: Call, error: TollwayError) -> None:
@@ -157,6 +173,8 @@ class Settler:
 
     def _tell_crossed(self, scope: Scope) -> None:
         self._metrics.record_soft_budget(scope.kind)
+        if self.crossed is not None:
+            self.crossed(scope)
         logger.warning(
             "Soft budget reached: %s %s (%s), %s dollars",
             scope.kind,

@@ -13,8 +13,9 @@ from tollway.dialects.identity import Relay
 from tollway.dialects.openai.errors import is_error_document, status_in
 from tollway.gateway.attempt import Attempt
 from tollway.gateway.call import Call
-from tollway.gateway.continuation import MOST_BYTES, ask_to_go_on, can_be_taken_up, interrupt, resumed_relay
+from tollway.gateway.continuation import ask_to_go_on, can_be_taken_up, interrupt, resumed_relay
 from tollway.gateway.conversation import vendor_name
+from tollway.gateway.received import Received
 from tollway.gateway.settle import CLIENT_GONE_STATUS, Settler
 from tollway.ports.transport import Sink, UpstreamResponse
 
@@ -55,28 +56,6 @@ class Replay:
 
     async def close(self) -> None:
         """Nothing is open."""
-
-
-class Received:
-    """The bytes of a stream, as long as they are few enough to be kept."""
-
-    __slots__ = ("_chunks", "_left")
-
-    def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-        self._left = MOST_BYTES
-
-    def add(self, chunk: bytes) -> None:
-        """More of it."""
-        self._left -= len(chunk)
-        if self._left >= 0:
-            self._chunks.append(chunk)
-        else:
-            self._chunks.clear()
-
-    def all(self) -> bytes:
-        """All of it; nothing if there was too much."""
-        return b"".join(self._chunks)
 
 
 class Stream:
@@ -164,7 +143,7 @@ class Stream:
         called from where the provider's bytes arrive, so that an event costs no turn of the event loop.
         """
         relay = self._relay
-        self._sink = sink if self._keep is None else self._copying(sink)
+        self._sink = sink if self._keep is None and self._call.audience is None else self._copying(sink)
         try:
             if await self._forward_opening():
                 self._has_ended = await self._response.forward(self._relay_chunk)
@@ -285,8 +264,13 @@ class Stream:
             self._received.add(chunk)
 
     def _copying(self, sink: Sink) -> Sink:
+        keeps, audience = self._keep is not None, self._call.audience
+
         def copy(block: bytes) -> bool:
-            self._copy.append(block)
+            if keeps:
+                self._copy.append(block)
+            if audience is not None:
+                audience.answer.add(block)
             return sink(block)
 
         return copy
@@ -337,6 +321,8 @@ class Stream:
         """Settles first: nobody gets the end of a stream that is not in the journal."""
         relay = self._relay
         error = error or relay.failure
+        if self._call.audience is not None:
+            self._call.audience.answer.add(block)
         try:
             cost = await self._settle(error)
         except TollwayError as fault:

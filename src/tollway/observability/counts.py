@@ -170,5 +170,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     departed: frozenset[str] = frozenset()
     """Workers that ended and whose counts are in here."""
     deployments: Sequence[DeploymentFigures] = ()
+    tallies: Mapping[tuple[str, str], int] = {}
+    """Counters with one label, by name and by its value."""
     process: Mapping[str, float] = {}
     """Figures of the processes by series (`process`), where this is the sum of several."""

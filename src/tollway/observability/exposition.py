@@ -254,6 +254,25 @@ GAUGE_MEANINGS = {
 }
 
 
+class TallyRow(NamedTuple):
+    """A counter with one label, whose values are few."""
+
+    meaning: str
+    label: str
+
+
+TALLIED = {
+    "tollway_callback_delivered_total": TallyRow("Calls that a callback was told about", "callback"),
+    "tollway_callback_dropped_total": TallyRow(
+        "Calls that a callback is not told about, because its queue was full or the gateway stopped", "callback"
+    ),
+    "litellm_callback_logging_failures_metric_total": TallyRow(
+        "Calls that a callback could not be told about, however often it was tried", "callback_name"
+    ),
+    "tollway_failed_authentications_total": TallyRow("Requests whose key was no good, by reason", "reason"),
+    "tollway_alerts_total": TallyRow("Alerts that were sent, by their type", "alert_type"),
+}
+
 _PROCESS = CollectorRegistry()
 """Figures of the process and the interpreter, by prometheus_client's own collectors."""
 for _collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -279,6 +298,7 @@ def _lines(reading: Reading) -> Iterator[str]:
         yield from _deployment_lines(gauge, reading.deployments)
     yield from _key_budget_lines(reading.key_budgets)
     yield from _soft_budget_lines(reading.soft_budgets_crossed)
+    yield from _tally_lines(reading.tallies)
     yield from _single_value_lines("litellm_in_flight_requests", "gauge", "Requests being processed", reading.in_flight)
     yield from _single_value_lines(
         "tollway_metrics_folded_calls_total",
@@ -366,6 +386,14 @@ def _soft_budget_lines(crossed: Mapping[str, int]) -> Iterator[str]:
     yield _head(name, "counter", "Soft budgets that spend has reached, by kind of entity")
     for kind, count in crossed.items():
         yield f"{name}{{{_labels(('scope',), (kind,))}}} {float(count)!r}\n"
+
+
+def _tally_lines(tallies: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    for name, row in TALLIED.items():
+        yield _head(name, "counter", row.meaning)
+        for (counter, value), count in tallies.items():
+            if counter == name:
+                yield f"{name}{{{_labels((row.label,), (value,))}}} {float(count)!r}\n"
 
 
 def _gauge_lines(

@@ -27,6 +27,7 @@ def merge(living: Sequence[Reading], departed: Reading | None = None) -> Reading
         counts=_counts(readings),
         key_budgets=_newest(readings),
         soft_budgets_crossed=sum((Counter(reading.soft_budgets_crossed) for reading in readings), Counter()),
+        tallies=sum((Counter(reading.tallies) for reading in readings), Counter()),
         in_flight=sum(reading.in_flight for reading in living),
         folded_calls=sum(reading.folded_calls for reading in readings),
         gauges=_over_workers([reading.gauges for reading in living], GAUGES_OVER_WORKERS.__getitem__),

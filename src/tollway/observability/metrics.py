@@ -64,6 +64,7 @@ class Metrics:
         self._other: CallCounts | None = None
         self._key_budgets: dict[str, KeyBudget] = {}
         self._soft_budgets_crossed: Counter[str] = Counter()
+        self._tallies: Counter[tuple[str, str]] = Counter()
 
     def record_call(
         self,
@@ -170,6 +171,10 @@ class Metrics:
         """Counts that the spend of some entity of this kind has reached its soft budget."""
         self._soft_budgets_crossed[kind] += 1
 
+    def tally(self, name: str, label: str, count: int = 1) -> None:
+        """Adds to a counter of `exposition.TALLIED`: `label` is the value of its one label, of a bounded set."""
+        self._tallies[name, label] += count
+
     def forget_key(self, key_hash: str) -> None:
         """Drops a deleted key's gauges."""
         self._key_budgets.pop(key_hash, None)
@@ -187,6 +192,7 @@ class Metrics:
             counts=counts if self._other is None else [*counts, self._other],
             key_budgets=dict(self._key_budgets),
             soft_budgets_crossed=dict(self._soft_budgets_crossed),
+            tallies=dict(self._tallies),
             in_flight=self.in_flight,
             folded_calls=0 if self._other is None else self._other.calls,
             gauges={name: read() for name, read in self.gauges.items()},

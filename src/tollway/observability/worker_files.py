@@ -59,6 +59,7 @@ class _Written(msgspec.Struct, frozen=True, array_like=True):
     departed: list[str]
     process: dict[str, float]
     deployments: list[DeploymentFigures]
+    tallies: dict[tuple[str, str], int]
 
 
 _decode = msgspec.msgpack.Decoder(_Written).decode
@@ -174,6 +175,7 @@ def _encoded(reading: Reading) -> bytes:
             departed=sorted(reading.departed),
             process=dict(reading.process),
             deployments=list(reading.deployments),
+            tallies=dict(reading.tallies),
         )
     )
 
@@ -197,6 +199,7 @@ def _decoded(written: bytes) -> Reading:
         departed=frozenset(found.departed),
         process=found.process,
         deployments=found.deployments,
+        tallies=found.tallies,
     )
 
 

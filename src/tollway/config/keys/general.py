@@ -133,6 +133,7 @@ _METERING = (
 )  # fmt: skip
 
 _ALERTING = (
+    own("allow_private_callback_addresses", FLAG, "Keys and teams may have their calls reported to addresses of this machine and of private networks.", default=False, sets="data_plane.allows_private_callbacks"),
     later("alerting", TEXTS, "T1", "Where alerts go: slack, email, webhook, ms_teams."),
     later("alerting_threshold", SECONDS, "T1", "Slowness that raises an alert.", default=300),
     later("alert_types", TEXTS, "T1", "Which alerts are sent."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from tollway.callbacks.table import KINDS
 from tollway.config.keys.key import accepted, later, own, section, supported
 from tollway.config.keys.redis import SHARED_REDIS
 from tollway.config.kinds import (
@@ -33,14 +34,14 @@ from tollway.config.kinds import (
 from tollway.core.money import NANOS_PER_DOLLAR
 from tollway.core.routing import Affinity, Strategy
 
-_METRICS_ONLY = "metrics at /metrics are always on; no other callback is called"
-
-_WITHOUT_CALLBACKS = frozenset({"prometheus"})
+_METRICS_ONLY = "metrics at /metrics are always on"
+_CALLBACKS = frozenset({"prometheus", *KINDS})
+_SUPPORTED = f"there are {', '.join(sorted(_CALLBACKS))}"
 
 _REPORTING = (
-    later("callbacks", TEXTS, "T1", "Integrations called after every call.", default=[], supported_values=_WITHOUT_CALLBACKS, remedy=_METRICS_ONLY),
-    later("success_callback", TEXTS, "T1", "Integrations called after a good call.", default=[], supported_values=_WITHOUT_CALLBACKS, remedy=_METRICS_ONLY),
-    later("failure_callback", TEXTS, "T1", "Integrations called after a failed call.", default=[], supported_values=_WITHOUT_CALLBACKS, remedy=_METRICS_ONLY),
+    supported("callbacks", TEXTS, "T1", "Integrations told about every call.", default=[], supported_values=_CALLBACKS, remedy=_SUPPORTED),
+    supported("success_callback", TEXTS, "T1", "Integrations told about good calls.", default=[], supported_values=_CALLBACKS, remedy=_SUPPORTED),
+    supported("failure_callback", TEXTS, "T1", "Integrations told about failed calls.", default=[], supported_values=_CALLBACKS, remedy=_SUPPORTED),
     later("service_callback", TEXTS, "T1", "Integrations told of the gateway's own troubles.", default=[], supported_values=frozenset({"prometheus_system"}), remedy=_METRICS_ONLY),
     later("audit_log_callbacks", TEXTS, "T1", "Integrations told of management changes.", default=[]),
     supported("require_auth_for_metrics_endpoint", FLAG, "T1", "Whether /metrics needs a key.", default=False, sets="data_plane.is_metrics_key_required"),
@@ -49,26 +50,26 @@ _REPORTING = (
     later("custom_prometheus_tags", TEXTS, "T1", "Tags that become labels."),
     supported("set_verbose", FLAG, "T1", "Short for `general_settings.log_level: debug`.", default=False),
     supported("json_logs", FLAG, "T1", "Short for `general_settings.log_format: json`.", default=False, environment=("JSON_LOGS",)),
-    accepted("turn_off_message_logging", FLAG, "T1", "Keep prompts and answers out of logs; they never get there.", default=False),
-    accepted("redact_user_api_key_info", FLAG, "T1", "Keep key details out of logs; keys never get there.", default=False),
+    supported("turn_off_message_logging", FLAG, "T1", "Tell callbacks neither prompts nor answers.", default=False, sets="data_plane.redacts_messages"),
+    supported("redact_user_api_key_info", FLAG, "T1", "Do not tell callbacks whose key, user and team it was.", default=False, sets="data_plane.redacts_key_info"),
     accepted("redact_messages_in_exceptions", FLAG, "T1", "Keep prompts out of errors; they never get there.", default=False),
     accepted("log_auth_failure_key_identity", FLAG, "T2", "Name the key in authentication failures."),
     accepted("log_client_error_tracebacks", FLAG, "T2", "Tracebacks of clients' mistakes."),
     accepted("expose_router_debug_in_errors", FLAG, "T2", "Add routing details to errors.", default=True),
     accepted("disable_streaming_logging", FLAG, "T2", "Do not report streams; Tollway meters them all the same."),
     later("log_raw_request_response", FLAG, "T2", "Report what was sent and received."),
-    later("standard_logging_payload_excluded_fields", TEXTS, "T2", "Fields left out of reports."),
-    later("global_disable_no_log_param", FLAG, "T2", "Clients cannot opt out of reporting."),
-    later("allow_dynamic_callback_disabling", FLAG, "T2", "Clients can switch callbacks off.", default=True),
+    supported("standard_logging_payload_excluded_fields", TEXTS, "T2", "Fields left out of what callbacks are told.", default=[], sets="data_plane.unreported_fields"),
+    supported("global_disable_no_log_param", FLAG, "T2", "Callers cannot keep a call from callbacks with `no-log`.", default=False, sets="data_plane.ignores_no_log"),
+    supported("allow_dynamic_callback_disabling", FLAG, "T2", "Callers can leave callbacks out, with the header `x-litellm-disable-callbacks`.", default=True, sets="data_plane.callers_disable_callbacks"),
     supported("store_audit_logs", FLAG, "T2", "Keep a record of who changed what.", default=True, environment=("LITELLM_STORE_AUDIT_LOGS",)),
     later("langfuse_default_tags", TEXTS, "T2", "Tags of every trace."),
     later("langsmith_batch_size", POSITIVE, "T2", "Traces per delivery."),
-    later("s3_callback_params", MAPPING, "T2", "Bucket for reports."),
+    supported("s3_callback_params", MAPPING, "T2", "Bucket of the callback `s3`.", default={}),
     later("gcs*", ANY, "T2", "Bucket for reports."),
     later("datadog_params", MAPPING, "T2", "Options of that integration."),
     later("newrelic_params", MAPPING, "T2", "Options of that integration."),
     later("aws_sqs_callback_params", MAPPING, "T2", "Queue for reports."),
-    later("generic_logger_headers", MAPPING, "T2", "Headers of the generic report."),
+    supported("generic_logger_headers", MAPPING, "T2", "Headers of the callback `generic_api`.", default={}),
 )  # fmt: skip
 
 _CALLING = (

@@ -27,7 +27,7 @@ TOP = section(
         later("finetune_settings", LIST, "T3", "Credentials of the fine-tuning API."),
         later("assistant_settings", MAPPING, "T3", "Credentials of the assistants API."),
         later("default_vertex_config", MAPPING, "T2", "Credentials of forwarded Vertex AI calls."),
-        later("callback_settings", MAPPING, "T2", "Options of callbacks."),
+        supported("callback_settings", MAPPING, "T2", "Options of callbacks: a mapping for each, by its name."),
         later("policies", ANY, "T3", "Policies."),
         later("policy_attachments", ANY, "T3", "What policies apply to."),
         later("agents", ANY, "T3", "Agents."),

@@ -26,6 +26,7 @@ from tollway.core.principal import (
     Scope,
     SessionLimits,
 )
+from tollway.core.reporting import Report, reports_of
 from tollway.core.wishes import NO_WISHES, Wishes, read_router_settings
 from tollway.db.access_groups import access_group_members, access_groups
 from tollway.db.budgets import budgets
@@ -183,8 +184,18 @@ def principal_of(key: VirtualKey, around: Surroundings, now: float) -> Principal
         model_scopes=merge_model_scopes(_model_limits(key, around)),
         wishes=_wishes(key, team),
         session_limits=_session_limits(key.metadata, team.metadata if team else {}),
+        reports=_reports(key, team),
         depends_on=_dependencies(key, around),
     )
+
+
+def _reports(key: VirtualKey, team: Team | None) -> tuple[Report, ...]:
+    """Who is told about its calls. What came over `/team/{id}/callback` is sealed."""
+    of_key = reports_of(key.metadata.get("logging"), owner="key")
+    if team is None:
+        return of_key
+    sealed = reports_of(team.options.get("callbacks"), owner="team", sealed_to=("teams", team.team_id, "callbacks"))
+    return (*of_key, *reports_of(team.metadata.get("logging"), owner="team"), *sealed)
 
 
 def _wishes(key: VirtualKey, team: Team | None) -> Wishes:

@@ -1,0 +1,27 @@
+"""Bytes that are kept beside the stream they belong to."""
+
+from __future__ import annotations
+
+MOST_BYTES = 4 * 1024 * 1024
+
+
+class Received:
+    """The bytes of a stream, as long as they are few enough to be kept."""
+
+    __slots__ = ("_chunks", "_left")
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._left = MOST_BYTES
+
+    def add(self, chunk: bytes) -> None:
+        """More of it."""
+        self._left -= len(chunk)
+        if self._left >= 0:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
+
+    def all(self) -> bytes:
+        """All of it; nothing if there was too much."""
+        return b"".join(self._chunks)
