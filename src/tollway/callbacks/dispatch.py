@@ -20,6 +20,7 @@ from tollway.callbacks.table import KINDS
 from tollway.core.record import Record
 from tollway.core.reporting import Report
 from tollway.gateway.call import Call
+from tollway.gateway.received import Audience
 from tollway.ports.callbacks import Destination
 
 logger = logging.getLogger(__name__)
@@ -44,10 +45,14 @@ class Dispatcher:
         self._room = Room(MOST_BYTES)
 
     def hear(self, call: Call, record: Record) -> None:
-        """Notes a call that has ended. Returns at once."""
-        audience = call.audience
-        if audience is None:
-            return
+        """Notes a call that has ended. Returns at once.
+
+        The last bytes of a stream are made right after its settlement, so that a turn of the loop has to pass first.
+        """
+        if call.audience is not None:
+            asyncio.get_running_loop().call_soon(self._note, call, call.audience, record)
+
+    def _note(self, call: Call, audience: Audience, record: Record) -> None:
         reports = [
             one
             for one in audience.reports
@@ -80,6 +85,7 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Hands over what waits, for a few seconds at most."""
+        await asyncio.sleep(0)  # calls that have just ended are noted
         until = time.monotonic() + _FLUSH_S
         await asyncio.gather(*(queue.close(until) for queue in self._queues.values()))
         self._queues.clear()

@@ -24,7 +24,8 @@ _TOO_LARGE = "too large to be reported"
 _CONVERSATIONS = ("messages", "input", "contents", "prompt", "query")
 _NO_PARAMETERS = frozenset(
     {*_CONVERSATIONS, "model", "metadata", "litellm_metadata", "tags", "cache", "system", "instructions",
-     "extra_headers", "headers", "proxy_server_request", "systemInstruction", "system_instruction"}
+     "extra_headers", "headers", "proxy_server_request", "systemInstruction", "system_instruction", "no-log",
+     "mock_response", "extra_body", "drop_params", "fallbacks", "num_retries", "timeout", "router_settings", "guardrails"}
 )  # fmt: skip
 _SECRET_ENDS = ("api_key", "secret", "_token", "password", "credentials", "_key", "_key_id")
 _SECRET_STARTS = ("aws_", "azure_", "vertex_", "litellm_")

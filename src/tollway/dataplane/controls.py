@@ -186,6 +186,7 @@ def read_controls(
         cache=caching.read_cache_control(values, headers, principal),
         mock_response=_mock(values),
         drops_params=_flag(values, "drop_params"),
+        is_unreported=_flag(values, "no-log") is True,
         allowed_params=_names(values, "allowed_openai_params"),
         extra_headers=read_extra_headers(values["extra_headers"]) if "extra_headers" in values else (),
         explains=headers.get(_EXPLAIN_HEADER, b"").lower() in (b"1", b"true", b"yes"),

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tollway.core.reporting import Report
-from tollway.gateway.received import Received
-
-if TYPE_CHECKING:
-    from tollway.gateway.call import Call
+from tollway.gateway.call import Call
+from tollway.gateway.received import Audience
 
 _DISABLED_BY = b"x-litellm-disable-callbacks"
 _REDACTED_BY = (b"x-litellm-enable-message-redaction", b"litellm-enable-message-redaction")
 
 
-class Audience:
-    """Of one call."""
-
-    __slots__ = ("answer", "redacts", "reports")
-
-    def __init__(self, reports: tuple[Report, ...], *, redacts: bool) -> None:
-        self.reports = reports
-        self.redacts = redacts
-        """Messages and answer are told to none of them."""
-        self.answer = Received()
-        """What the client gets."""
-
-
 def audience_of(call: Call) -> Audience | None:
     """None: nobody is told."""
     settings, headers = call.settings, call.headers
-    if not settings.ignores_no_log and bytes(call.request.fields.get("no-log", b"")) == b"true":
+    if call.controls.is_unreported and not settings.ignores_no_log:
         return None
     reports = (*settings.reports, *call.principal.reports)
     if settings.callers_disable_callbacks:

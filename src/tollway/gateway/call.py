@@ -24,7 +24,7 @@ from tollway.ports.similar import Meaning
 from tollway.routing.survey import Survey, Why
 
 if TYPE_CHECKING:
-    from tollway.gateway.audience import Audience
+    from tollway.gateway.received import Audience
     from tollway.gateway.resumption import Resumption
     from tollway.gateway.thread import Thread
 
@@ -75,6 +75,8 @@ class Controls(msgspec.Struct, kw_only=True, gc=False):
     named_fallbacks: tuple[str, ...] = ()
     """Models that the request itself wants to turn to."""
     mock_response: str | None = None
+    is_unreported: bool = False
+    """Callbacks are not to be told about it."""
     drops_params: bool | None = None
     """Whether what the provider cannot be told is left out rather than refused; None: as configured."""
     allowed_params: tuple[str, ...] = ()

@@ -1,6 +1,8 @@
-"""Bytes that are kept beside the stream they belong to."""
+"""What is kept of an answer beside its way to the client, and for whom."""
 
 from __future__ import annotations
+
+from tollway.core.reporting import Report
 
 MOST_BYTES = 4 * 1024 * 1024
 
@@ -25,3 +27,16 @@ class Received:
     def all(self) -> bytes:
         """All of it; nothing if there was too much."""
         return b"".join(self._chunks)
+
+
+class Audience:
+    """Of one call."""
+
+    __slots__ = ("answer", "redacts", "reports")
+
+    def __init__(self, reports: tuple[Report, ...], *, redacts: bool) -> None:
+        self.reports = reports
+        self.redacts = redacts
+        """Messages and answer are told to none of them."""
+        self.answer = Received()
+        """What the client gets."""

@@ -90,9 +90,9 @@ class Settler:
         if error is not None and self.failed is not None:
             self.failed(call, error)
         record = self._record(call, deployment, usage, cost, response_id, error)
+        await self._journal.append(record)
         if call.audience is not None and self.hear is not None:
             self.hear(call, record)
-        await self._journal.append(record)
         return cost
 
     async def accrue(self, call: Call, usage: Usage | None, *, text: str = "", known: Usage = NO_USAGE) -> None:

@@ -321,13 +321,13 @@ class Stream:
         """Settles first: nobody gets the end of a stream that is not in the journal."""
         relay = self._relay
         error = error or relay.failure
-        if self._call.audience is not None:
-            self._call.audience.answer.add(block)
         try:
             cost = await self._settle(error)
         except TollwayError as fault:
             return relay.close(fault) or b""
         last, call = block + relay.close(error), self._call
+        if call.audience is not None:
+            call.audience.answer.add(last)
         if call.thread is not None and error is None and call.is_translated:
             await call.thread.keep_stream(last, self._attempt.deployment, relay.response_id)
         if self._keep is not None and error is None:

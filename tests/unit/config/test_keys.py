@@ -10,7 +10,7 @@ from tollway.config.load import load
 from tollway.core.snapshot import Settings
 from tollway.db.pool import PoolSettings
 
-SETTLED_FROM_SEVERAL = {"redis"}
+SETTLED_FROM_SEVERAL = {"redis", "reports"}
 """Fields that no single setting fills."""
 
 
