@@ -164,3 +164,16 @@ async def test_a_place_that_does_not_answer_keeps_no_call_waiting(tmp_path: Path
                 await queue.close(0.0)
             metrics = await (await gateway.get("/metrics")).text()
     assert 'tollway_callback_dropped_total{callback="generic_api"} 2.0' in metrics
+
+
+async def test_services_can_be_tried(tmp_path: Path) -> None:
+    async with told(tmp_path) as (gateway, server):
+        tried = await gateway.get("/health/services?service=generic_api")
+        assert (tried.status, (await tried.json())["status"]) == (200, "success")
+        assert msgspec.json.decode(server.requests[0].body)[0]["request_tags"] == ["tollway-test"]
+        unset = await gateway.get("/health/services?service=slack")
+        assert unset.status == 422
+        assert "SLACK_WEBHOOK_URL" in (await unset.json())["error"]["message"]
+        unknown = await gateway.get("/health/services?service=carrier_pigeon")
+        assert unknown.status == 400
+        assert "generic_api" in (await unknown.json())["error"]["message"]

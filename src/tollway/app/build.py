@@ -13,6 +13,7 @@ from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.owners import Owners
 from tollway.accounting.price_book import PriceBook
+from tollway.app.alerts import LateAlerts
 from tollway.app.answers import Surroundings, open_answers
 from tollway.app.callbacks import LateCallbacks
 from tollway.app.conversations import LateConversations
@@ -145,6 +146,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
 
     def tell_of_cooldown(deployment: Deployment, cooldown: Cooldown) -> None:
         metrics.record_cooldown(labels_of_cooldown(deployment, cooldown))
+        alerts.set_aside(deployment, cooldown)
         if fleet is not None:
             fleet.cooldowns.tell(cooldown)
 
@@ -162,6 +164,8 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         metrics=metrics,
     )
     settler.hear = callbacks.hear
+    alerts = LateAlerts(lambda: served.configuration, metrics.tally)
+    settler.failed, settler.crossed = alerts.failed, alerts.crossed
     gateway = Gateway(
         router=Router(served.snapshot),
         balancer=balancer,
@@ -251,6 +255,7 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
         metrics=metrics,
         figures=figures,
         transports=transports,
+        alerts=alerts,
         callbacks=callbacks,
         conversations=conversations,
         gateway=gateway,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import msgspec
 from tollway.callbacks.table import open_destination
 from tollway.config.located import REFERENCE
 from tollway.config.sealing import CannotOpen, Sealer
-from tollway.core.errors import Misconfigured
+from tollway.core.errors import Misconfigured, UpstreamError
 from tollway.core.record import Record
 from tollway.core.reporting import Report
 from tollway.core.snapshot import Settings
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tollway.callbacks.dispatch import Dispatcher
     from tollway.config.configuration import Environment
 
+_TEST_S = 20.0
 _COUNTERS = {
     "delivered": "tollway_callback_delivered_total",
     "dropped": "tollway_callback_dropped_total",
@@ -56,6 +59,26 @@ class LateCallbacks:
         """Tells what is still to be told, for a few seconds at most."""
         if self._dispatcher is not None:
             await self._dispatcher.close()
+
+    async def send_test(self, name: str) -> None:
+        """An event that says it is a test, to the operator's destination of this name.
+
+        Raises `Misconfigured` with status 422 where something is missing, and `UpstreamError` where it fails.
+        """
+        from tollway.callbacks.sample import sample_event
+
+        named = (one for one in self._settings().reports if one.name == name)
+        try:
+            destination = await self.open(next(named, Report(name=name)))
+        except Misconfigured as error:
+            raise Misconfigured(error.message, status=422) from None
+        try:
+            async with asyncio.timeout(_TEST_S):
+                await destination.deliver([sample_event(time.time())])
+        except TimeoutError:
+            raise UpstreamError(f"{name} takes longer than {_TEST_S:g} s") from None
+        finally:
+            await destination.close()
 
     async def open(self, report: Report) -> Destination:
         """The place that a report goes to. Raises `Misconfigured`."""

@@ -72,6 +72,7 @@ class LateManagement:
 
 
 def _make(runtime: Runtime, opened: Opened) -> _Made:
+    from tollway.app.alerts import ALERT_CHANNELS
     from tollway.app.probes import PAYER
     from tollway.config.compile import compile_entry
     from tollway.control.api import create_app
@@ -86,6 +87,12 @@ def _make(runtime: Runtime, opened: Opened) -> _Made:
         group = compile_entry(entry, runtime.configuration, prices=runtime.prices)
         outcome = await runtime.prober.check(group.deployments[0], PAYER, group=group, tags=(PROBE_TAG,))
         return outcome.checked
+
+    async def try_service(name: str) -> None:
+        if name in ALERT_CHANNELS:
+            await runtime.alerts.send_test(name)
+        else:
+            await runtime.callbacks.send_test(name)
 
     services = Services(
         engine=opened.engine,
@@ -104,6 +111,7 @@ def _make(runtime: Runtime, opened: Opened) -> _Made:
         policies=lambda: policies_of(runtime.configuration),
         answers=runtime.answers,
         try_deployment=try_deployment,
+        try_service=try_service,
         gate=runtime.gate,
         try_settings=runtime.served.tried,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from tollway.accounting.journal import FileJournal
 from tollway.accounting.ledger import Ledger
 from tollway.accounting.price_book import PriceBook
+from tollway.app.alerts import LateAlerts
 from tollway.app.callbacks import LateCallbacks
 from tollway.app.conversations import LateConversations
 from tollway.app.feed import ChangeFeed
@@ -73,6 +74,7 @@ class Runtime:
     figures: WorkerFigures | None
     """What this worker shows of its metrics to the others; None: there are none."""
     transports: Mapping[TransportName, Transport]
+    alerts: LateAlerts
     callbacks: LateCallbacks
     conversations: LateConversations
     gateway: Gateway

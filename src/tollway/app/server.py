@@ -258,7 +258,7 @@ class Application:
             await asyncio.sleep(_SETTLING_POLL_S)
         if runtime.figures is not None:
             await asyncio.to_thread(_write, runtime.figures)
-        await runtime.callbacks.close()
+        await asyncio.gather(runtime.callbacks.close(), runtime.alerts.close())
         await runtime.conversations.close()
         await runtime.ledger.close()
         if runtime.shared is not None:

@@ -25,7 +25,8 @@ _CONVERSATIONS = ("messages", "input", "contents", "prompt", "query")
 _NO_PARAMETERS = frozenset(
     {*_CONVERSATIONS, "model", "metadata", "litellm_metadata", "tags", "cache", "system", "instructions",
      "extra_headers", "headers", "proxy_server_request", "systemInstruction", "system_instruction", "no-log",
-     "mock_response", "extra_body", "drop_params", "fallbacks", "num_retries", "timeout", "router_settings", "guardrails"}
+     "mock_response", "extra_body", "drop_params", "fallbacks", "num_retries", "timeout", "router_settings",
+     "guardrails"}
 )  # fmt: skip
 _SECRET_ENDS = ("api_key", "secret", "_token", "password", "credentials", "_key", "_key_id")
 _SECRET_STARTS = ("aws_", "azure_", "vertex_", "litellm_")

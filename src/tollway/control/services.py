@@ -73,6 +73,10 @@ async def _refuse_to_try(entry: ModelEntry) -> Checked:
     raise InvalidRequest("This gateway calls nobody.")
 
 
+async def _refuse_to_tell(name: str) -> None:
+    raise InvalidRequest("This gateway tells nobody.")
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Built once, by `app`; nothing here is looked up anywhere else."""
@@ -105,6 +109,8 @@ class Services:
     """Where answers are kept; None: nowhere."""
     try_deployment: Callable[[ModelEntry], Awaitable[Checked]] = _refuse_to_try
     """Asks a deployment that is not served. Raises `ConfigurationError` for one that could not be."""
+    try_service: Callable[[str], Awaitable[None]] = _refuse_to_tell
+    """Sends a test to a callback or a channel of alerts. Raises `TollwayError`: 422 where it lacks something."""
     gate: Gate = field(default_factory=Gate)
     """Where calls of this process enter."""
 

@@ -109,6 +109,8 @@ class BudgetExceeded(ClientError):
 
     status = 422
     type = "budget_exceeded"
+    refused_by: tuple[str, str] = ("", "")
+    """Kind and id of whose budget it is."""
 
 
 class UpstreamError(TollwayError):

@@ -94,7 +94,9 @@ def _refused(refusal: Refusal, settings: Settings, key_name: str) -> ClientError
     if refusal.scope.kind == "session":
         return _over_session(refusal)
     if refusal.kind == "budget":
-        return BudgetExceeded(_over_budget(refusal, key_name), status=settings.budget_exceeded_status)
+        error = BudgetExceeded(_over_budget(refusal, key_name), status=settings.budget_exceeded_status)
+        error.refused_by = refusal.scope.key
+        return error
     scope, resets_at = refusal.scope, _utc(refusal.resets_at)
     return LimitExceeded(
         f"Rate limit exceeded for {scope.kind}: {scope.id}. Limit type: {refusal.kind}. "

@@ -19,7 +19,7 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 _CONSOLE = "there is no console in this release"
-_ALERTS = "no alerts are sent in this release"
+_ALERTS = "alerts go to Slack and webhooks"
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("CONFIG_FILE_PATH", "T1", "supported", "The configuration file, where `--config` is not given."),
@@ -40,7 +40,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("LITELLM_LOCAL_MODEL_COST_MAP", "T2", "accepted", "Prices always come with the release."),
     Variable("UI_USERNAME", "T1", "later", "Login of the console.", _CONSOLE),
     Variable("UI_PASSWORD", "T1", "later", "Login of the console.", _CONSOLE),
-    Variable("SLACK_WEBHOOK_URL", "T1", "later", "Where alerts go.", _ALERTS),
+    Variable("SLACK_WEBHOOK_URL", "T1", "supported", "Where alerts go with `alerting: [slack]`; several with commas between."),
+    Variable("WEBHOOK_URL", "T1", "supported", "Where alerts about budgets go with `alerting: [webhook]`."),
+    Variable("GENERIC_LOGGER_*", "T1", "supported", "GENERIC_LOGGER_ENDPOINT and GENERIC_LOGGER_HEADERS of the callback `generic_api`."),
     Variable("MS_TEAMS_WEBHOOK_URL", "T1", "later", "Where alerts go.", _ALERTS),
     Variable("PAGERDUTY_API_KEY", "T1", "later", "Where alerts go.", _ALERTS),
     Variable("MAX_REQUESTS_BEFORE_RESTART", "T1", "later", "Restart workers now and then.", "memory is bounded instead"),

@@ -132,13 +132,15 @@ _METERING = (
     later("token_rate_limit_type", choice("total", "input", "output"), "T2", "Which tokens count in tpm limits.", remedy="all tokens count"),
 )  # fmt: skip
 
+_ALERT_TYPES = frozenset({"llm_exceptions", "budget_alerts", "cooldown_deployment", "db_exceptions"})
+
 _ALERTING = (
     own("allow_private_callback_addresses", FLAG, "Keys and teams may have their calls reported to addresses of this machine and of private networks.", default=False, sets="data_plane.allows_private_callbacks"),
-    later("alerting", TEXTS, "T1", "Where alerts go: slack, email, webhook, ms_teams."),
+    supported("alerting", TEXTS, "T1", "Where alerts go: `slack` (SLACK_WEBHOOK_URL), `webhook` (WEBHOOK_URL).", default=[], supported_values=frozenset({"slack", "webhook"}), remedy="there are slack, webhook"),
     later("alerting_threshold", SECONDS, "T1", "Slowness that raises an alert.", default=300),
-    later("alert_types", TEXTS, "T1", "Which alerts are sent."),
-    later("alert_to_webhook_url", MAPPING, "T1", "Webhook of each sort of alert."),
-    later("alerting_args", MAPPING, "T1", "Details of alerting."),
+    supported("alert_types", TEXTS, "T1", "Which alerts are sent; all of them where nothing is said.", default=[], supported_values=_ALERT_TYPES, remedy=f"there are {', '.join(sorted(_ALERT_TYPES))}"),
+    supported("alert_to_webhook_url", MAPPING, "T1", "Addresses of Slack for some sorts of alerts: one, or a list.", default={}),
+    supported("alerting_args", MAPPING, "T1", "Details: `budget_alert_ttl`, the seconds between two alerts about one budget.", default={}),
     later("spend_report_frequency", DURATION, "T1", "How often a spend report is sent."),
 )  # fmt: skip
 

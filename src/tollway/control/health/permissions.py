@@ -11,6 +11,8 @@ ACCESS: Matrix = {
     ("GET", "/health/shared-status"): read(ANY_KEY),
     ("GET", "/health/backlog"): read(ANY_KEY),
     ("GET", "/health/license"): read(ANY_KEY),
+    # It sends something, with the credentials of the gateway.
+    ("GET", "/health/services"): read(ADMIN),
     # Whoever may have an address called could look around in the network of the gateway.
     ("POST", "/health/test_connection"): write(ADMIN, **fields(ConnectionTest.model_fields, ADMIN)),
 }

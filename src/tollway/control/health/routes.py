@@ -15,6 +15,7 @@ from tollway.control.health.schemas import (
     LatestChecks,
     License,
     Limits,
+    ServiceTried,
     SharedStatus,
     Status,
     Tested,
@@ -78,6 +79,13 @@ async def show_backlog(services: ServicesDep) -> Backlog:
         queued_requests=gate.waiting,
         rejected_requests=gate.turned_away,
     )
+
+
+@router.get("/health/services")
+async def try_service(health: Health, service: Annotated[str, Query(max_length=100)]) -> ServiceTried:
+    """Send a test event to a callback, or a test message to where alerts go."""
+    name = await health.try_service(service)
+    return ServiceTried(status="success", message=f"A test event was sent to {name}, and was taken.")
 
 
 @router.get("/health/license")

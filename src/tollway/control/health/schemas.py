@@ -98,3 +98,10 @@ class Tested(WireModel):
 
     status: Literal["success", "error"]
     result: dict[str, Any]
+
+
+class ServiceTried(WireModel):
+    """A test event arrived."""
+
+    status: Literal["success"]
+    message: str

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from tollway.callbacks.table import KINDS
 from tollway.config.configuration import ModelEntry
 from tollway.config.model_list import protect_params
 from tollway.config.problem import ConfigurationError
 from tollway.control.health.schemas import ConnectionTest
 from tollway.control.kit.context import Context
 from tollway.control.kit.stored import check_written
-from tollway.core.errors import Forbidden, InvalidRequest
+from tollway.core.errors import Forbidden, InvalidRequest, TollwayError
 from tollway.core.health import Checked
 from tollway.ports.health import CheckFilter
 from tollway.stores.sql.health import SqlHealthStore
 
 _NAME = "test_connection"
+_ALERT_CHANNELS = ("slack", "webhook")
+_ALIASES = {"slack_budget_alerts": "slack"}
 _REFERENCE = "os.environ/"
 
 
@@ -37,6 +40,22 @@ class HealthService:
     ) -> tuple[list[Checked], int]:
         """Probes, newest first, and how many there are."""
         return await self._store.page(CheckFilter(model_name=model, is_healthy=is_healthy), limit=limit, offset=offset)
+
+    async def try_service(self, name: str) -> str:
+        """Sends a test event; what it was sent to. Raises `InvalidRequest` for a service that there is none of, and
+        what is wrong with it otherwise: 422 where it lacks something, 500 where it fails.
+        """
+        known = sorted({*KINDS, *_ALERT_CHANNELS})
+        service = _ALIASES.get(name, name)
+        if service not in known:
+            text = f"Unknown service {name[:100]!r}. Use one of: {', '.join(known)}."
+            raise InvalidRequest(text, param="service", type="auth_error")
+        try:
+            await self._services.try_service(service)
+        except TollwayError as error:
+            status = 422 if error.status == 422 else 500
+            raise TollwayError(error.message, param=error.param, type="auth_error", status=status) from None
+        return service
 
     async def test(self, body: ConnectionTest) -> Checked:
         """Asks a deployment that is not served. Raises `InvalidRequest` for one that could not be called."""
