@@ -84,6 +84,8 @@ class Unauthenticated(ClientError):
 
     status = 401
     type = "auth_error"
+    reason = "malformed"
+    """For counting: `missing`, `malformed`, `unknown`, `expired`, `blocked`."""
 
 
 class Forbidden(ClientError):

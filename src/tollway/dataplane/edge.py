@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tollway.core.errors import NotFound, TollwayError
+from tollway.core.errors import NotFound, TollwayError, Unauthenticated
 from tollway.core.snapshot import Operation, Settings
 from tollway.dataplane.asgi import (
     JSON,
@@ -47,6 +48,7 @@ from tollway.policy.addresses import check_address, real_client
 from tollway.policy.auth import Authenticator, find_credential
 from tollway.policy.gate import Gate
 from tollway.policy.sessions import stopped
+from tollway.policy.strangers import Strangers
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ class Edge:
         self._sessions = sessions
         self._authenticator = authenticator
         self._metrics = metrics
+        self._strangers = Strangers(_counting(metrics), time.monotonic)
         self._settings = settings
         self._pages = pages
         self._management = management
@@ -134,6 +137,8 @@ class Edge:
             access.check_route(principal, path)
             access.check_inference(principal)
         except TollwayError as error:
+            if isinstance(error, Unauthenticated):
+                error = await self._strangers.meet(_address(scope), error)
             await reject(send, error)
             return
         await send({"type": "websocket.accept"})
@@ -191,8 +196,11 @@ class Edge:
     async def _serve(self, call: Call, receive: Receive, exchange: Exchange) -> None:
         self._gate.check_memory()
         settings = call.settings
-        credential = find_credential(call.headers, key_header=settings.key_header)
-        principal = call.principal = await self._authenticator.authenticate(credential)
+        try:
+            credential = find_credential(call.headers, key_header=settings.key_header)
+            principal = call.principal = await self._authenticator.authenticate(credential)
+        except Unauthenticated as error:
+            raise await self._strangers.meet(call.client_ip, error) from None
         access.check_route(principal, call.path)
         access.check_inference(principal)
         body = exchange.whole_body()
@@ -258,6 +266,8 @@ class Edge:
         try:
             await self._pages[route.action](scope, receive, send, model)
         except TollwayError as error:
+            if isinstance(error, Unauthenticated):
+                error = await self._strangers.meet(_address(scope), error)
             self._metrics.record_call(
                 CallLabels(route=route.path, status_code=str(error.status), exception_class=type(error).__name__),
                 total_s=0.0,
@@ -277,7 +287,18 @@ class Edge:
             body = b'{"detail":"Method Not Allowed"}'
             await respond(send, 405, [(b"allow", ", ".join(allowed).encode()), JSON, *SECURITY_HEADERS], body)
         else:
-            await self._management({**scope, "path": path}, receive, self._with_edge_headers(scope, send))
+            send = self._slowing(scope, self._with_edge_headers(scope, send))
+            await self._management({**scope, "path": path}, receive, send)
+
+    def _slowing(self, scope: Scope, send: Send) -> Send:
+        """Notes answers that say the key was no good."""
+
+        async def send_slowly(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == Unauthenticated.status:
+                await self._strangers.meet(_address(scope), TollwayError("management"))
+            await send(message)
+
+        return send_slowly
 
     def _with_edge_headers(self, scope: Scope, send: Send) -> Send:
         """Adds what every response of the gateway carries: security headers and CORS."""
@@ -291,11 +312,20 @@ class Edge:
         return send_with_headers
 
 
+def _counting(metrics: Metrics) -> Callable[[str], None]:
+    return lambda reason: metrics.tally("tollway_failed_authentications_total", reason)
+
+
 def _error_body(error: TollwayError, operation: Operation = "chat") -> bytes:
     """In the caller's format, or `{"detail": …}` for the errors that the contract renders so."""
     if isinstance(error, RouteForbidden | ModelNotFound):
         return msgspec.json.encode({"detail": error.message})
     return find_identity(operation).render_error(error)
+
+
+def _address(scope: Scope) -> str:
+    address: str = (scope.get("client") or ("", 0))[0]
+    return address
 
 
 def _as_its_client(scope: Scope, settings: Settings) -> Scope:

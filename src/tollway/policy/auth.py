@@ -55,7 +55,7 @@ def find_credential(headers: Mapping[bytes, bytes], query: bytes = b"", key_head
     else:
         found = _in_usual_headers(headers) or _in_query(query)
     if not found:
-        raise Unauthenticated("Authentication Error, No api key passed in.", param=_NO_PARAM)
+        raise _because("missing", Unauthenticated("Authentication Error, No api key passed in.", param=_NO_PARAM))
     try:
         return found.decode()
     except UnicodeDecodeError:
@@ -159,7 +159,8 @@ class Authenticator:
             or principal.blocked_by is not None
             or (principal.expires_at is not None and principal.expires_at <= now)
         ):
-            raise _unusable(principal, now)
+            is_expired = not principal.is_blocked and principal.blocked_by is None
+            raise _because("expired" if is_expired else "blocked", _unusable(principal, now))
         return principal
 
     def changed(self, change: Change) -> None:
@@ -181,7 +182,7 @@ class Authenticator:
         if not credential.startswith("sk-"):
             raise _not_a_virtual_key(credential)
         if now < (self._unknown.get(key_hash) or 0.0):
-            raise _unknown_key(credential, key_hash)
+            raise _because("unknown", _unknown_key(credential, key_hash))
         if now < self._away_until:
             return await self._without_store(key_hash, cached, now)
         if self._away_until:  # one asks whether it is back; nobody else waits for the answer
@@ -198,7 +199,7 @@ class Authenticator:
         except StoreUnavailable:
             return await self._without_store(key_hash, cached, now)
         if principal is None:
-            raise _unknown_key(credential, key_hash)
+            raise _because("unknown", _unknown_key(credential, key_hash))
         return principal
 
     async def _without_store(self, key_hash: str, cached: _Cached | None, now: float) -> Principal:
@@ -250,6 +251,11 @@ class Authenticator:
             if self._copies is not None:
                 self._copies.keep(key_hash, PrincipalCopy(principal, now, as_of))
         return principal
+
+
+def _because(reason: str, error: Unauthenticated) -> Unauthenticated:
+    error.reason = reason
+    return error
 
 
 def _unusable(principal: Principal, now: float) -> Unauthenticated:

@@ -42,14 +42,14 @@ class HealthService:
         return await self._store.page(CheckFilter(model_name=model, is_healthy=is_healthy), limit=limit, offset=offset)
 
     async def try_service(self, name: str) -> str:
-        """Sends a test event; what it was sent to. Raises `InvalidRequest` for a service that there is none of, and
-        what is wrong with it otherwise: 422 where it lacks something, 500 where it fails.
+        """Sends a test event; what it was sent to. Raises `TollwayError`: 400 for a service that there is none of,
+        422 where it lacks something, 500 where it fails.
         """
         known = sorted({*KINDS, *_ALERT_CHANNELS})
         service = _ALIASES.get(name, name)
         if service not in known:
             text = f"Unknown service {name[:100]!r}. Use one of: {', '.join(known)}."
-            raise InvalidRequest(text, param="service", type="auth_error")
+            raise TollwayError(text, param="service", type="auth_error", status=400)
         try:
             await self._services.try_service(service)
         except TollwayError as error:
