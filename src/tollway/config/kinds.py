@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.config.secret import Secret
+from tollway.config.secret import Secret, WhollySecret, with_leaves
 from tollway.core.redis import RedisNode
 from tollway.core.windows import duration_s
 
@@ -128,6 +128,13 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value
 
 
+def _secrets(value: Any) -> dict[str, Any]:
+    hidden: dict[str, Any] = with_leaves(
+        _mapping(value), lambda leaf: WhollySecret(leaf) if isinstance(leaf, str) else leaf
+    )
+    return hidden
+
+
 def _list(value: Any) -> list[Any]:
     value = _from_json(value)
     if not isinstance(value, list):
@@ -238,6 +245,8 @@ TIMEZONE = Kind("a time zone such as UTC or Europe/Berlin", _timezone)
 TEXTS = Kind("a list of texts", _texts)
 NETWORKS = Kind("a list of IP addresses or ranges such as 10.0.0.0/8", _networks)
 MAPPING = Kind("a mapping", _mapping)
+SECRETS = Kind("a mapping", _secrets, is_secret=True)
+"""All of whose values are secret."""
 LIST = Kind("a list", _list)
 NODES = Kind("a list of host:port", _nodes)
 VERIFICATION = Kind("true, false or the path of a CA bundle", _verification)

@@ -31,8 +31,20 @@ class Secret(str):
         return repr(mask(self))
 
 
+class WhollySecret(Secret):
+    """One of which nothing is shown: addresses of chats are credentials to their last letter."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+
 def mask(text: str) -> str:
     """`text` as it may be shown: a URL keeps everything but its password, anything else is hidden whole."""
+    if isinstance(text, WhollySecret):
+        return MASK
     scheme, separator, rest = text.partition("://")
     if not separator:
         return MASK

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from typing_extensions import override
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-_TRUE = frozenset({"true", "1", "yes", "on"})
+_NO = frozenset({"", "false", "0", "no", "off", "none"})
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """`key` or `team`; empty: the operator has named it."""
     redacts: bool = False
     """Messages and answers are not told."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"<report to {self.name}>"
 
     @property
     def destination(self) -> tuple[str, str, bytes, tuple[str, ...]]:
@@ -57,10 +62,12 @@ def _report(entry: object, owner: str, sealed_to: tuple[str, ...]) -> Report | N
         variables=_encode(variables),
         sealed_to=(*sealed_to, name, str(kind)) if sealed_to else (),
         owner=owner,
-        redacts=is_true(variables.get("turn_off_message_logging")),
+        redacts=_is_on(variables.get("turn_off_message_logging")),
     )
 
 
-def is_true(value: object) -> bool:
-    """Whether a flag, or a text that stands for one, says yes."""
-    return value is True or (isinstance(value, str) and value.strip().lower() in _TRUE)
+def _is_on(value: object) -> bool:
+    """Whether a flag, or a text that stands for one, is on. One that is sealed, and cannot be read here, is: then less
+    is told than could be.
+    """
+    return bool(value) and str(value).strip().lower() not in _NO

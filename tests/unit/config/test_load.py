@@ -374,7 +374,7 @@ def test_one_gateway_at_a_time_is_asked_for_where_several_could_come(folder: Fol
     ("text", "expected"),
     [
         ("router_settings:\n  enable_weighted_failover: true\n", "config.yaml:2: router_settings.enable_weighted_failover: has no effect in this release"),
-        ("litellm_settings: {callbacks: [prometheus, lago]}\n", "litellm_settings.callbacks: lago has no effect in this release; there are generic_api"),
+        ("litellm_settings: {callbacks: [prometheus, lago]}\n", "litellm_settings.callbacks: has no effect in this release; there are generic_api"),
         ("router_settings: {routing_strategy: lar1}\n", "router_settings.routing_strategy: has no effect in this release; deployments are chosen at random by weight"),
         ("general_settings: {totally_new: 1}\n", "general_settings.totally_new: is not a known key and has no effect"),
         ("guardrails: [{guardrail_name: x}]\n", "config.yaml:1: guardrails: has no effect in this release"),

@@ -22,6 +22,7 @@ from tollway.config.kinds import (
     SECONDS,
     SECONDS_OR_NONE,
     SECRET,
+    SECRETS,
     TEXT,
     TEXTS,
     URL,
@@ -139,7 +140,7 @@ _ALERTING = (
     supported("alerting", TEXTS, "T1", "Where alerts go: `slack` (SLACK_WEBHOOK_URL), `webhook` (WEBHOOK_URL).", default=[], supported_values=frozenset({"slack", "webhook"}), remedy="there are slack, webhook"),
     later("alerting_threshold", SECONDS, "T1", "Slowness that raises an alert.", default=300),
     supported("alert_types", TEXTS, "T1", "Which alerts are sent; all of them where nothing is said.", default=[], supported_values=_ALERT_TYPES, remedy=f"there are {', '.join(sorted(_ALERT_TYPES))}"),
-    supported("alert_to_webhook_url", MAPPING, "T1", "Addresses of Slack for some sorts of alerts: one, or a list.", default={}),
+    supported("alert_to_webhook_url", SECRETS, "T1", "Addresses of Slack for some sorts of alerts: one, or a list.", default={}),
     supported("alerting_args", MAPPING, "T1", "Details: `budget_alert_ttl`, the seconds between two alerts about one budget.", default={}),
     later("spend_report_frequency", DURATION, "T1", "How often a spend report is sent."),
 )  # fmt: skip

@@ -23,6 +23,7 @@ from tollway.config.kinds import (
     SECONDS,
     SECONDS_OR_NONE,
     SECRET,
+    SECRETS,
     TEXT,
     TEXTS,
     TIME_OF_DAY,
@@ -64,12 +65,12 @@ _REPORTING = (
     supported("store_audit_logs", FLAG, "T2", "Keep a record of who changed what.", default=True, environment=("LITELLM_STORE_AUDIT_LOGS",)),
     later("langfuse_default_tags", TEXTS, "T2", "Tags of every trace."),
     later("langsmith_batch_size", POSITIVE, "T2", "Traces per delivery."),
-    supported("s3_callback_params", MAPPING, "T2", "Bucket of the callback `s3`.", default={}),
+    supported("s3_callback_params", SECRETS, "T2", "Bucket of the callback `s3`.", default={}),
     later("gcs*", ANY, "T2", "Bucket for reports."),
     later("datadog_params", MAPPING, "T2", "Options of that integration."),
     later("newrelic_params", MAPPING, "T2", "Options of that integration."),
     later("aws_sqs_callback_params", MAPPING, "T2", "Queue for reports."),
-    supported("generic_logger_headers", MAPPING, "T2", "Headers of the callback `generic_api`.", default={}),
+    supported("generic_logger_headers", SECRETS, "T2", "Headers of the callback `generic_api`.", default={}),
 )  # fmt: skip
 
 _CALLING = (

@@ -102,12 +102,9 @@ async def show_format() -> dict[str, dict[str, Any]]:
 
 
 @router.get("/get/config/callbacks")
-async def list_callbacks(context: ContextDep, response: Response) -> Callbacks:
-    """Callbacks and alerts that are configured. None is called in this release."""
-    configured = show_callbacks(context.services.configuration())
-    if configured.callbacks or configured.alerts:
-        say(response, "callbacks and alerts are configured, and not called in this release")
-    return configured
+async def list_callbacks(context: ContextDep) -> Callbacks:
+    """Callbacks and alerts that are configured."""
+    return show_callbacks(context.services.configuration())
 
 
 @router.post("/fallback")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, Response
 
-from tollway.control.kit.body import say, warn
+from tollway.callbacks.table import KINDS
+from tollway.control.kit.body import warn
 from tollway.control.kit.context import ContextDep
 from tollway.control.kit.guard import resource_router
 from tollway.control.teams.answers import CallbackAdded, CallbacksShown, LoggingDisabled, TeamWithCallbacks
@@ -16,8 +17,6 @@ from tollway.control.teams.routes import Reader
 from tollway.control.teams.schemas import CallbackAdd
 
 router = resource_router("teams")
-
-IDLE = "callbacks are stored, and not called in this release"
 
 
 async def _callback_service(context: ContextDep) -> CallbackService:
@@ -33,14 +32,16 @@ async def add_callback(
 ) -> CallbackAdded:
     """Have a team's calls reported to an integration, with credentials of the team's own. They are never shown."""
     found, warnings = await callbacks.add(team_id, body)
-    warn(response, body, *warnings, IDLE)
+    if body.callback_name not in KINDS:
+        warnings.append(f"{body.callback_name} is stored, and not called in this release; there are {', '.join(KINDS)}")
+    warn(response, body, *warnings)
     row = render_row(reader.context, await reader.view(team_id)).model_dump()
     return CallbackAdded(data=TeamWithCallbacks(**{**row, **found.model_dump()}))
 
 
 @router.get("/team/{team_id}/callback")
 async def show_callbacks(team_id: str, callbacks: Callbacks) -> CallbacksShown:
-    """The integrations that a team's calls are to be reported to. Values are masked."""
+    """The integrations that a team's calls are reported to. Values are masked."""
     return CallbacksShown(data=await callbacks.find(team_id))
 
 
@@ -51,8 +52,7 @@ async def remove_callback(team_id: str, callback_name: str, callbacks: Callbacks
 
 
 @router.post("/team/{team_id}/disable_logging")
-async def disable_logging(team_id: str, response: Response, callbacks: Callbacks) -> LoggingDisabled:
+async def disable_logging(team_id: str, callbacks: Callbacks) -> LoggingDisabled:
     """Remove all integrations of a team: its calls are reported nowhere, until one is added again."""
     found = await callbacks.disable(team_id)
-    say(response, IDLE)
     return LoggingDisabled(message=f"Logging disabled for team {team_id}", data=found)

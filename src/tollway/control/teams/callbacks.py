@@ -1,4 +1,4 @@
-"""Where a team's calls are reported to: integrations with the team's own credentials. Kept, and not called yet.
+"""Where a team's calls are reported to: integrations with the team's own credentials.
 
 They live in the team's `options`, values sealed. Each entry stands alone and is never merged with another: whoever adds
 one brings all of its values, so that nobody's credential goes to an address that somebody else chose.
@@ -27,6 +27,8 @@ from tollway.stores.sql.rows import Team
 
 MAX_CALLBACKS = 20
 _CALLBACKS = "callbacks"
+_FLAGS = frozenset({"turn_off_message_logging", "litellm_disabled_callbacks"})
+"""Variables that are no secrets."""
 _DISABLED = "logging_disabled"
 _EVENTS: Mapping[str, frozenset[str]] = {
     "success": frozenset({"success"}),
@@ -109,7 +111,10 @@ class CallbackService:
         return actor.require_over("this team", team_id=team.team_id, organization_id=team.organization_id)
 
     def _sealed(self, team_id: str, body: CallbackAdd, written: Mapping[str, str]) -> dict[str, Any]:
-        secret = {name: text if text.startswith(REFERENCE) else Secret(text) for name, text in written.items()}
+        secret = {
+            name: text if text.startswith(REFERENCE) or name in _FLAGS else Secret(text)
+            for name, text in written.items()
+        }
         place = place_of(team_id, body.callback_name, body.callback_type)
         sealed: dict[str, Any] = self._services.sealer.seal(secret, *place)
         return sealed
