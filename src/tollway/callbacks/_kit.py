@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from io import BytesIO
 from ipaddress import ip_address
 from typing import Any
 
@@ -21,6 +22,7 @@ from tollway.core.errors import Misconfigured, UpstreamError
 TIMEOUT_S = 10.0
 """For one request, connecting included."""
 _LONGEST_ANSWER = 1 << 20
+_LONG_BODY = 1 << 19
 _AGAIN = frozenset({408, 409, 425, 429})
 _AT_ONCE = 4
 _public_only: ContextVar[bool] = ContextVar("public_only", default=False)
@@ -75,9 +77,11 @@ class Client:
         """
         if self._is_public_only:
             self._check_literal(url)
+        # The client warns about long bodies that are no files.
+        data = BytesIO(body) if body is not None and len(body) > _LONG_BODY else body
         try:
             async with self._opened().request(
-                method, url, data=body, headers=dict(headers or {}), allow_redirects=False
+                method, url, data=data, headers=dict(headers or {}), allow_redirects=False
             ) as answer:
                 got = await answer.content.read(_LONGEST_ANSWER)
                 found = Answer(answer.status, got, {name.lower(): value for name, value in answer.headers.items()})
