@@ -20,7 +20,6 @@ from tollway.providers._aws import domain, key_source, option, region_of_profile
 from tollway.providers._kit import ConnectionParams
 from tollway.providers._sigv4 import sign
 
-_FIELD = "cache_params.s3_endpoint_url"
 _DEFAULT_REGION = "us-east-1"
 
 
@@ -28,9 +27,17 @@ class SignedBucket:
     """Where a bucket is, and the headers of requests to it."""
 
     def __init__(
-        self, bucket: Bucket, environ: Mapping[str, str], *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        bucket: Bucket,
+        environ: Mapping[str, str],
+        *,
+        settings: str = "cache_params",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Raises `Misconfigured` for an address that is none, and where nobody says who signs."""
+        """`settings`: which of them the bucket is given in, for messages.
+
+        Raises `Misconfigured` for an address that is none, and where nobody says who signs.
+        """
         named = {
             "aws_access_key_id": bucket.access_key_id,
             "aws_secret_access_key": bucket.secret_access_key,
@@ -43,16 +50,18 @@ class SignedBucket:
         keys = key_source(params, self._region)
         if keys is None:
             raise Misconfigured(
-                "cache_params: nobody says who may use the bucket; set s3_aws_access_key_id and "
+                f"{settings}: nobody says who may use the bucket; set s3_aws_access_key_id and "
                 "s3_aws_secret_access_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
                 param="s3_aws_access_key_id",
             )
         self._keys = keys
         self._clock = clock
-        location = _location(bucket, self._region)
+        location = _location(bucket, self._region, f"{settings}.s3_endpoint_url")
         self.endpoint: Endpoint = location.endpoint(())
         self.path = location.target.rstrip("/")
         """What the paths of its objects begin with, without a slash at the end."""
+        self.origin = f"{location.origin.scheme}://{authority(location.origin)}"
+        """Scheme and host of its address."""
         self.transport: TransportName = "proxied" if is_proxied(location.origin, environ) else "direct"
 
     async def __call__(self, method: str, target: str, body: bytes) -> tuple[tuple[str, str], ...]:
@@ -72,7 +81,7 @@ class SignedBucket:
         return (*digest.items(), *added)
 
 
-def _location(bucket: Bucket, region: str) -> Location:
+def _location(bucket: Bucket, region: str, field: str) -> Location:
     """A bucket is a host of its own at Amazon, unless its name has dots, which no certificate covers; elsewhere it is a
     folder, which every server understands."""
     scheme = "https" if bucket.is_tls else "http"
@@ -83,4 +92,4 @@ def _location(bucket: Bucket, region: str) -> Location:
         base = f"{scheme}://s3.{region}.{domain(region)}"
     else:
         base, folder = f"{scheme}://{bucket.name}.s3.{region}.{domain(region)}", "/"
-    return locate(base, folder, field=_FIELD, verify=bucket.verify)
+    return locate(base, folder, field=field, verify=bucket.verify)
