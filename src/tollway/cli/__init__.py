@@ -18,6 +18,7 @@ _COMMANDS = {
     "models": ("tollway.cli.models", "Add, list and block models."),
     "spend": ("tollway.cli.spend", "Show who spent how much."),
     "ledger": ("tollway.cli.ledger", "Prove that sums follow from records; compare with a provider's bill."),
+    "shadow": ("tollway.cli.shadow", "Mirror traffic to a second gateway, and report differences."),
     "db": ("tollway.cli.db", "Look after the database schema."),
     "version": ("tollway.cli.version", "Show the version."),
 }

@@ -1,0 +1,1 @@
+"""A proxy before one gateway that asks another the same, and says where their answers differ."""
