@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 MOST_BYTES = 128 * 1024 * 1024
 _MOST_QUEUES = 2000
 _FLUSH_S = 5.0
+_LONGEST_TRACEPARENT = 200
 
 Open = Callable[[Report], Awaitable[Destination]]
 """Opens the place that a report goes to. Raises `Misconfigured`."""
@@ -68,6 +69,7 @@ class Dispatcher:
             spent_nanos=call.spent_nanos,
             body=b"" if audience.redacts else kept_body(call.raw_body),
             answer=b"" if audience.redacts else audience.answer.all(),
+            traceparent=call.headers.get(b"traceparent", b"").decode("latin-1")[:_LONGEST_TRACEPARENT],
             redacts_messages=audience.redacts,
             redacts_key_info=settings.redacts_key_info,
             left_out=settings.unreported_fields,

@@ -42,6 +42,8 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     spent_nanos: int | None
     body: bytes
     """As the caller sent it; empty: too large to be kept."""
+    traceparent: str = ""
+    """Of the caller's span (W3C Trace Context); empty: none."""
     answer: bytes
     """All that the client got; empty: nothing, or too much."""
     redacts_messages: bool
@@ -197,7 +199,7 @@ def _metadata(heard: Heard) -> dict[str, Any]:
         "requester_ip_address": record.client_ip or None,
         "user_agent": record.user_agent or None,
         "requester_metadata": sent,
-        "requester_custom_headers": {},
+        "requester_custom_headers": {"traceparent": heard.traceparent} if heard.traceparent else {},
         "prompt_management_metadata": None,
         "mcp_tool_call_metadata": None,
         "vector_store_request_metadata": None,

@@ -33,6 +33,9 @@ VARIABLES: Mapping[str, str | None] = {
 }
 """Who signs is found as for models where no keys are given: variables, profiles and roles of the environment."""
 
+NEEDED_OF_USERS = ("s3_aws_access_key_id", "s3_aws_secret_access_key")
+"""What keys and teams must bring: the machine does not sign for buckets that they name."""
+
 _TITLE = "The bucket for reports"
 _CHECK = "s3_callback_params, and that the keys may call s3:PutObject"
 _AT_ONCE = 8

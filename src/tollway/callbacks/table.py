@@ -1,7 +1,8 @@
 """Every kind of destination there is: its names, its file, and what it reads of settings and environment.
 
 A file has a class with `open(variables)`, which raises `Misconfigured` naming what is missing, and beside it `NAMES`
-and `VARIABLES`: the variables that it knows, with the environment variable each is read from where it is not given.
+and `VARIABLES`: the variables that it knows, with the environment variable each is read from where it is not given. It
+may have `NEEDED_OF_USERS`: variables that keys and teams must bring, because the machine would lend its own otherwise.
 """
 
 from __future__ import annotations
@@ -56,7 +57,11 @@ def open_destination(
     given = {key: value for key, value in own.items() if key in known and value}
     if not is_of_user or not given:
         given = {**_from(environ, known), **given}
-    kind = cast("Kind", getattr(_module(name), KINDS[name][1]))
+    module = _module(name)
+    missing = [key for key in getattr(module, "NEEDED_OF_USERS", ()) if key not in own] if is_of_user else []
+    if missing:
+        raise Misconfigured(f"{name}: keys and teams that name it give {', '.join(missing)} too", param=missing[0])
+    kind = cast("Kind", getattr(module, KINDS[name][1]))
     with _fence(is_public_only=is_of_user and bool(own) and not may_be_private):
         return kind.open(given)
 

@@ -10,6 +10,7 @@ from tests.support.moto import ask, new_bucket, shared_url
 from tests.support.told_calls import good_call
 
 from tollway.callbacks.s3 import S3
+from tollway.callbacks.table import open_destination
 from tollway.core.errors import Misconfigured
 
 KEYS = {"s3_aws_access_key_id": "AKIA", "s3_aws_secret_access_key": "secret"}
@@ -49,6 +50,11 @@ async def test_a_bucket_that_is_not_there() -> None:
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(Misconfigured, match="set s3_bucket_name"):
         S3.open(KEYS)
+
+
+def test_the_machine_signs_for_no_bucket_of_a_user() -> None:
+    with pytest.raises(Misconfigured, match="keys and teams that name it give s3_aws_access_key_id"):
+        open_destination("s3", {"s3_bucket_name": "b"}, {}, is_of_user=True, may_be_private=False)
 
 
 def test_an_address_that_is_none() -> None:
