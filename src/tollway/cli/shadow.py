@@ -104,13 +104,16 @@ def _lines(file: BinaryIO | None) -> Callable[[bytes], None]:
 
 
 async def _serve(shadow: Shadow, host: str, port: int) -> None:
-    from tollway.shadow.proxy import run
-
     until = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, until.set)
+    runner = await shadow.start(host, port)
     click.echo(f"Listening on http://{host}:{port}. Stop with Ctrl-C for the summary.")
-    await run(shadow, host, port, until=until)
+    try:
+        await until.wait()
+    finally:
+        await runner.cleanup()
+        await shadow.stop()
 
 
 def _show_sometimes(report: Report, every: int) -> None:

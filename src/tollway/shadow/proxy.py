@@ -312,13 +312,3 @@ def _size(copied: Copied) -> int:
 def _failed(status: int, message: str) -> web.Response:
     error = {"message": f"tollway shadow: {message}.", "type": "api_error", "param": None, "code": str(status)}
     return web.Response(status=status, body=msgspec.json.encode({"error": error}), content_type="application/json")
-
-
-async def run(shadow: Shadow, host: str, port: int, *, until: asyncio.Event) -> None:
-    """Serves until the event is set, then compares what is waiting."""
-    runner = await shadow.start(host, port)
-    try:
-        await until.wait()
-    finally:
-        await runner.cleanup()
-        await shadow.stop()
