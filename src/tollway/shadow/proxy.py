@@ -21,6 +21,7 @@ from yarl import URL
 from tollway.shadow.mirrored import is_mirrored
 from tollway.shadow.reading import Reply
 from tollway.shadow.report import Report
+from tollway.shadow.sockets import relay_socket
 
 logger = logging.getLogger(__name__)
 
@@ -119,16 +120,17 @@ class Shadow:
             await self._session.close()
 
     async def _relay(self, request: web.Request) -> web.StreamResponse:
-        if "upgrade" in request.headers.get("Connection", "").lower():
-            return _failed(501, "WebSockets are not relayed here; connect to the gateway itself")
         is_copied = is_mirrored(request.method, request.path) and random.random() < self._sample
         asked, answered = _Copy(is_copied), _Copy(is_copied)
         headers = _passed(request.headers)
+        url = URL(self._primary + request.raw_path, encoded=True)
         started = time.monotonic()
         try:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await relay_socket(self._opened(), request, url, _forwarded(headers, request.remote))
             async with self._opened().request(
                 request.method,
-                URL(self._primary + request.raw_path, encoded=True),
+                url,
                 data=_teed(request, asked) if request.body_exists else None,
                 headers=_forwarded(headers, request.remote),
                 allow_redirects=False,

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from tests.support.embedded import embedded_gateway
 from tests.support.faulty_upstream import CUT, HANG, FaultyUpstream, chunk, chunked_head, response
 from tests.support.gateway import MASTER_KEY
@@ -138,6 +139,41 @@ async def test_an_answer_that_breaks_off_breaks_off_for_the_caller(
             await proxy.post()
         summary = await proxy.compared()
     assert (summary["compared"], summary["left_out"]) == (0, {"too long, or broken off": 1})
+
+
+async def echo(request: web.Request) -> web.WebSocketResponse:
+    if request.headers.get("Authorization") != "Bearer sk-1":
+        raise web.HTTPUnauthorized
+    socket = web.WebSocketResponse(protocols=("realtime",))
+    await socket.prepare(request)
+    async for message in socket:
+        await socket.send_bytes(message.data) if message.data == b"bytes" else await socket.send_str(message.data)
+        if message.data == "end":
+            await socket.close(code=4001)
+    return socket
+
+
+async def test_sockets_are_relayed(second: FaultyUpstream) -> None:
+    app = web.Application()
+    app.router.add_get("/v1/realtime", echo)
+    runner, port = web.AppRunner(app), free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    key = {"Authorization": "Bearer sk-1"}
+    async with shadowing(f"http://127.0.0.1:{port}", second.url) as proxy:
+        url = f"{proxy.url}/v1/realtime?model=m"
+        async with proxy.session.ws_connect(url, headers=key, protocols=("realtime",)) as socket:
+            assert socket.protocol == "realtime"
+            await socket.send_bytes(b"bytes")
+            assert await socket.receive_bytes() == b"bytes"
+            await socket.send_str("end")
+            assert await socket.receive_str() == "end"
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+            assert socket.close_code == 4001
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+            await proxy.session.ws_connect(url)
+    await runner.cleanup()
+    assert second.requests == []
 
 
 async def test_a_primary_that_is_away(second: FaultyUpstream) -> None:
