@@ -84,7 +84,8 @@ def check_flags(flags: Mapping[str, Any], known: frozenset[str]) -> None:
 def note_variables(environ: Mapping[str, str], findings: Findings) -> None:
     """Tells of variables that have no effect: unknown ones of ours, and LiteLLM's that are not supported yet."""
     twins = {key.twin for section in SETTINGS for key in section.keys if key.support == "supported"}
-    known = twins | {CONFIG_VARIABLES[0], f"{ENVIRONMENT_PREFIX}URL"}  # the latter is the client commands'
+    of_commands = {f"{ENVIRONMENT_PREFIX}{name}" for name in ("URL", "SHADOW_SECOND_KEY")}
+    known = twins | of_commands | {CONFIG_VARIABLES[0]}
     for name, value in environ.items():
         if not value:
             continue

@@ -43,6 +43,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("SLACK_WEBHOOK_URL", "T1", "supported", "Where alerts go with `alerting: [slack]`; several with commas between."),
     Variable("WEBHOOK_URL", "T1", "supported", "Where alerts about budgets go with `alerting: [webhook]`."),
     Variable("GENERIC_LOGGER_*", "T1", "supported", "GENERIC_LOGGER_ENDPOINT and GENERIC_LOGGER_HEADERS of the callback `generic_api`."),
+    Variable("LANGFUSE_*", "T1", "supported", "Where the callbacks `langfuse` and `langfuse_otel` report to: LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY, LANGFUSE_HOST and others."),
+    Variable("OTEL_*", "T1", "supported", "Where the callback `otel` reports to: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME and others."),
     Variable("MS_TEAMS_WEBHOOK_URL", "T1", "later", "Where alerts go.", _ALERTS),
     Variable("PAGERDUTY_API_KEY", "T1", "later", "Where alerts go.", _ALERTS),
     Variable("MAX_REQUESTS_BEFORE_RESTART", "T1", "later", "Restart workers now and then.", "memory is bounded instead"),
