@@ -174,6 +174,8 @@ async def test_services_can_be_tried(tmp_path: Path) -> None:
         unset = await gateway.get("/health/services?service=slack")
         assert unset.status == 422
         assert "SLACK_WEBHOOK_URL" in (await unset.json())["error"]["message"]
+        later = await gateway.get("/health/services?service=braintrust")
+        assert later.status == 422
         unknown = await gateway.get("/health/services?service=carrier_pigeon")
         assert unknown.status == 400
         assert "generic_api" in (await unknown.json())["error"]["message"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from tollway.control.kit.guard import resource_router
-from tollway.control.kit.roles import PUBLIC, VIEWERS, Matrix, read
+from tollway.control.kit.roles import PUBLIC, Matrix
 from tollway.control.openapi import describe
-from tollway.core.errors import ClientError
 
 router = resource_router(None)
 
@@ -22,17 +21,7 @@ ACCESS: Matrix = {
     ("GET", "/routes"): PUBLIC,
     ("GET", "/ui"): PUBLIC,
     ("GET", "/ui/"): PUBLIC,
-    ("GET", "/health/services"): read(VIEWERS),
 }
-
-SERVICES = frozenset(
-    {
-        *("slack_budget_alerts", "email", "langfuse", "langfuse_otel", "slack", "ms_teams", "openmeter", "webhook"),
-        *("braintrust", "otel", "custom_callback_api", "langsmith", "datadog", "datadog_metrics"),
-        *("datadog_llm_observability", "generic_api", "arize", "galileo", "newrelic", "pointfive", "signoz", "sqs"),
-    }
-)
-"""Services that `/health/services` can be asked about."""
 
 _CONSOLE = """<!doctype html>
 <html lang="en">
@@ -97,21 +86,3 @@ async def find_console() -> RedirectResponse:
 async def show_console() -> HTMLResponse:
     """What there is instead of a console."""
     return HTMLResponse(_CONSOLE)
-
-
-@router.get("/health/services", response_model=None)
-async def check_service(service: str) -> NoReturn:
-    """Whether a service that calls are reported to can be reached. None can be configured yet."""
-    if service not in SERVICES:
-        raise ClientError(
-            f"Unknown service {service[:60]!r}. Use one of: {', '.join(sorted(SERVICES))}.",
-            status=400,
-            type="auth_error",
-            param="service",
-        )
-    raise ClientError(
-        f"'{service}' is not configured as a callback, so there is nothing to check.",
-        status=422,
-        type="auth_error",
-        param="service",
-    )

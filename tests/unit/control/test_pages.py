@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import pytest
 from click.testing import CliRunner
-from tests.support.management import Management, error_of, good, open_management
+from tests.support.management import Management, good, open_management
 
 from tollway.cli import main
 from tollway.control.api import role_matrix
@@ -30,7 +30,7 @@ async def test_both_planes_are_described_in_one_document(management: Management)
         assert ("requestBody" in operation) == (route.schema is not None)
     assert paths["/key/bulk_update"]["post"]["x-roles"] == ["proxy_admin"]
     assert paths["/engines/{model}/chat/completions"]["post"]["parameters"][0]["name"] == "model"
-    pages = {"/", "/docs", "/openapi.json", "/routes", "/ui", "/ui/", "/health/services"}
+    pages = {"/", "/docs", "/openapi.json", "/routes", "/ui", "/ui/"}
     assert {described(path) for _, path in role_matrix()} - pages <= paths.keys()
     assert paths["/fallback/{model}"]["delete"]["x-roles"] == ["proxy_admin"]
 
@@ -60,10 +60,3 @@ async def test_the_console_says_what_to_type(management: Management) -> None:
         assert "'nowhere' must begin with http://" in taken.output, "the command takes everything else"
     assert {line.split()[1] for line in typed[1].splitlines()} == {"keys", "users", "teams", "models", "spend"}
     assert [urljoin("/ui/", link) for link in re.findall('href="([^"]*)"', page)] == ["/"]
-
-
-@pytest.mark.parametrize(("service", "status"), [("langfuse", 422), ("slack", 422), ("nonsense", 400)])
-async def test_a_service_that_is_not_configured(service: str, status: int, management: Management) -> None:
-    error = error_of(await management.get("/health/services", service=service), status)
-    assert (error["type"], error["param"]) == ("auth_error", "service")
-    assert (await management.get("/health/services")).status_code == 422

@@ -18,6 +18,14 @@ from tollway.stores.sql.health import SqlHealthStore
 
 _NAME = "test_connection"
 _ALERT_CHANNELS = ("slack", "webhook")
+_SERVICES = frozenset(
+    {
+        *("slack_budget_alerts", "email", "ms_teams", "openmeter", "braintrust", "custom_callback_api", "langsmith"),
+        *("datadog", "datadog_metrics", "datadog_llm_observability", "arize", "galileo", "newrelic", "pointfive"),
+        *("signoz", "sqs"),
+    }
+)
+"""More that the contract has."""
 _ALIASES = {"slack_budget_alerts": "slack"}
 _REFERENCE = "os.environ/"
 
@@ -45,16 +53,22 @@ class HealthService:
         """Sends a test event; what it was sent to. Raises `TollwayError`: 400 for a service that there is none of,
         422 where it lacks something, 500 where it fails.
         """
-        known = sorted({*KINDS, *_ALERT_CHANNELS})
+        known = sorted({*KINDS, *_ALERT_CHANNELS, *_SERVICES})
         service = _ALIASES.get(name, name)
         if service not in known:
             text = f"Unknown service {name[:100]!r}. Use one of: {', '.join(known)}."
             raise TollwayError(text, param="service", type="auth_error", status=400)
+        if service not in KINDS and service not in _ALERT_CHANNELS:
+            built = ", ".join(sorted({*KINDS, *_ALERT_CHANNELS}))
+            text = f"'{service}' is not configured: this release has {built}."
+            raise TollwayError(text, param="service", type="auth_error", status=422)
         try:
             await self._services.try_service(service)
         except TollwayError as error:
             status = 422 if error.status == 422 else 500
-            raise TollwayError(error.message, param=error.param, type="auth_error", status=status) from None
+            what = "is not configured" if status == 422 else "did not take a test event"
+            text = f"'{service}' {what}: {error.message}"
+            raise TollwayError(text, param="service", type="auth_error", status=status) from None
         return service
 
     async def test(self, body: ConnectionTest) -> Checked:
