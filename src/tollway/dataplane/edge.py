@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tollway.core.errors import NotFound, TollwayError, Unauthenticated
+from tollway.core.principal import Principal
 from tollway.core.snapshot import Operation, Settings
 from tollway.dataplane.asgi import (
     JSON,
@@ -37,7 +38,7 @@ from tollway.dataplane.routes import Route, RouteTable
 from tollway.dialects.body import read_fields
 from tollway.dialects.registry import find_identity
 from tollway.gateway.answer import Answer
-from tollway.gateway.call import Call
+from tollway.gateway.call import Call, Headers
 from tollway.gateway.live import LiveSessions
 from tollway.gateway.run import Gateway
 from tollway.gateway.stream import Replay, Stream
@@ -132,13 +133,10 @@ class Edge:
                 raise NotFound(f"No WebSocket is served at {path}.")
             scope = _as_its_client(scope, settings)
             check_address(scope["client"][0], settings)
-            credential = find_credential(dict(scope["headers"]), key_header=settings.key_header)
-            principal = await self._authenticator.authenticate(credential)
+            principal = await self._authenticate(dict(scope["headers"]), _address(scope), settings)
             access.check_route(principal, path)
             access.check_inference(principal)
         except TollwayError as error:
-            if isinstance(error, Unauthenticated):
-                error = await self._strangers.meet(_address(scope), error)
             await reject(send, error)
             return
         await send({"type": "websocket.accept"})
@@ -196,11 +194,7 @@ class Edge:
     async def _serve(self, call: Call, receive: Receive, exchange: Exchange) -> None:
         self._gate.check_memory()
         settings = call.settings
-        try:
-            credential = find_credential(call.headers, key_header=settings.key_header)
-            principal = call.principal = await self._authenticator.authenticate(credential)
-        except Unauthenticated as error:
-            raise await self._strangers.meet(call.client_ip, error) from None
+        principal = call.principal = await self._authenticate(call.headers, call.client_ip, settings)
         access.check_route(principal, call.path)
         access.check_inference(principal)
         body = exchange.whole_body()
@@ -227,6 +221,14 @@ class Edge:
             await self._stream(call, served, exchange)
         finally:
             self._gate.leave()
+
+    async def _authenticate(self, headers: Headers, address: str, settings: Settings) -> Principal:
+        """Who calls. Raises `Unauthenticated`, after a while where many bad keys have come from this address."""
+        try:
+            credential = find_credential(headers, key_header=settings.key_header)
+            return await self._authenticator.authenticate(credential)
+        except Unauthenticated as error:
+            raise await self._strangers.meet(address, error) from None
 
     def _priority(self, call: Call) -> int:
         named = call.controls.priority
