@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tollway.callbacks.table import from_environ
 from tollway.core.cooldown import Cooldown
 from tollway.core.errors import BudgetExceeded, Misconfigured, StoreUnavailable, TollwayError, UpstreamError
 from tollway.core.money import dollars_from_nanos
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from tollway.callbacks.alerting import Alerting, Channel
     from tollway.config.configuration import Configuration
 
+logger = logging.getLogger(__name__)
+
 _SECTION = "general_settings"
 _GROUPS = {
     "api_key": "key", "key_window": "key", "user": "user", "team": "team", "team_window": "team",
@@ -27,7 +31,6 @@ _GROUPS = {
 }  # fmt: skip
 """`event_group` by the kind of entity; anything else is the proxy's."""
 _OF_GROUP = {"user": "user_id", "team": "team_id", "organization": "organization_id", "end_user": "customer_id"}
-ALERT_CHANNELS = ("slack", "webhook")
 
 
 class LateAlerts:
@@ -133,8 +136,6 @@ async def _end(alerting: Alerting, channels: list[Channel]) -> None:
 
 
 def _make(configuration: Configuration, tally: Callable[[str, str], None]) -> tuple[Alerting, list[Channel]]:
-    import logging
-
     from tollway.callbacks.alerting import ALERT_TYPES, Alerting, Rules, channels_by_type
 
     channels: list[Channel] = []
@@ -143,7 +144,7 @@ def _make(configuration: Configuration, tally: Callable[[str, str], None]) -> tu
         try:
             found = _open(name, configuration, variables)
         except Misconfigured as error:
-            logging.getLogger(__name__).error("Alerts are not sent to %s: %s", name, error.message)
+            logger.error("Alerts are not sent to %s: %s", name, error.message)
             return []
         channels.append(found)
         return [found]
@@ -170,15 +171,10 @@ def _open(name: str, configuration: Configuration, own: Mapping[str, str] | None
     if name == "slack":
         from tollway.callbacks.slack import VARIABLES, Slack
 
-        return Slack.open({**_from(configuration, VARIABLES), **(own or {})})
+        return Slack.open({**from_environ(VARIABLES, configuration.environ), **(own or {})})
     from tollway.callbacks.webhook import VARIABLES, Webhook
 
-    return Webhook.open(_from(configuration, VARIABLES))
-
-
-def _from(configuration: Configuration, variables: Mapping[str, str | None]) -> dict[str, str]:
-    environ = configuration.environ
-    return {name: environ[variable] for name, variable in variables.items() if variable and environ.get(variable)}
+    return Webhook.open(from_environ(VARIABLES, configuration.environ))
 
 
 def _has_default(configuration: Configuration) -> bool:

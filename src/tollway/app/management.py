@@ -72,8 +72,8 @@ class LateManagement:
 
 
 def _make(runtime: Runtime, opened: Opened) -> _Made:
-    from tollway.app.alerts import ALERT_CHANNELS
     from tollway.app.probes import PAYER
+    from tollway.callbacks.table import ALERT_CHANNELS
     from tollway.config.compile import compile_entry
     from tollway.control.api import create_app
     from tollway.control.keys.rotation import KeyRotation

@@ -72,8 +72,8 @@ class Client:
     ) -> Answer:
         """One request, whose answer is good. It follows no redirect: the headers are for this address.
 
-        Raises `UpstreamError` where trying again may help (`retry_after_s`), `Misconfigured` where it does not. What
-        the answer says is not repeated: it may hold what it was sent.
+        Raises `UpstreamError` where trying again may help, with the answer's `retry-after`, and `Misconfigured` where
+        it does not. What the answer says is not repeated: it may hold what it was sent.
         """
         if self._is_public_only:
             self._check_literal(url)
@@ -198,12 +198,3 @@ def checked_url(address: str, *, name: str) -> str:
     if not address.startswith(("https://", "http://")) or any(one.isspace() for one in address):
         raise Misconfigured(f"{name}: an address begins with https:// or http://", param=name)
     return address
-
-
-def retry_after_s(error: UpstreamError) -> float | None:
-    """How many seconds the destination wants to be left alone; None: it says nothing."""
-    text = next((value for name, value in error.headers if name == b"retry-after"), b"")
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        return None

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from tollway.core.snapshot import Operation
+from tollway.dialects.sse import EventReader
 
 _decode = msgspec.json.Decoder().decode
-_DATA = b"data:"
 
 
 def document_of(answer: bytes, operation: Operation, *, is_stream: bool) -> Any:
@@ -35,11 +35,10 @@ def document_of(answer: bytes, operation: Operation, *, is_stream: bool) -> Any:
 
 
 def _events(stream: bytes) -> Iterator[dict[str, Any]]:
-    for line in stream.split(b"\n"):
-        if not line.startswith(_DATA):
-            continue
+    reader = EventReader()
+    for _, document in (*reader.feed(stream), *reader.end()):
         try:
-            found = _decode(line[len(_DATA) :].strip())
+            found = _decode(document)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # `[DONE]`
         if isinstance(found, dict):

@@ -14,6 +14,7 @@ import msgspec
 
 from tollway.callbacks._kit import Client, checked_url, needed
 from tollway.callbacks._trace import costs, failure, moment, parameters, said, tags, text, token_classes, trace_id
+from tollway.callbacks.payload import REDACTED
 from tollway.core.errors import Misconfigured, UpstreamError
 from tollway.ports.callbacks import Event
 
@@ -162,13 +163,13 @@ def details(event: Event) -> dict[str, Any]:
 
 
 def _input(event: Event) -> Any:
-    return "redacted-by-litellm" if said(event).get("mask_input") is True else event.payload.get("messages")
+    return REDACTED if said(event).get("mask_input") is True else event.payload.get("messages")
 
 
 def _output(event: Event) -> Any:
     """The message itself, where there is one: it is what Langfuse knows how to show."""
     if said(event).get("mask_output") is True:
-        return "redacted-by-litellm"
+        return REDACTED
     response = event.payload.get("response")
     choices = response.get("choices") if isinstance(response, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None

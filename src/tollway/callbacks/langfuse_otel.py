@@ -14,6 +14,7 @@ from tollway.callbacks._trace import costs, failure, moment, parameters, said, t
 from tollway.callbacks.langfuse import CHECK, TITLE, address, authorization, details
 from tollway.callbacks.langfuse import VARIABLES as LANGFUSE
 from tollway.callbacks.otel import OpenTelemetry
+from tollway.callbacks.payload import REDACTED
 from tollway.ports.callbacks import Event
 
 NAMES = ("langfuse_otel",)
@@ -57,9 +58,8 @@ class LangfuseOtel:
 
 def _attributes(fixed: Mapping[str, Any], event: Event) -> dict[str, Any]:
     told, record = said(event), event.record
-    redacted = "redacted-by-litellm"
-    asked = redacted if told.get("mask_input") is True else json_text(event.payload.get("messages"))
-    answered = redacted if told.get("mask_output") is True else json_text(event.payload.get("response"))
+    asked = REDACTED if told.get("mask_input") is True else json_text(event.payload.get("messages"))
+    answered = REDACTED if told.get("mask_output") is True else json_text(event.payload.get("response"))
     common = {
         "langfuse.trace.name": text(told, "trace_name") or f"litellm-{record.call_type}",
         "langfuse.user.id": text(told, "trace_user_id") or record.end_user,

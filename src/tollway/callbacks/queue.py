@@ -8,6 +8,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -199,24 +200,21 @@ class Queue:
                 self._note_success()
                 return True
             self._note_failure(error.message)
-            if attempt + 1 < self._limits.attempts and not await self._may_go_on(error, attempt):
-                return False
+            if attempt + 1 < self._limits.attempts:
+                await self._pause(error, attempt)
         return False
 
-    async def _may_go_on(self, error: TollwayError, attempt: int) -> bool:
-        """Waits before the next attempt; False: the gateway stops and there is no time to."""
+    async def _pause(self, error: TollwayError, attempt: int) -> None:
+        """Waits before the next attempt, not for long where the gateway stops."""
         asked_s = _retry_after_s(error)
         pause_s = self._limits.first_pause_s * 2**attempt * random.uniform(0.5, 1.0)
         pause_s = min(self._limits.longest_pause_s, pause_s if asked_s is None else max(asked_s, pause_s))
         if self._closing.is_set():
             await asyncio.sleep(min(pause_s, 0.5))
-            return True
-        try:
+            return
+        with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._closing.wait()
-        except TimeoutError:
-            pass
-        return True
 
     def _note_failure(self, message: str) -> None:
         if not self._is_failing:

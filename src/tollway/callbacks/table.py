@@ -24,6 +24,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "s3_v2": ("s3", "S3"),
 }
 """Module and class by the contract's names."""
+ALERT_CHANNELS = ("slack", "webhook")
+"""Where alerts can go."""
 
 
 class Kind(Protocol):
@@ -33,11 +35,6 @@ class Kind(Protocol):
     def open(cls, variables: Mapping[str, str]) -> Destination:
         """One place, before anything is sent there. Raises `Misconfigured` naming what is missing."""
         ...
-
-
-def names() -> frozenset[str]:
-    """Those that can be listed as callbacks."""
-    return frozenset(KINDS)
 
 
 def variables_of(name: str) -> Mapping[str, str | None]:
@@ -56,7 +53,7 @@ def open_destination(
     known = variables_of(name)
     given = {key: value for key, value in own.items() if key in known and value}
     if not is_of_user or not given:
-        given = {**_from(environ, known), **given}
+        given = {**from_environ(known, environ), **given}
     module = _module(name)
     missing = [key for key in getattr(module, "NEEDED_OF_USERS", ()) if key not in own] if is_of_user else []
     if missing:
@@ -66,7 +63,8 @@ def open_destination(
         return kind.open(given)
 
 
-def _from(environ: Mapping[str, str], known: Mapping[str, str | None]) -> dict[str, str]:
+def from_environ(known: Mapping[str, str | None], environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the environment has."""
     return {key: environ[variable] for key, variable in known.items() if variable and environ.get(variable)}
 
 

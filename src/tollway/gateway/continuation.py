@@ -32,7 +32,6 @@ GO_ON = (
 """What the next deployment is told, after the answer so far."""
 MOST = 3
 """Times that one stream is taken up."""
-"""Of a stream that is kept in case that it breaks off; longer ones are not taken up."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_turns = msgspec.json.Decoder(list[msgspec.Raw]).decode

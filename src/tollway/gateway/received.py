@@ -5,6 +5,7 @@ from __future__ import annotations
 from tollway.core.reporting import Report
 
 MOST_BYTES = 4 * 1024 * 1024
+"""Of a stream that is kept; longer ones are not taken up where they break off, and nobody is told what they said."""
 
 
 class Received:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollway.callbacks.table import KINDS
+from tollway.callbacks.table import ALERT_CHANNELS, KINDS
 from tollway.config.configuration import ModelEntry
 from tollway.config.model_list import protect_params
 from tollway.config.problem import ConfigurationError
@@ -17,7 +17,6 @@ from tollway.ports.health import CheckFilter
 from tollway.stores.sql.health import SqlHealthStore
 
 _NAME = "test_connection"
-_ALERT_CHANNELS = ("slack", "webhook")
 _SERVICES = frozenset(
     {
         *("slack_budget_alerts", "email", "ms_teams", "openmeter", "braintrust", "custom_callback_api", "langsmith"),
@@ -53,13 +52,13 @@ class HealthService:
         """Sends a test event; what it was sent to. Raises `TollwayError`: 400 for a service that there is none of,
         422 where it lacks something, 500 where it fails.
         """
-        known = sorted({*KINDS, *_ALERT_CHANNELS, *_SERVICES})
+        known = sorted({*KINDS, *ALERT_CHANNELS, *_SERVICES})
         service = _ALIASES.get(name, name)
         if service not in known:
             text = f"Unknown service {name[:100]!r}. Use one of: {', '.join(known)}."
             raise TollwayError(text, param="service", type="auth_error", status=400)
-        if service not in KINDS and service not in _ALERT_CHANNELS:
-            built = ", ".join(sorted({*KINDS, *_ALERT_CHANNELS}))
+        if service not in KINDS and service not in ALERT_CHANNELS:
+            built = ", ".join(sorted({*KINDS, *ALERT_CHANNELS}))
             text = f"'{service}' is not configured: this release has {built}."
             raise TollwayError(text, param="service", type="auth_error", status=422)
         try:
