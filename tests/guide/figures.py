@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import yaml
 from promql_parser import parse
 from tests.support.gateway import Gateway
+from tests.support.ports import free_port
 from tests.support.stack import CLONE, REPLICAS, Stack
 
 ALERTS = CLONE / "deploy" / "prometheus" / "alerts.yml"
@@ -85,6 +86,18 @@ def make_everything_move(stack: Stack) -> None:
             question = f"{name} {number}"
             assert replica.chat("broken", question, key=key, num_retries=0, fallbacks=["demo"]).status == 200
             replica.chat("broken-too", question, key=key, num_retries=0, fallbacks=["broken"])
+    overfill_a_callback(stack.client(REPLICAS[0]))
+
+
+def overfill_a_callback(replica: Gateway) -> None:
+    """More long calls than wait for a place that nobody can reach."""
+    settings = {
+        "environment_variables": {"GENERIC_LOGGER_ENDPOINT": f"http://127.0.0.1:{free_port()}"},
+        "litellm_settings": {"success_callback": ["generic_api"]},
+    }
+    replica.admin("POST", "/config/update", settings)
+    for number in range(14):
+        assert replica.chat("demo", f"{number} {'long ' * 600_000}", max_tokens=1).status == 200
 
 
 def are_collected_and_move(stack: Stack) -> None:
