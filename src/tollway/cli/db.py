@@ -1,13 +1,17 @@
-"""`tollway db`: look at the database schema and bring it up to date."""
+"""`tollway db`: look at the database schema, bring it up to date, move to another database."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import time
 
 import click
 
+from tollway.cli.output import print_table
 from tollway.core.errors import TollwayError
+
+_PROGRESS_EVERY_S = 1.0
 
 
 def _or_in_parts(context: click.Context, option: click.Parameter, given: str | None) -> str:
@@ -32,10 +36,10 @@ _url_option = click.option(
 
 @click.group("db")
 def command() -> None:
-    """Look at the database schema and bring it up to date.
+    """Look at the database schema, bring it up to date, and move to another database.
 
-    `tollway serve` does this by itself at every start. Run it by hand to upgrade before a roll-out, or when a start
-    says that an upgrade failed.
+    `tollway serve` upgrades by itself at every start. Run `upgrade` by hand before a roll-out, or when a start says
+    that an upgrade failed.
     """
 
 
@@ -71,6 +75,63 @@ def current(database_url: str) -> None:
     click.echo(f"database: {revision or 'empty'}\nneeded:   {head_revision()}")
     if revision != head_revision():
         click.echo("Run `tollway db upgrade`; `tollway serve` would do it at its next start.")
+
+
+@command.command()
+@click.option(
+    "--from",
+    "source",
+    envvar="TOLLWAY_COPY_FROM",
+    required=True,
+    metavar="URL",
+    help="The database to read. Better given in the environment: arguments are visible to every user of the machine.",
+)
+@click.option(
+    "--to",
+    "target",
+    envvar="TOLLWAY_COPY_TO",
+    required=True,
+    metavar="URL",
+    help="The database to fill: an empty one. Its tables are made if there are none.",
+)
+@click.option("--resume", is_flag=True, help="Write over an earlier copy: one that broke off, or has grown old.")
+def copy(source: str, target: str, *, resume: bool) -> None:
+    """Copy everything into another database, such as from SQLite to Postgres.
+
+    Stop the gateways first: what they settle afterwards is not in the copy. To stand still for a moment only, copy
+    while they serve, stop them, copy again with --resume, and start them on the new database. The salt key and the
+    master key stay the same.
+
+    \b
+        tollway db copy --from sqlite:///data/tollway.db --to postgresql://tollway@db/tollway
+    """
+    from tollway.app.database_copy import copy_database
+
+    started = time.monotonic()
+    try:
+        copied = asyncio.run(copy_database(source, target, _Progress(), resumes=resume))
+    except TollwayError as error:
+        raise click.ClickException(_explain(error)) from error
+    print_table(("TABLE", "ROWS"), [(name, f"{count:,}") for name, count in copied.rows.items() if count])
+    total = sum(copied.rows.values())
+    click.echo(f"\nCopied {total:,} rows in {time.monotonic() - started:.0f} s; both databases have the same numbers.")
+    if copied.altered:
+        click.echo(
+            f"{copied.altered:,} rows had a NUL in a text, which Postgres does not store: it is written as ␀ now."
+        )
+    click.echo("Next: `tollway ledger verify` with the new address; then start the gateways with it as DATABASE_URL.")
+
+
+class _Progress:
+    """Says on standard error how far a long copy is."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _PROGRESS_EVERY_S
+
+    def __call__(self, table: str, copied: int, total: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PROGRESS_EVERY_S
+            click.echo(f"{table}: {copied:,} of {total:,} rows", err=True)
 
 
 def _explain(error: TollwayError) -> str:

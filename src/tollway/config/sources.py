@@ -84,7 +84,7 @@ def check_flags(flags: Mapping[str, Any], known: frozenset[str]) -> None:
 def note_variables(environ: Mapping[str, str], findings: Findings) -> None:
     """Tells of variables that have no effect: unknown ones of ours, and LiteLLM's that are not supported yet."""
     twins = {key.twin for section in SETTINGS for key in section.keys if key.support == "supported"}
-    of_commands = {f"{ENVIRONMENT_PREFIX}{name}" for name in ("URL", "SHADOW_SECOND_KEY")}
+    of_commands = {f"{ENVIRONMENT_PREFIX}{name}" for name in ("URL", "SHADOW_SECOND_KEY", "COPY_FROM", "COPY_TO")}
     known = twins | of_commands | {CONFIG_VARIABLES[0]}
     for name, value in environ.items():
         if not value:

@@ -70,7 +70,7 @@ async def _maintain_postgres(engine: AsyncEngine, now: float, retention: Retenti
         partitions = await list_partitions(connection)
         missing = _missing_partition(partitions, now)
         if missing is not None:
-            await _make_partition(connection, missing)
+            await make_partition(connection, missing)
             return True
         if await _drop_expired(connection, now):
             return True
@@ -121,7 +121,8 @@ def _missing_partition(partitions: Iterable[Partition], now: float) -> Partition
     return next((one for one in wanted if not any(old.first < one.end and one.first < old.end for old in known)), None)
 
 
-async def _make_partition(connection: AsyncConnection, partition: Partition) -> None:
+async def make_partition(connection: AsyncConnection, partition: Partition) -> None:
+    """Makes a partition of the ledger on Postgres, with those records that came before it."""
     await connection.execute(MakeTableForPartition(partition))
     await connection.exec_driver_sql("LOCK TABLE ledger_default IN SHARE ROW EXCLUSIVE MODE")
     made, stray = _like_ledger(partition.name), _like_ledger(DEFAULT)
