@@ -165,8 +165,14 @@ def new_budget(context: Context, changes: Mapping[str, Any], *, budget_id: str |
 
 def amend_budget(context: Context, budget: Budget, changes: Mapping[str, Any]) -> Budget:
     """The budget with these fields changed; null clears one. Raises `InvalidRequest`."""
+    changed = with_fields(budget, changes, now=context.now_s)
+    return msgspec.structs.replace(changed, updated_at=context.now, updated_by=context.actor.name)
+
+
+def with_fields(budget: Budget, changes: Mapping[str, Any], *, now: float) -> Budget:
+    """The same, without a word of who changed it. `now`: epoch seconds."""
     both = {name: changes.get(name, dollars(getattr(budget, column))) for name, column in MONEY_COLUMNS.items()}
-    check_limits({**both, **changes}, now=context.now_s)
+    check_limits({**both, **changes}, now=now)
     values = limit_values(changes)
     for name, empty in _DOCUMENTS.items():
         if name in changes:
@@ -178,7 +184,7 @@ def amend_budget(context: Context, budget: Budget, changes: Mapping[str, Any]) -
     if "temp_budget_increase" in changes:
         increase = changes["temp_budget_increase"]
         values["temp_budget_increase_nanos"] = None if increase is None else nanos_from_dollars(increase)
-    return msgspec.structs.replace(budget, **values, updated_at=context.now, updated_by=context.actor.name)
+    return msgspec.structs.replace(budget, **values)
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:

@@ -20,10 +20,9 @@ from tollway.core.errors import Conflict
 from tollway.db.cached_answers import cached_answers
 from tollway.db.engine import is_postgres, reading, writing
 from tollway.db.ledger import ledger
-from tollway.db.partitions import Partition, month_of, partition_for
 from tollway.db.similar import similar_answers
 from tollway.db.tables import metadata
-from tollway.stores.sql.upkeep import list_partitions, make_partition
+from tollway.stores.sql.history import PastMonths
 
 LEFT_BEHIND = (cached_answers, similar_answers)
 """Caches: they fill themselves again, and vectors are kept on Postgres alone."""
@@ -88,15 +87,15 @@ class _Writer:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._is_postgres = is_postgres(engine)
-        self._partitions: list[Partition] | None = None
+        self._months = PastMonths(engine)
         self.altered = 0
 
     async def write(self, table: Table, batch: Sequence[RowMapping]) -> None:
         rows = [self._storable(row) for row in batch]
         try:
+            if table is ledger:
+                await self._months.provide(row["started_at"] for row in rows)
             async with writing(self._engine, takes_turns=False) as connection:
-                if table is ledger and self._is_postgres:
-                    await self._make_partitions(connection, rows)
                 await connection.execute(self._statement(table), rows)
         except IntegrityError as error:
             raise Conflict(
@@ -111,16 +110,6 @@ class _Writer:
         if not others:
             return made.on_conflict_do_nothing()
         return made.on_conflict_do_update(index_elements=key, set_=others)
-
-    async def _make_partitions(self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Those of the months of these records, so that no history fills the default partition."""
-        if self._partitions is None:
-            self._partitions = await list_partitions(connection)
-        for month in sorted({month_of(row["started_at"] / 1e6) for row in rows}):
-            wanted = partition_for(month)
-            if not any(one.first < wanted.end and wanted.first < one.end for one in self._partitions):
-                await make_partition(connection, wanted)
-                self._partitions.append(wanted)
 
     def _storable(self, row: RowMapping) -> dict[str, Any]:
         if not self._is_postgres or not any(map(_has_nul, row.values())):
