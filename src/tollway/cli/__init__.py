@@ -19,7 +19,8 @@ _COMMANDS = {
     "spend": ("tollway.cli.spend", "Show who spent how much."),
     "ledger": ("tollway.cli.ledger", "Prove that sums follow from records; compare with a provider's bill."),
     "shadow": ("tollway.cli.shadow", "Mirror traffic to a second gateway, and report differences."),
-    "db": ("tollway.cli.db", "Look after the database schema."),
+    "import-litellm": ("tollway.cli.import_litellm", "Move in from LiteLLM, with every key and budget."),
+    "db": ("tollway.cli.db", "Look after the database schema, and move to another database."),
     "version": ("tollway.cli.version", "Show the version."),
 }
 

@@ -1,0 +1,158 @@
+"""`tollway import-litellm`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tollway.cli.output import dollars, print_table
+
+if TYPE_CHECKING:
+    from tollway.litellm_import.report import Report
+
+_PROGRESS_EVERY_S = 1.0
+
+
+@click.command("import-litellm")
+@click.option(
+    "--database-url",
+    "source",
+    envvar="DATABASE_URL",
+    required=True,
+    metavar="URL",
+    help="LiteLLM's database. It is only read.  [env: DATABASE_URL, as LiteLLM has it]",
+)
+@click.option(
+    "--into",
+    "target",
+    envvar="TOLLWAY_DATABASE_URL",
+    required=True,
+    metavar="URL",
+    help="Tollway's database; its tables are made if there are none.  [env: TOLLWAY_DATABASE_URL]",
+)
+@click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="LiteLLM's config.yaml, which the gateway will start with: each of its settings is reported.",
+)
+@click.option(
+    "--salt-key",
+    envvar="LITELLM_SALT_KEY",
+    metavar="KEY",
+    help="What LiteLLM encrypted with.  [env: LITELLM_SALT_KEY; default: the master key]",
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing; report what an import would do.")
+@click.option(
+    "--report", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write every row as JSON lines."
+)
+@click.option("--no-spend", is_flag=True, help="Leave the spend logs. What counts in budgets comes over all the same.")
+@click.option(
+    "--spend-since", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="Leave spend logs before (UTC)."
+)
+def command(
+    *,
+    source: str,
+    target: str,
+    config: Path | None,
+    salt_key: str | None,
+    dry_run: bool,
+    file: Path | None,
+    no_spend: bool,
+    spend_since: datetime | None,
+) -> None:
+    """Move in from LiteLLM: keys, people, teams, budgets, models and what they spent.
+
+    Keys keep their hashes, so that every virtual key goes on working. Stored provider keys are opened with LiteLLM's
+    salt key and sealed with ours. What was spent in the current budget windows counts on. What is there already is
+    left as it is, so that an import can be repeated: it brings what has come since.
+
+    Stop Tollway's gateways meanwhile, or restart them afterwards: they know by heart what was spent. LiteLLM may go on
+    serving; import once more when it has stopped.
+
+    \b
+    Examples:
+      export DATABASE_URL=postgresql://llmproxy@db/litellm TOLLWAY_DATABASE_URL=postgresql://tollway@db/tollway
+      tollway import-litellm --config config.yaml --dry-run --report report.jsonl
+      tollway import-litellm --config config.yaml
+    """
+    from tollway.app.litellm_import import Wanted, import_litellm, read_configuration
+    from tollway.config.problem import ConfigurationError
+    from tollway.core.errors import TollwayError
+    from tollway.litellm_import.report import Report
+
+    wanted = Wanted(
+        source=source,
+        target=target,
+        salt_key=salt_key,
+        with_history=not no_spend,
+        since=spend_since.replace(tzinfo=UTC) if spend_since else None,
+        is_rehearsal=dry_run,
+    )
+    try:
+        with file.open("w", encoding="utf-8") if file else nullcontext() as opened:
+            report = Report(opened)
+            configuration = read_configuration(config, {**os.environ, "TOLLWAY_DATABASE_URL": target}, report)
+            carried = asyncio.run(import_litellm(wanted, configuration, report, _Progress()))
+    except ConfigurationError as error:
+        raise click.ClickException(f"A gateway would not start with this configuration:\n{error}") from error
+    except TollwayError as error:
+        cause = error.__cause__
+        text = error.message if cause is None else f"{error.message} Cause: {getattr(cause, 'orig', cause)}"
+        raise click.ClickException(text) from error
+    _print(report, carried)
+    if dry_run:
+        click.echo("\nNothing was changed: this was a rehearsal.")
+    else:
+        click.echo(f"\nNext: tollway ledger verify --database-url {_mask(target)}; then start the gateway with it.")
+        _tell_salt_key(configuration)
+
+
+class _Progress:
+    """Says on standard error how far a long import is."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _PROGRESS_EVERY_S
+
+    def __call__(self, table: str, read: int, total: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PROGRESS_EVERY_S
+            click.echo(f"{table}: {read:,} of {total:,} rows", err=True)
+
+
+def _print(report: Report, carried: int) -> None:
+    from tollway.litellm_import.report import OUTCOMES
+
+    rows = [
+        (table, *(f"{found[outcome]:,}" if found[outcome] else "" for outcome in OUTCOMES))
+        for table, found in report.rows.items()
+    ]
+    print_table(("", *(outcome.upper() for outcome in OUTCOMES)), rows or [("nothing",) + ("",) * len(OUTCOMES)])
+    if report.remarks:
+        click.echo("\nChanged and dropped:")
+    for (table, field, text), remark in report.remarks.items():
+        place = f"{table}.{field}" if field and table else table or field
+        example = f", such as {remark.example[:40]}" if remark.example else ""
+        click.echo(f"  {place}: {text} ({remark.count:,} rows{example})")
+    click.echo(f"\nCounts in budgets now, from LiteLLM's counters: {dollars(carried / 1e9)}")
+    if any(found["differs"] for found in report.rows.values()):
+        click.echo("Rows that DIFFER were there already, otherwise than LiteLLM has them; they stayed as they were.")
+
+
+def _tell_salt_key(configuration: Any) -> None:
+    server = configuration.server
+    if server.salt_key is None:
+        click.echo(f"Secrets are sealed with {server.data_dir / 'salt_key'}: gateways need that file, or its content.")
+
+
+def _mask(url: str) -> str:
+    from tollway.db.url import mask_url
+
+    return mask_url(url)
