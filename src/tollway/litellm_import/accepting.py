@@ -11,7 +11,7 @@ from tollway.litellm_import.report import Note
 S = TypeVar("S")
 
 _TOGETHER = ("temp_budget_increase", "temp_budget_expiry")
-_LAST = {"soft_budget": 1, "auto_rotate": 1, "temp_budget_expiry": 1}
+_LAST = {"soft_budget": 1, "auto_rotate": 1}
 """Fields that are judged by another one, which comes before."""
 
 
@@ -22,16 +22,14 @@ def accept(make: Callable[[Mapping[str, Any]], S], fields: Mapping[str, Any], no
     except _REFUSALS:
         pass
     taken: dict[str, Any] = {}
-    for name in sorted(fields, key=lambda name: _LAST.get(name, 0)):
-        if name == _TOGETHER[0]:
-            continue
-        both = _TOGETHER if name == _TOGETHER[1] else (name,)
-        more = {one: fields[one] for one in both if one in fields}
+    alone = sorted(fields.keys() - _TOGETHER, key=lambda name: (_LAST.get(name, 0), name))
+    for names in (*((name,) for name in alone), _TOGETHER):
+        more = {name: fields[name] for name in names if name in fields}
         try:
             make({**taken, **more})
         except _REFUSALS as error:
             reason = error.message if isinstance(error, InvalidRequest) else "is of another type than it should be"
-            notes.extend(Note(one, f"cannot be: {reason}") for one in more)
+            notes.extend(Note(name, f"cannot be: {reason}") for name in more)
         else:
             taken |= more
     return make(taken)

@@ -116,8 +116,8 @@ async def import_windows(job: Job) -> None:
                 job.drop(rules.WINDOWS, name, [], "there are such windows of keys and teams alone")
                 continue
             notes: list[Note] = []
-            await job.spending.carry([_window(job, kind, row)], {_window_id(row): notes})
-            job.report.row(rules.WINDOWS, name, "kept", notes)
+            is_news = await job.spending.carry([_window(job, kind, row)], {_window_id(row): notes})
+            job.report.row(rules.WINDOWS, name, "kept" if is_news else "present", notes)
 
 
 def _window(job: Job, kind: ScopeKind, row: Row) -> Carried:

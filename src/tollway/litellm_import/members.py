@@ -41,9 +41,7 @@ def emails_in(rows: Iterable[Row]) -> set[str]:
     return {key for email in written if isinstance(email, str) and (key := email_key(email))}
 
 
-def members_of_team(
-    row: Row, made_at: datetime, users_by_email: Mapping[str, str], notes: list[Note]
-) -> list[TeamMember]:
+def members_of_team(row: Row, made_at: datetime, by_email: Mapping[str, str], notes: list[Note]) -> list[TeamMember]:
     """The members that a team's row names; their budgets are in a table of their own."""
     roles: dict[str, str] = {}
     for one in _listed(row):

@@ -85,8 +85,11 @@ class Spending:
         self.carried_nanos = 0
         """By this import."""
 
-    async def carry(self, counters: Sequence[Carried], notes: Mapping[str, list[Note]]) -> None:
-        """Makes each counter's window have what LiteLLM's has. `notes`: by the scope's id, where to remark."""
+    async def carry(self, counters: Sequence[Carried], notes: Mapping[str, list[Note]]) -> int:
+        """Makes each counter's window have what LiteLLM's has; how many had not.
+
+        `notes`: by the scope's id, where to remark.
+        """
         if self._carried is None:
             self._carried = await self._earlier()
         records = []
@@ -102,6 +105,7 @@ class Spending:
                 records.append(self._adjustment(charge, delta, counter))
         if not self._target.is_rehearsal:
             await self._store.insert(records)
+        return len(records)
 
     async def add_history(self, records: Sequence[Record]) -> list[bool]:
         """Adds records that are not there yet; which of them were new."""
