@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 
 from tollway.core.ids import hash_key, new_record_id
 from tollway.core.money import dollars_from_nanos, nanos_from_dollars
@@ -157,10 +157,15 @@ class Spending:
         return found
 
     async def _known(self, records: Sequence[Record]) -> set[tuple[int, str]]:
-        keys = [(record.started_at, record.record_id) for record in records]
-        query = select(*ledger.primary_key).where(tuple_(*ledger.primary_key).in_(keys))
+        """Imported records of the time that these are of: they come in order, so it is a short one."""
         found: set[tuple[int, str]] = set()
-        for engine in self._target.looked_into if keys else ():
+        if not records:
+            return found
+        moments = [record.started_at for record in records]
+        query = select(*ledger.primary_key).where(
+            ledger.c.started_at.between(min(moments), max(moments)), ledger.c.kind == "import"
+        )
+        for engine in self._target.looked_into:
             async with reading(engine) as connection:
                 found |= {tuple(row) for row in await connection.execute(query)}
         return found
