@@ -13,11 +13,11 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/tollway \
 WORKDIR /build
 # Dependencies change less often than the code: a layer of their own.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-default-groups --extra workers --no-install-project
+RUN uv sync --frozen --no-default-groups --extra workers --extra litellm-import --no-install-project
 COPY README.md LICENSE ./
 COPY src ./src
-RUN uv sync --frozen --no-default-groups --extra workers --no-editable \
- && uv export --frozen --no-default-groups --extra workers --format cyclonedx1.5 --quiet \
+RUN uv sync --frozen --no-default-groups --extra workers --extra litellm-import --no-editable \
+ && uv export --frozen --no-default-groups --extra workers --extra litellm-import --format cyclonedx1.5 --quiet \
         --output-file /opt/tollway/sbom.cdx.json
 
 FROM python:3.13-slim-bookworm

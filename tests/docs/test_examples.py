@@ -1,5 +1,6 @@
 """The examples of the README, the guides and CONTRIBUTING, run in order against a gateway of each page's own."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 from tests.docs.pages import CLONE, GUIDES, Example, read_examples
 from tests.support.databases import empty_database
 from tests.support.gateway import Gateway, running_gateway
+from tests.support.litellm_database import make_litellm_database
 
 from tollway.accounting.price_book import PriceBook
 from tollway.config.compile import compile_snapshot
@@ -23,6 +25,7 @@ from tollway.config.problem import Problem
 ADDRESS = "http://localhost:4000"
 KEY = "sk-your-key"
 POSTGRES = "postgresql://tollway:secret@localhost:5432/tollway"
+LITELLM = "postgresql://llmproxy:dbpassword9090@localhost:5432/litellm"
 LANGUAGES = {"bash", "python", "yaml", "text"}
 
 _PROGRAM = Path(sys.executable).with_name("tollway")
@@ -81,6 +84,8 @@ class Reader:
         text = example.text.replace(ADDRESS, self.gateway.url)
         if POSTGRES in text:
             text = text.replace(POSTGRES, empty_database("postgres", self.folder))
+        if LITELLM in text:
+            text = text.replace(LITELLM, asyncio.run(make_litellm_database()))
         return text.replace(KEY, self.gateway.create_key()) if KEY in text else text
 
     def _execute(self, command: list[str], example: Example) -> subprocess.CompletedProcess[str]:

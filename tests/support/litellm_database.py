@@ -83,6 +83,20 @@ class LiteLLM:
         await self._connection.execute(f'INSERT INTO "{table}" ({columns}) VALUES ({places})', *written)
 
 
+async def make_litellm_database() -> str:
+    """The address of one that is there as long as its server."""
+    url = postgres.databases().new_url()
+    postgres.databases().create(url)
+    connection = await asyncpg.connect(url)
+    try:
+        litellm = LiteLLM(url, connection)
+        await litellm.execute(SCHEMA.read_text())
+        await fill(litellm)
+    finally:
+        await connection.close()
+    return url
+
+
 @asynccontextmanager
 async def litellm_database(*changes: str, fills: bool = True) -> AsyncIterator[LiteLLM]:
     """`changes`: statements that make another version of the schema out of the documented one."""
