@@ -61,6 +61,14 @@ def read_configuration(config: Path | None, environ: Mapping[str, str], report: 
     return configuration
 
 
+def named_database(config: Path | None, environ: Mapping[str, str]) -> str | None:
+    """The Postgres database that a configuration file of LiteLLM's names. Raises `ConfigurationError`."""
+    if config is None:
+        return None
+    theirs = {name: value for name, value in environ.items() if name != "TOLLWAY_DATABASE_URL"}
+    return load(config, environ=theirs).server.database_url
+
+
 async def import_litellm(wanted: Wanted, configuration: Configuration, report: Report, progress: Progress) -> int:
     """Imports, or rehearses it; what counts in budgets now because of it, in nano-dollars.
 

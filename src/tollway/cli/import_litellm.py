@@ -25,15 +25,14 @@ _PROGRESS_EVERY_S = 1.0
     "--database-url",
     "source",
     envvar="DATABASE_URL",
-    required=True,
     metavar="URL",
-    help="LiteLLM's database. It is only read.  [env: DATABASE_URL, as LiteLLM has it]",
+    help="LiteLLM's database. It is only read.  [env: DATABASE_URL, as LiteLLM has it; default: the one that --config "
+    "names]",
 )
 @click.option(
     "--into",
     "target",
     envvar="TOLLWAY_DATABASE_URL",
-    required=True,
     metavar="URL",
     help="Tollway's database; its tables are made if there are none.  [env: TOLLWAY_DATABASE_URL]",
 )
@@ -41,7 +40,8 @@ _PROGRESS_EVERY_S = 1.0
     "--config",
     "-c",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="LiteLLM's config.yaml, which the gateway will start with: each of its settings is reported.",
+    help="LiteLLM's config.yaml, which the gateway will start with: each of its settings is reported. Where no "
+    "database is named, that is all.",
 )
 @click.option(
     "--salt-key",
@@ -59,8 +59,8 @@ _PROGRESS_EVERY_S = 1.0
 )
 def command(
     *,
-    source: str,
-    target: str,
+    source: str | None,
+    target: str | None,
     config: Path | None,
     salt_key: str | None,
     dry_run: bool,
@@ -83,23 +83,33 @@ def command(
       tollway import-litellm --config config.yaml --dry-run --report report.jsonl
       tollway import-litellm --config config.yaml
     """
-    from tollway.app.litellm_import import Wanted, import_litellm, read_configuration
+    from tollway.app.litellm_import import Wanted, import_litellm, named_database, read_configuration
     from tollway.config.problem import ConfigurationError
     from tollway.core.errors import TollwayError
     from tollway.litellm_import.report import Report
 
-    wanted = Wanted(
-        source=source,
-        target=target,
-        salt_key=salt_key,
-        with_history=not no_spend,
-        since=spend_since.replace(tzinfo=UTC) if spend_since else None,
-        is_rehearsal=dry_run,
-    )
     try:
+        source = source or named_database(config, os.environ)
+        if source is None and config is None:
+            raise click.UsageError("Name LiteLLM's database (--database-url), its configuration (--config), or both.")
+        if source is not None and target is None:
+            raise click.UsageError("Name the database to import into: --into, or TOLLWAY_DATABASE_URL.")
         with file.open("w", encoding="utf-8") if file else nullcontext() as opened:
             report = Report(opened)
-            configuration = read_configuration(config, {**os.environ, "TOLLWAY_DATABASE_URL": target}, report)
+            environ = {**os.environ, **({"TOLLWAY_DATABASE_URL": target} if target else {})}
+            configuration = read_configuration(config, environ, report)
+            if source is None or target is None:
+                _print(report)
+                click.echo("\nNo database was named: this is what becomes of the configuration alone.")
+                return
+            wanted = Wanted(
+                source=source,
+                target=target,
+                salt_key=salt_key,
+                with_history=not no_spend,
+                since=spend_since.replace(tzinfo=UTC) if spend_since else None,
+                is_rehearsal=dry_run,
+            )
             carried = asyncio.run(import_litellm(wanted, configuration, report, _Progress()))
     except ConfigurationError as error:
         raise click.ClickException(f"A gateway would not start with this configuration:\n{error}") from error
@@ -107,7 +117,8 @@ def command(
         cause = error.__cause__
         text = error.message if cause is None else f"{error.message} Cause: {getattr(cause, 'orig', cause)}"
         raise click.ClickException(text) from error
-    _print(report, carried)
+    _print(report)
+    click.echo(f"\nCounts in budgets now, from LiteLLM's counters: {dollars(carried / 1e9)}")
     if dry_run:
         click.echo("\nNothing was changed: this was a rehearsal.")
     else:
@@ -127,7 +138,7 @@ class _Progress:
             click.echo(f"{table}: {read:,} of {total:,} rows", err=True)
 
 
-def _print(report: Report, carried: int) -> None:
+def _print(report: Report) -> None:
     from tollway.litellm_import.report import OUTCOMES
 
     rows = [
@@ -141,7 +152,6 @@ def _print(report: Report, carried: int) -> None:
         place = f"{table}.{field}" if field and table else table or field
         example = f", such as {remark.example[:40]}" if remark.example else ""
         click.echo(f"  {place}: {text} ({remark.count:,} rows{example})")
-    click.echo(f"\nCounts in budgets now, from LiteLLM's counters: {dollars(carried / 1e9)}")
     if any(found["differs"] for found in report.rows.values()):
         click.echo("Rows that DIFFER were there already, otherwise than LiteLLM has them; they stayed as they were.")
 

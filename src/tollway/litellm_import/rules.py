@@ -56,9 +56,9 @@ def wire_fields(rule: Rule, row: Row, notes: list[Note]) -> dict[str, Any]:
             found[rule.renamed[column]] = value
         elif column in rule.fields:
             found[column] = value
-        elif column in rule.left:
+        elif column in rule.left and value:
             notes.append(Note(column, rule.left[column]))
-        elif column not in rule.columns:
+        elif column not in rule.columns and value:
             notes.append(Note(column, _UNKNOWN))
     return found
 

@@ -82,6 +82,30 @@ def test_a_configuration_that_would_not_start_is_told_first(source: str, tmp_pat
     assert "general_settings.port" in refused.output
 
 
+def test_the_database_may_be_named_by_the_file(source: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"general_settings: {{database_url: '{source}'}}\n")
+    done = run("--config", str(config), "--dry-run", source="", folder=tmp_path, LITELLM_MASTER_KEY="sk-a-master-key")
+    assert done.exit_code == 0, done.output
+    assert "LiteLLM_SpendLogs" in done.output
+
+
+def test_a_file_without_a_database_is_reported_on_alone(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("litellm_settings: {drop_params: true, unheard_of_here: 1}\n")
+    done = run("--config", str(config), source="", folder=tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "litellm_settings.unheard_of_here" in done.output
+    assert "No database was named" in done.output
+
+
+def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+    nothing = run(source="", folder=tmp_path)
+    assert (nothing.exit_code, "Name LiteLLM's database" in nothing.output) == (2, True)
+    nowhere = run(source="postgresql://h/d", folder=tmp_path, TOLLWAY_DATABASE_URL="")
+    assert (nowhere.exit_code, "Name the database to import into" in nowhere.output) == (2, True)
+
+
 def test_help_teaches() -> None:
     shown = CliRunner().invoke(main, ["import-litellm", "--help"])
     assert shown.exit_code == 0

@@ -40,5 +40,5 @@ def test_every_remark_is_on_something_that_was_there() -> None:
     row = {"a": 0, "b": [1], "c": "x", "d": 1, "e": 2, "created_at": 3}
     assert wire_fields(rule, row, notes) == {"a": 0}
     assert [note.field for note in notes] == ["b", "c", "e"]
-    assert wire_fields(rule, {"a": None, "b": {}, "c": "", "e": []}, notes) == {}
+    assert wire_fields(rule, {"a": None, "b": {}, "c": False, "e": []}, notes) == {}
     assert len(notes) == 3
