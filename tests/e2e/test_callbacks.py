@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -130,6 +131,32 @@ async def test_a_key_reports_to_a_place_of_its_own_with_nothing_of_the_operators
     assert request.target == "/key"
     assert "x-token" not in request.headers, "credentials of the operator go nowhere else"
     assert one["response"] == {"text": "redacted-by-litellm"}
+
+
+async def test_credentials_of_keys_and_teams_are_sealed_and_never_shown(tmp_path: Path) -> None:
+    settings = {"general_settings": {"allow_private_callback_addresses": True}}
+    async with told(tmp_path, callbacks=[], **settings) as (gateway, server):
+        headers = "x-token=s3cr3t-of-the-key"
+        logging = {"callback_name": "generic_api", "callback_vars": {"endpoint": f"{server.url}/", "headers": headers}}
+        masked = {**logging, "callback_vars": {"endpoint": "***", "headers": "***"}}
+        key = await gateway.create_key(metadata={"logging": [logging]})
+        team = await gateway.post("/team/new", {"team_id": "t", "metadata": {"logging": [logging]}})
+        assert team.status == 200
+        shown = [
+            await (await gateway.get(path)).json()
+            for path in (f"/key/info?key={key}", "/key/list?return_full_object=true", "/team/info?team_id=t")
+        ]
+        assert shown[0]["info"]["metadata"] == {"logging": [masked]}
+        back = {"key": key, "metadata": {**shown[0]["info"]["metadata"], "note": "sent back"}}
+        assert (await gateway.post("/key/update", back)).status == 200
+        await gateway.chat(key=key)
+        [one] = await payloads(gateway, server)
+        assert one["status"] == "success"
+        assert server.requests[0].headers["x-token"] == "s3cr3t-of-the-key"
+        assert "s3cr3t" not in json.dumps(shown)
+    stored = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("tollway.sqlite3*"))
+    assert b"sent back" in stored
+    assert b"s3cr3t" not in stored
 
 
 async def test_a_key_cannot_make_the_gateway_call_private_addresses(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.support.litellm_database import (
     APP,
     EXPIRED,
     LINKED,
+    LOGGING,
     NEWER_VERSION,
     NOW,
     ODD,
@@ -107,7 +108,8 @@ async def budgets_count_on(gateway: Embedded) -> None:
         "app",
         "acme",
     )
-    assert app["metadata"] == {"tags": ["red"], "note": "mine"}
+    logging = {**LOGGING, "callback_vars": {"langfuse_secret_key": "***"}}
+    assert app["metadata"] == {"tags": ["red"], "note": "mine", "logging": [logging]}
     assert app["object_permission"]["mcp_servers"] == ["files"]
     linked = (await info(gateway, f"/key/info?key={hashed(LINKED)}"))["info"]
     assert linked["litellm_budget_table"]["max_budget"] == 20

@@ -34,6 +34,14 @@ OLD_VALUE = "sk-the-value-before-9876543210"
 """What the regenerated one was before, and is for an hour yet."""
 
 
+LOGGING = {
+    "callback_name": "langfuse",
+    "callback_type": "success",
+    "callback_vars": {"langfuse_secret_key": "sk-lf-of-the-key"},
+}
+"""Where the calls of a key are reported to; LiteLLM keeps that in the clear."""
+
+
 def hashed(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
@@ -210,7 +218,7 @@ async def _fill_keys(litellm: LiteLLM) -> None:
             "spend": 2.0,
             "max_budget": 10.0,
             "models": ["mock", "gpt-4o"],
-            "metadata": {"tags": ["red"], "note": "mine"},
+            "metadata": {"tags": ["red"], "note": "mine", "logging": [LOGGING]},
             "tpm_limit": 100_000,
             "aliases": {"quick": "mock"},
             "object_permission_id": "p1",

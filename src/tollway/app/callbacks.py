@@ -98,12 +98,12 @@ class LateCallbacks:
         )
 
     def _resolved(self, report: Report, name: str, value: Any) -> str:
-        """References count only where a proxy admin can have written them: in what came over the team's route."""
+        """References count only where a proxy admin can have written them: in what came over the team's own route."""
         text = str(value)
         if not text.startswith(REFERENCE):
             return text
         variable = text.removeprefix(REFERENCE)
-        found = self._lendable().get(variable) if report.sealed_to else None
+        found = self._lendable().get(variable) if report.is_lent else None
         if found is None:
             raise Misconfigured(f"{report.name}: {name} refers to {variable[:100]}, which it may not, or is not set")
         return found

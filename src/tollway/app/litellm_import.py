@@ -87,12 +87,14 @@ async def import_litellm(wanted: Wanted, configuration: Configuration, report: R
     environ = lendable(configuration.environ, server, server.master_key or "")
     vault = Vault(opener, Sealer(lambda: _own_salt_key(configuration, wanted)), environ)
     plan = Plan(with_history=wanted.with_history, since=wanted.since)
+    await vault.ready()
     async with (
         open_source(wanted.source) as source,
         open_target(wanted.target, is_rehearsal=wanted.is_rehearsal) as target,
     ):
-        job = Job(source, target, report, Clock.of(settings.timezone, settings.budget_reset_time), progress)
-        await run_import(job, vault, plan)
+        clock = Clock.of(settings.timezone, settings.budget_reset_time)
+        job = Job(source, target, vault, report, clock, progress)
+        await run_import(job, plan)
         return job.spending.carried_nanos
 
 

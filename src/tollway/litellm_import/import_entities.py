@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tollway.core.errors import InvalidRequest
+from tollway.core.reporting import LOGGING
 from tollway.db.access_groups import access_group_members
 from tollway.db.budgets import budgets
 from tollway.db.keys import virtual_keys
@@ -19,7 +21,7 @@ from tollway.litellm_import.members import GroupMember, group_members, groups_he
 from tollway.litellm_import.report import Note
 from tollway.litellm_import.source import Row
 from tollway.litellm_import.spending import Carried
-from tollway.stores.sql.rows import Budget, User
+from tollway.stores.sql.rows import Budget, Team, User
 from tollway.stores.sql.virtual_key import VirtualKey
 
 _TAKEN = "an older row has it, and here it belongs to one: it is {}"
@@ -47,8 +49,8 @@ async def _import_batch(job: Job, kind: Kind[Any], rows: Sequence[Row]) -> None:
             made.append(_Made(row, build(kind, row, around, notes), notes))
         except Dropped as reason:
             job.drop(kind.rule.table, str(row[kind.id]), notes, str(reason))
-    made = await _made_unique(job, kind, made)
-    outcomes = await job.target.put(kind.table, [one.entity for one in made])
+    made = [_with_sealed_entries(job, one) for one in await _made_unique(job, kind, made)]
+    outcomes = await job.target.put(kind.table, [one.entity for one in made], is_same=job.vault.is_same)
     await _carry(job, kind, made)
     await job.target.put(access_group_members, list(dict.fromkeys(_groups(kind, made))))
     for one, outcome in zip(made, outcomes, strict=True):
@@ -106,6 +108,17 @@ def _groups(kind: Kind[Any], made: Iterable[_Made]) -> Iterable[GroupMember]:
             yield from groups_held(row, "key", entity.spend_id)
         elif kind.rule is rules.TEAMS:
             yield from groups_held(row, "team", entity.team_id)
+
+
+def _with_sealed_entries(job: Job, one: _Made) -> _Made:
+    if not isinstance(one.entity, VirtualKey | Team):
+        return one
+    try:
+        return one._replace(entity=job.vault.with_sealed_entries(one.entity))
+    except InvalidRequest as error:
+        one.notes.append(Note("metadata.logging", error.message))
+        own = {name: value for name, value in one.entity.metadata.items() if name != LOGGING}
+        return one._replace(entity=msgspec.structs.replace(one.entity, metadata=own))
 
 
 def _budget_id(entity: Any) -> str:

@@ -12,37 +12,33 @@ from tollway.db.models import credentials, models
 from tollway.db.settings import settings
 from tollway.litellm_import import rules
 from tollway.litellm_import.job import Job
-from tollway.litellm_import.models import Vault
 from tollway.litellm_import.report import Note, Outcome
 from tollway.litellm_import.source import Row
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-async def import_stored(job: Job, vault: Vault) -> None:
-    """Everything with secrets in it. Raises `Misconfigured` where there is no key to seal them with."""
-    await vault.ready()
-    await _import(job, vault, rules.CREDENTIALS.table, "credential_name", credentials, vault.credential)
-    await _import(job, vault, rules.MODELS.table, "model_id", models, vault.model)
+async def import_stored(job: Job) -> None:
+    """Everything that is encrypted there."""
+    await _import(job, rules.CREDENTIALS.table, "credential_name", credentials, job.vault.credential)
+    await _import(job, rules.MODELS.table, "model_id", models, job.vault.model)
     async for rows in job.batches(rules.SETTINGS, order=("param_name",)):
         for row in rows:
-            await _import_settings(job, vault, row)
+            await _import_settings(job, row)
 
 
-async def _import(
-    job: Job, vault: Vault, name: str, key: str, table: Table, make: Callable[[Row, list[Note]], S]
-) -> None:
+async def _import(job: Job, name: str, key: str, table: Table, make: Callable[[Row, list[Note]], S]) -> None:
     async for rows in job.batches(name, order=(key,)):
         notes: list[list[Note]] = [[] for _ in rows]
         found = [make(row, remarks) for row, remarks in zip(rows, notes, strict=True)]
-        outcomes = await job.target.put(table, found, is_same=vault.is_same)
+        outcomes = await job.target.put(table, found, is_same=job.vault.is_same)
         for row, outcome, remarks in zip(rows, outcomes, notes, strict=True):
             job.report.row(name, str(row[key]), outcome, remarks)
 
 
-async def _import_settings(job: Job, vault: Vault, row: Row) -> None:
-    for path, kept, notes in vault.settings(row, job.now):
+async def _import_settings(job: Job, row: Row) -> None:
+    for path, kept, notes in job.vault.settings(row, job.now):
         outcome: Outcome = "dropped"
         if kept is not None:
-            (outcome,) = await job.target.put(settings, [kept], is_same=vault.is_same)
+            (outcome,) = await job.target.put(settings, [kept], is_same=job.vault.is_same)
         job.report.row(rules.SETTINGS, path, outcome, notes)

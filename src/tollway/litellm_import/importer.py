@@ -12,7 +12,6 @@ from tollway.litellm_import.import_history import import_history
 from tollway.litellm_import.import_members import import_members, import_old_keys, import_windows
 from tollway.litellm_import.import_stored import import_stored
 from tollway.litellm_import.job import Job
-from tollway.litellm_import.models import Vault
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,13 +22,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """History before is left out."""
 
 
-async def run_import(job: Job, vault: Vault, plan: Plan) -> None:
+async def run_import(job: Job, plan: Plan) -> None:
     """Imports everything, and remarks on what it leaves. Raises `StoreUnavailable`, `Misconfigured`."""
     await import_entities(job)
     await import_members(job)
     await import_windows(job)
     await import_old_keys(job)
-    await import_stored(job, vault)
+    await import_stored(job)
     if plan.with_history:
         await import_history(job, plan.since)
     else:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from tollway.litellm_import.models import Vault
 from tollway.litellm_import.report import Note, Report
 from tollway.litellm_import.source import Row, Source
 from tollway.litellm_import.spending import Clock, Spending
@@ -18,9 +19,13 @@ Progress = Callable[[str, int, int], None]
 class Job:
     """One source, one target, and what is said about the way between them."""
 
-    def __init__(self, source: Source, target: Target, report: Report, clock: Clock, progress: Progress) -> None:
+    def __init__(
+        self, source: Source, target: Target, vault: Vault, report: Report, clock: Clock, progress: Progress
+    ) -> None:
+        """`vault` is ready."""
         self.source = source
         self.target = target
+        self.vault = vault
         self.report = report
         self.clock = clock
         self.spending = Spending(target, clock)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from tollway.config.configuration import StoredSettings
 from tollway.config.findings import Findings
 from tollway.config.keys.over_api import ENVIRONMENT, STORABLE, find, withheld
+from tollway.config.logging_entries import has_entries, open_entries, place_of, seal_entries
 from tollway.config.model_list import protect_params
 from tollway.config.overlay import misfits, protect_setting, seal_setting
 from tollway.config.sealing import CannotOpen, Sealer
@@ -19,7 +22,12 @@ from tollway.litellm_import.ciphertext import CannotDecrypt, Opener
 from tollway.litellm_import.entities import tracked
 from tollway.litellm_import.report import Note
 from tollway.litellm_import.source import Row
+from tollway.litellm_import.target import comparable
 from tollway.ports.models import StoredCredential, StoredModel
+from tollway.stores.sql.rows import Team
+from tollway.stores.sql.virtual_key import VirtualKey
+
+HolderT = TypeVar("HolderT", bound=VirtualKey | Team)
 
 _CLOSED = "cannot be opened with this salt key: give the LITELLM_SALT_KEY it was written with, or set it anew"
 
@@ -68,6 +76,13 @@ class Vault:
             **tracked(row),
         )
 
+    def with_sealed_entries(self, holder: HolderT) -> HolderT:
+        """A key or team whose `metadata.logging` is sealed."""
+        if not has_entries(holder.metadata):
+            return holder
+        metadata = seal_entries(holder.metadata, {}, self._sealer, _place_of(holder))
+        return msgspec.structs.replace(holder, metadata=metadata)
+
     def settings(self, row: Row, now: datetime) -> Iterator[tuple[str, SettingRow | None, list[Note]]]:
         """The settings of a row of `LiteLLM_Config`: their paths, and what is stored of each."""
         section, value = row["param_name"], row.get("param_value")
@@ -95,14 +110,19 @@ class Vault:
         except CannotOpen:
             return False
 
-    def _plain(self, row: StoredModel | StoredCredential | SettingRow) -> tuple[Any, ...]:
+    def _plain(self, row: Any) -> tuple[Any, ...]:
         match row:
             case StoredModel():
                 return (row.model_name, open_params(row, self._sealer), row.info, row.team_id, row.is_blocked)
             case StoredCredential():
                 return (row.display_name, open_credential(row, self._sealer), row.info)
-            case _:
+            case SettingRow():
                 return (self._sealer.open(row.value, "settings", row.section, row.name),)
+            case VirtualKey() | Team():
+                metadata = open_entries(row.metadata, self._sealer, _place_of(row))
+                return (comparable(msgspec.structs.replace(row, metadata=metadata)),)
+            case _:
+                return (comparable(row),)
 
     def _opened(self, values: Any, field: str, notes: list[Note]) -> dict[str, Any]:
         """LiteLLM encrypts every text of the first level, and nothing below."""
@@ -136,3 +156,7 @@ class Vault:
             return "has no effect in this version"
         wrong = misfits(StoredSettings(values={section: {name: value}}), self._environ)
         return wrong[0].message if wrong else None
+
+
+def _place_of(holder: VirtualKey | Team) -> tuple[str, ...]:
+    return place_of("keys", holder.spend_id) if isinstance(holder, VirtualKey) else place_of("teams", holder.team_id)

@@ -31,10 +31,11 @@ _AT_ONCE = 500
 
 
 def _is_same(stored: msgspec.Struct, made: msgspec.Struct) -> bool:
-    return _comparable(stored) == _comparable(made)
+    return comparable(stored) == comparable(made)
 
 
-def _comparable(row: msgspec.Struct) -> Mapping[str, Any]:
+def comparable(row: msgspec.Struct) -> Mapping[str, Any]:
+    """What two rows that say the same have in common: not when they were made, and by whom."""
     return {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _UNCOMPARED}
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tollway.config.logging_entries import shown_metadata
 from tollway.control.keys.schemas import (
     DeletedKeyInfo,
     KeyBlocked,
@@ -122,7 +123,7 @@ def _state(key: VirtualKey, spend: KeySpend) -> dict[str, Any]:
 
 
 _SAME = (
-    *("key_name", "key_alias", "key_type", "models", "aliases", "allowed_routes", "permissions", "metadata"),
+    *("key_name", "key_alias", "key_type", "models", "aliases", "allowed_routes", "permissions"),
     *("user_id", "team_id", "agent_id", "project_id", "budget_id", "rpm_limit", "tpm_limit", "budget_duration"),
     *("created_at", "created_by", "updated_at", "updated_by"),
 )
@@ -135,6 +136,7 @@ _KEPT = (
 def _common(key: VirtualKey, spend: KeySpend) -> dict[str, Any]:
     return {
         **{name: getattr(key, name) for name in _SAME},
+        "metadata": shown_metadata(key.metadata),
         **{name: key.options[name] for name in _KEPT if name in key.options},
         "access_group_ids": spend.access_group_ids,
         "spend": dollars_from_nanos(spend.nanos),

@@ -23,6 +23,7 @@ from tollway.control.kit.access_groups import set_groups
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.errors import reject_missing
 from tollway.control.kit.keys import hash_of
+from tollway.control.kit.logging_entries import sealed_metadata
 from tollway.control.kit.spending import carry_spend, lower_spend
 from tollway.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from tollway.core.ids import abbreviate_key, hash_key, new_virtual_key
@@ -81,7 +82,8 @@ class KeyService:
         changes = check_ceilings(fill_defaults(sent, policy), policy, now=self._now_s)
         if is_service_account:
             changes = _as_service_account(changes)
-        key = amend(self._blank(plaintext), self._with_owner(changes), now=self._now_s)
+        blank = self._blank(plaintext)
+        key = await self._sealed(blank, amend(blank, self._with_owner(changes), now=self._now_s))
         keys, authority = KeyRepository(unit.connection), Authority(self._context, unit.connection)
         key = await self._with_organization(keys, key)
         capacity = await authority.over_new(key, route)
@@ -242,7 +244,8 @@ class KeyService:
         authority = Authority(self._context, unit.connection)
         capacity = await authority.over(before, route)
         authority.check_fields(capacity, sent)
-        key = amend(before, check_ceilings(sent, self._services.key_policy, now=self._now_s), now=self._now_s)
+        changes = check_ceilings(sent, self._services.key_policy, now=self._now_s)
+        key = await self._sealed(before, amend(before, changes, now=self._now_s))
         if (key.user_id, key.team_id, key.organization_id) != (before.user_id, before.team_id, before.organization_id):
             key = await self._with_organization(KeyRepository(unit.connection), key)
             self._check_owner(await authority.over_new(key, route), key)
@@ -257,6 +260,10 @@ class KeyService:
     ) -> None:
         await keys.replace(before.key_hash, after)
         self._note(unit, action, before, after, await keys.hashes_of(after))
+
+    async def _sealed(self, before: VirtualKey, key: VirtualKey) -> VirtualKey:
+        metadata = await sealed_metadata(self._services, key.metadata, before.metadata, "keys", key.spend_id)
+        return msgspec.structs.replace(key, metadata=metadata)
 
     def _blank(self, plaintext: str) -> VirtualKey:
         key_hash, by = hash_key(plaintext), self._actor.user_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tollway.config.logging_entries import shown_metadata
 from tollway.control.kit.budgets import render_budget
 from tollway.control.kit.context import Context
 from tollway.control.kit.limits import render_limits
@@ -97,7 +98,7 @@ def _render_team(team: Team, spent: Spent) -> TeamOut:
         organization_id=team.organization_id,
         models=team.models,
         blocked=team.is_blocked,
-        metadata=team.metadata,
+        metadata=shown_metadata(team.metadata),
         spend=dollars_from_nanos(spent.get(team_scope(team).key, 0)),
         **render_limits(team),
         created_at=team.created_at,

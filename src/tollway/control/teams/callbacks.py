@@ -22,13 +22,12 @@ from tollway.control.teams.schemas import CallbackAdd
 from tollway.control.teams.service import replace_team
 from tollway.core.errors import Forbidden, InvalidRequest, NotFound
 from tollway.core.principal import Role
+from tollway.core.reporting import FLAGS
 from tollway.db.engine import reading
 from tollway.stores.sql.rows import Team
 
 MAX_CALLBACKS = 20
 _CALLBACKS = "callbacks"
-_FLAGS = frozenset({"turn_off_message_logging", "litellm_disabled_callbacks"})
-"""Variables that are no secrets."""
 _DISABLED = "logging_disabled"
 _EVENTS: Mapping[str, frozenset[str]] = {
     "success": frozenset({"success"}),
@@ -112,7 +111,7 @@ class CallbackService:
 
     def _sealed(self, team_id: str, body: CallbackAdd, written: Mapping[str, str]) -> dict[str, Any]:
         secret = {
-            name: text if text.startswith(REFERENCE) or name in _FLAGS else Secret(text)
+            name: text if text.startswith(REFERENCE) or name in FLAGS else Secret(text)
             for name, text in written.items()
         }
         place = place_of(team_id, body.callback_name, body.callback_type)

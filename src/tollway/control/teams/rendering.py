@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tollway.config.logging_entries import shown_metadata
 from tollway.config.secret import masked, protect
 from tollway.control.kit.budgets import render_budget
 from tollway.control.kit.context import Context
@@ -145,7 +146,7 @@ def render_user(context: Context, user: User, *, teams: Sequence[str], spent_nan
 def _row(context: Context, view: TeamView) -> dict[str, Any]:
     team = view.team
     policies = team.metadata.get("policies")
-    own = masked(protect(team.metadata)) if view.hides_secrets else team.metadata
+    own = masked(protect(shown_metadata(team.metadata))) if view.hides_secrets else shown_metadata(team.metadata)
     linked = {MEMBER_BUDGET_ID: team.member_budget_id} if team.member_budget_id else {}
     return {
         "team_id": team.team_id,

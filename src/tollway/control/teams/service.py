@@ -16,6 +16,7 @@ from tollway.control.kit.budget_links import carry_linked, replace_budget
 from tollway.control.kit.budgets import add_budget, amend_budget, new_budget
 from tollway.control.kit.context import Context, Unit, changing
 from tollway.control.kit.keys import KeyDesk, hash_of
+from tollway.control.kit.logging_entries import sealed_metadata
 from tollway.control.kit.spending import carry_spend, set_spend
 from tollway.control.teams.fields import (
     amend,
@@ -90,7 +91,7 @@ class TeamService:
         )
         capacity = self._actor.require_over("teams here", organization_id=body.organization_id)
         context.check_fields(capacity, set_by(blank, sent))
-        team = amend(blank, changes, now=context.now_s)
+        team = await self._sealed(blank, amend(blank, changes, now=context.now_s))
         async with changing(context) as unit:
             teams = TeamRepository(unit.connection)
             if await teams.find(team_id) is not None:
@@ -114,7 +115,7 @@ class TeamService:
             before = await teams.named(team_id)
             changes = apply_patch(before, sent) if merges else sent
             context.check_fields(self._capacity(before), set_by(before, changes))
-            team = amend(before, changes, now=context.now_s)
+            team = await self._sealed(before, amend(before, changes, now=context.now_s))
             is_moved = team.organization_id != before.organization_id
             await self._check_organization(teams, team, fields=_INHERITED if is_moved else changes)
             team = await self._with_member_budget(unit, teams, team, changes)
@@ -242,6 +243,10 @@ class TeamService:
             return KeyResult(name=name, shown=await self._keys.change(self._context, key, fields, route=KEY_UPDATE))
         except TollwayError as error:
             return KeyResult(name=name, error=error.message)
+
+    async def _sealed(self, before: Team, team: Team) -> Team:
+        metadata = await sealed_metadata(self._services, team.metadata, before.metadata, "teams", team.team_id)
+        return msgspec.structs.replace(team, metadata=metadata)
 
     def _capacity(self, team: Team) -> Role:
         return self._actor.require_over("this team", team_id=team.team_id, organization_id=team.organization_id)

@@ -26,7 +26,7 @@ from tollway.core.principal import (
     Scope,
     SessionLimits,
 )
-from tollway.core.reporting import Report, reports_of
+from tollway.core.reporting import LOGGING, Report, reports_of
 from tollway.core.wishes import NO_WISHES, Wishes, read_router_settings
 from tollway.db.access_groups import access_group_members, access_groups
 from tollway.db.budgets import budgets
@@ -190,12 +190,16 @@ def principal_of(key: VirtualKey, around: Surroundings, now: float) -> Principal
 
 
 def _reports(key: VirtualKey, team: Team | None) -> tuple[Report, ...]:
-    """Who is told about its calls. What came over `/team/{id}/callback` is sealed."""
-    of_key = reports_of(key.metadata.get("logging"), owner="key")
+    """Who is told about its calls. Credentials are sealed, each to its place."""
+    of_key = reports_of(key.metadata.get(LOGGING), owner="key", sealed_to=("keys", key.spend_id, LOGGING))
     if team is None:
         return of_key
-    sealed = reports_of(team.options.get("callbacks"), owner="team", sealed_to=("teams", team.team_id, "callbacks"))
-    return (*of_key, *reports_of(team.metadata.get("logging"), owner="team"), *sealed)
+    place = ("teams", team.team_id)
+    return (
+        *of_key,
+        *reports_of(team.metadata.get(LOGGING), owner="team", sealed_to=(*place, LOGGING)),
+        *reports_of(team.options.get("callbacks"), owner="team", sealed_to=(*place, "callbacks"), is_lent=True),
+    )
 
 
 def _wishes(key: VirtualKey, team: Team | None) -> Wishes:
