@@ -35,6 +35,7 @@ from tollway.dialects.generation.request import (
     effort_for,
 )
 from tollway.dialects.generation.seals import write_seal
+from tollway.dialects.generation.unsaid import sampling_loss
 from tollway.dialects.generation.writer import Writer
 
 _REASONS = re.compile(
@@ -124,7 +125,7 @@ def _settings(writer: _ChatWriter, fields: dict[str, Any]) -> None:
         value = getattr(request, attribute)
         if value is not None:
             if writer.is_openai:
-                writer.lose(LossKind.PARAMETER, name)
+                writer.lose(sampling_loss(request), name)
             else:
                 fields[name] = value
     if request.max_output_tokens is not None:

@@ -13,6 +13,7 @@ from tollway.dialects.converse.tools import write_tools
 from tollway.dialects.generation.dialect import Rendered, Target
 from tollway.dialects.generation.losses import LossKind, unknown_fields
 from tollway.dialects.generation.request import Request
+from tollway.dialects.generation.unsaid import sampling_loss
 from tollway.dialects.messages.models import traits_of
 from tollway.dialects.messages.render import LOST
 
@@ -66,7 +67,8 @@ def _settings(writer: ConverseWriter, fields: dict[str, Any], more: dict[str, An
         if value is not None and takes_sampling:
             inference[name] = min(value, 1.0)
         elif value not in (None, 1):
-            writer.lose(LossKind.PARAMETER, "temperature" if name == "temperature" else "top_p")
+            kind = LossKind.PARAMETER if name == "temperature" else sampling_loss(request)
+            writer.lose(kind, "temperature" if name == "temperature" else "top_p")
     if request.stop:
         inference["stopSequences"] = request.stop
         if writer.family == "claude":  # which of them it was is only said when asked for
@@ -74,7 +76,7 @@ def _settings(writer: ConverseWriter, fields: dict[str, Any], more: dict[str, An
     if inference:
         fields["inferenceConfig"] = inference
     if request.top_k is not None and not takes_sampling:
-        writer.lose(LossKind.PARAMETER, "top_k")
+        writer.lose(sampling_loss(request), "top_k")
     elif request.top_k is not None:
         more.update(write_top_k(writer.family, request.top_k))
     if request.service_tier in _TIERS:

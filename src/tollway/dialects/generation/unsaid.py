@@ -27,6 +27,12 @@ _USUAL = {"choices": 1, "allows_parallel_tools": True}
 must cope with models that do as they like anyway."""
 
 
+def sampling_loss(request: Request) -> LossKind:
+    """What leaving out `top_k` or `top_p` counts as. Google's own clients, Gemini CLI among them, send both with every
+    request, whether or not anybody asked for them."""
+    return LossKind.HINT if request.origin == "gemini" else LossKind.PARAMETER
+
+
 def unsaid(request: Request, said: frozenset[str] = frozenset()) -> list[Loss]:
     """The losses of a dialect that knows only those of these attributes that are in `said`."""
     losses = [

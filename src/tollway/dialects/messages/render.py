@@ -21,6 +21,7 @@ from tollway.dialects.generation.request import (
     ToolChoice,
     WebSearch,
 )
+from tollway.dialects.generation.unsaid import sampling_loss
 from tollway.dialects.messages.blocks import write_cache
 from tollway.dialects.messages.reasoning import write_reasoning
 from tollway.dialects.messages.turns import plain, write_turns
@@ -80,7 +81,7 @@ def _sampling(writer: MessagesWriter, fields: dict[str, Any]) -> None:
         if value is None or (not writer.model.takes_sampling and value == 1 and name != "top_k"):
             continue
         if not writer.model.takes_sampling:
-            writer.lose(LossKind.PARAMETER, name)
+            writer.lose(LossKind.PARAMETER if name == "temperature" else sampling_loss(request), name)
         elif name == "temperature" and value > 1:
             fields[name] = 1.0
             writer.lose(LossKind.HINT, name)

@@ -10,6 +10,7 @@ import msgspec
 from tollway.dialects.generation.dialect import Rendered, Target
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import OpaqueTool, OutputFormat, Reasoning, Request, WebSearch, effort_for
+from tollway.dialects.generation.unsaid import sampling_loss
 from tollway.dialects.generation.writer import Writer
 from tollway.dialects.responses.history import HistoryWriter
 from tollway.dialects.responses.parse import ENCRYPTED, LOGPROBS, OFFLINE_SEARCH
@@ -29,7 +30,6 @@ _PLAIN: tuple[tuple[str, str], ...] = (
 )
 _NOT_HERE: tuple[tuple[str, str], ...] = (
     # (attribute of the middle form, its name in losses)
-    ("top_k", "top_k"),
     ("min_p", "min_p"),
     ("seed", "seed"),
     ("presence_penalty", "presence_penalty"),
@@ -179,6 +179,8 @@ def _tools(writer: _ResponsesWriter, fields: dict[str, Any]) -> None:
 
 def _lose_others(writer: _ResponsesWriter) -> None:
     request = writer.request
+    if request.top_k is not None:
+        writer.lose(sampling_loss(request), "top_k")
     for attribute, name in _NOT_HERE:
         if getattr(request, attribute) is not None:
             writer.lose(LossKind.PARAMETER, name)
