@@ -28,22 +28,41 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Thinks unless it is told not to."""
     can_rest: bool = True
     """Takes `thinking: disabled`."""
+    takes_late_instructions: bool = False
+    """Takes messages of the role `system` amid the conversation."""
 
 
 _THREE: tuple[Effort, ...] = ("low", "medium", "high")
 _ALL: tuple[Effort, ...] = ("low", "medium", "high", "xhigh", "max")
 
 _ALWAYS_THINKING = Traits(
-    efforts=_ALL, is_adaptive=True, takes_budget=False, takes_sampling=False, thinks_unasked=True, can_rest=False
+    efforts=_ALL,
+    is_adaptive=True,
+    takes_budget=False,
+    takes_sampling=False,
+    thinks_unasked=True,
+    can_rest=False,
+    takes_late_instructions=True,
 )
 _TABLE: tuple[tuple[re.Pattern[str], Traits], ...] = (
     (re.compile(r"claude-(fable|mythos)|claude-[a-z]+-5-[5-9](?!\d)|claude-[a-z]+-[6-9](?!\d)"), _ALWAYS_THINKING),
     (
         re.compile(r"claude-[a-z]+-5(?!\d)"),
-        Traits(efforts=_ALL, is_adaptive=True, takes_budget=False, takes_sampling=False, thinks_unasked=True),
+        Traits(
+            efforts=_ALL,
+            is_adaptive=True,
+            takes_budget=False,
+            takes_sampling=False,
+            thinks_unasked=True,
+            takes_late_instructions=True,
+        ),
     ),
     (
-        re.compile(r"claude-[a-z]+-4-[7-9](?!\d)"),
+        re.compile(r"claude-[a-z]+-4-[89](?!\d)"),
+        Traits(efforts=_ALL, is_adaptive=True, takes_budget=False, takes_sampling=False, takes_late_instructions=True),
+    ),
+    (
+        re.compile(r"claude-[a-z]+-4-7(?!\d)"),
         Traits(efforts=_ALL, is_adaptive=True, takes_budget=False, takes_sampling=False),
     ),
     (re.compile(r"claude-[a-z]+-4-6(?!\d)"), Traits(efforts=(*_THREE, "max"), is_adaptive=True)),
@@ -56,6 +75,12 @@ def traits_of(model: str) -> Traits:
     """What is known of a model; one that nothing is known of is taken for an older one."""
     name = model.lower().replace(".", "-")
     return next((traits for pattern, traits in _TABLE if pattern.search(name)), _OLDER)
+
+
+def refuses_late_instructions(model: str) -> bool:
+    """Whether it is one of Anthropic's that answers 400 to the role `system` among the messages. Of others that speak
+    the format nothing is known."""
+    return "claude" in model.lower() and not traits_of(model).takes_late_instructions
 
 
 def nearest_effort(effort: Effort, traits: Traits) -> Effort:

@@ -17,16 +17,20 @@ from tollway.dialects.generation.request import (
     Effort,
     Json,
     Message,
+    Opaque,
     OpaqueTool,
     OutputFormat,
+    Part,
     Reasoning,
     Request,
     Role,
+    Text,
     Tool,
     ToolChoice,
     WebSearch,
 )
 from tollway.dialects.messages.blocks import cache_hint, read_blocks, rest_of
+from tollway.dialects.messages.instructions import BILLING_KIND, is_billing
 from tollway.dialects.messages.wire import NULL, UNREADABLE
 
 _SCALARS: dict[str, tuple[str, Any, str]] = {
@@ -98,7 +102,7 @@ def _messages(fields: Fields) -> list[Message]:
     messages: list[Message] = []
     system = fields.get("system", NULL)
     if system != NULL:
-        messages.append(Message(role="system", parts=read_blocks(system, "system")))
+        messages.append(Message(role="system", parts=[_no_billing(part) for part in read_blocks(system, "system")]))
     wires: list[_MessageWire] = _typed(
         fields.get("messages", NULL), "messages", list[_MessageWire], "a list of messages with a role and content"
     )
@@ -110,6 +114,14 @@ def _messages(fields: Fields) -> list[Message]:
             )
         messages.append(Message(role=role, parts=read_blocks(wire.content, f"messages.{number}.content")))
     return messages
+
+
+def _no_billing(part: Part) -> Part:
+    """A part of `system`; what is for Anthropic's accounts is no instruction to anybody else's model."""
+    if isinstance(part, Text) and is_billing(part.text):
+        raw = msgspec.json.encode({"type": "text", "text": part.text})
+        return Opaque(origin="messages", kind=BILLING_KIND, raw=msgspec.Raw(raw))
+    return part
 
 
 class _ToolWire(msgspec.Struct, gc=False):

@@ -19,6 +19,7 @@ from tollway.dialects.messages.beta import filter_betas
 from tollway.dialects.messages.blocks import text_of
 from tollway.dialects.messages.errors import parse_error, render_error, render_error_event, status_in
 from tollway.dialects.messages.history import drop_foreign_seals
+from tollway.dialects.messages.instructions import as_users_words, without_billing
 from tollway.dialects.messages.wire import NULL, UNREADABLE, EventWire, MessageWire, UsageWire, usage_from_wire
 from tollway.dialects.sse import EventReader
 
@@ -232,7 +233,9 @@ class MessagesIdentity:
     def render_request(self, request: Request, deployment: Deployment) -> bytes:
         """The body for a deployment."""
         fields = request.fields.copy()
-        fields["messages"] = drop_foreign_seals(fields["messages"])
+        fields["messages"] = as_users_words(drop_foreign_seals(fields["messages"]), deployment.model)
+        if deployment.cloud != "anthropic" and "system" in fields:
+            fields["system"] = without_billing(fields["system"])
         fields["model"] = msgspec.Raw(_encode(deployment.model))
         adapt(fields, deployment)
         shape(fields, deployment.endpoints.get("messages"))
