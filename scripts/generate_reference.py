@@ -373,11 +373,17 @@ def formats() -> Iterator[str]:
     yield "Requests in the shape that each of these sends are replayed in the tests (`tests/clients/agents`) against"
     yield "vendors of every format; each gets a stream that is legal in its own."
     yield ""
+    yield "*Real client*: this version runs in the tests itself, over a vendor of its own format and one of another"
+    yield "(`tests/clients/test_real_agents.py`). It is asked for what a file says, calls a tool, and answers with the"
+    yield "result. [Agents](../guides/agents.md) has the settings of each."
+    yield ""
+    versions = json.loads((AGENTS.parent / "package.json").read_text("utf-8"))["dependencies"]
     yield from table(
-        ("Client", "Route", *(_SPOKEN[one] for one in spoken if one != "completions")),
+        ("Client", "Real client", "Route", *(_SPOKEN[one] for one in spoken if one != "completions")),
         (
             (
                 agent["client"],
+                versions[agent["package"]] if "package" in agent else "",
                 code(agent["path"].partition("?")[0]),
                 *("untouched" if agent["operation"] == one else "translated" for one in spoken if one != "completions"),
             )

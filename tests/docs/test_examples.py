@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.docs.pages import CLONE, GUIDES, Example, read_examples
+from tests.support.agents import agent_scripts
 from tests.support.databases import empty_database
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.litellm_database import make_litellm_database
@@ -109,6 +110,7 @@ def reader_of(page: Path, folder: Path) -> Iterator[Reader]:
     (folder / "bin").mkdir()
     make = subprocess.run(["bash", "-c", "command -v make"], capture_output=True, text=True, check=True).stdout.strip()
     programs = {"tollway": _TOLLWAY, "make": _MAKE.format(make=make)}
+    programs |= agent_scripts()
     programs |= {name: _IN_A_CLUSTER.format(program=name) for name in ("helm", "kubectl")}
     for name, text in programs.items():
         (folder / "bin" / name).write_text(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from tests.support.programs import find_program
 
 _MODULES = Path(__file__).resolve().parents[1] / "clients" / "node_modules"
 _NOBODY = "http://127.0.0.1:9"
-_OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOBODY)
-_HERE = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+_OFFLINE = {
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOBODY),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1"),
+    "GEMINI_CLI_NO_RELAUNCH": "true",  # it would start itself anew for more memory, which takes a second
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Command:
     """How an agent is started."""
 
     program: str
-    """Its file among the installed modules."""
+    """`claude`, `codex` or `gemini`."""
     arguments: list[str]
     env: Mapping[str, str]
 
@@ -58,10 +62,16 @@ Agent = Callable[[Place, str, str], Command]
 """From a place, a model and a prompt to a command that may read files, and run `cat`, without asking."""
 
 
+_PROGRAMS = {
+    "claude": "@anthropic-ai/claude-code/cli-wrapper.cjs",  # starts without its package's installation script
+    "codex": "@openai/codex/bin/codex.js",
+    "gemini": "@google/gemini-cli/bundle/gemini.js",
+}
+
+
 def claude_code(place: Place, model: str, prompt: str) -> Command:
-    # Its package's start script wants an installation script to have run; this one does not.
     return Command(
-        "@anthropic-ai/claude-code/cli-wrapper.cjs",
+        "claude",
         ["-p", prompt, "--allowedTools", "Read"],
         {
             "ANTHROPIC_BASE_URL": place.url,
@@ -78,9 +88,7 @@ def codex(place: Place, model: str, prompt: str, *, over_websocket: bool = False
     settings = ["-c", 'model_provider="tollway"', "-c", f"model_providers.tollway={{{provider}}}"]
     # Its sandbox needs rights that a container may not have, and the command comes from the test.
     flags = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
-    return Command(
-        "@openai/codex/bin/codex.js", ["exec", *flags, *settings, "-m", model, prompt], {"TOLLWAY_KEY": place.key}
-    )
+    return Command("codex", ["exec", *flags, *settings, "-m", model, prompt], {"TOLLWAY_KEY": place.key})
 
 
 def codex_over_websocket(place: Place, model: str, prompt: str) -> Command:
@@ -92,12 +100,11 @@ def gemini(place: Place, model: str, prompt: str) -> Command:
     settings.parent.mkdir()
     settings.write_text(json.dumps({"security": {"auth": {"selectedType": "gemini-api-key"}}}))
     return Command(
-        "@google/gemini-cli/bundle/gemini.js",
+        "gemini",
         ["-m", model, "-p", prompt, "--skip-trust", "--yolo"],
         {
             "GEMINI_API_KEY": place.key,
             "GOOGLE_GEMINI_BASE_URL": place.url,
-            "GEMINI_CLI_NO_RELAUNCH": "true",  # it starts itself anew for more memory, which takes a second
         },
     )
 
@@ -107,14 +114,13 @@ def run_agent(agent: Agent, place: Place, model: str, prompt: str) -> Ran:
     node = find_program("node", package="nodejs")
     command = agent(place, model, prompt)
     ran = subprocess.run(
-        [node, str(_MODULES / command.program), *command.arguments],
+        [node, str(_MODULES / _PROGRAMS[command.program]), *command.arguments],
         cwd=place.work,
         env={
             "PATH": os.pathsep.join((str(Path(node).parent), os.defpath)),
             "HOME": str(place.home),
             "TMPDIR": str(place.home),
             **_OFFLINE,
-            **_HERE,
             **command.env,
         },
         stdin=subprocess.DEVNULL,
@@ -124,3 +130,13 @@ def run_agent(agent: Agent, place: Place, model: str, prompt: str) -> Ran:
         timeout=60,
     )
     return Ran(ran.returncode, ran.stdout.strip(), ran.stderr)
+
+
+def agent_scripts() -> dict[str, str]:
+    """Scripts that start the agents offline, for a folder on the path: name and text of each."""
+    node = shlex.quote(find_program("node", package="nodejs"))
+    settings = " ".join(f"{name}={value}" for name, value in _OFFLINE.items())
+    return {
+        name: f'#!/bin/sh\n{settings} exec {node} {shlex.quote(str(_MODULES / program))} "$@" </dev/null\n'
+        for name, program in _PROGRAMS.items()
+    }
