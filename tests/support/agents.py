@@ -67,6 +67,8 @@ _PROGRAMS = {
     "codex": "@openai/codex/bin/codex.js",
     "gemini": "@google/gemini-cli/bundle/gemini.js",
 }
+PACKAGES = {"/".join(program.split("/")[:2]) for program in _PROGRAMS.values()}
+"""What they are called in the registry."""
 
 
 def claude_code(place: Place, model: str, prompt: str) -> Command:
