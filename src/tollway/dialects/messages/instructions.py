@@ -38,7 +38,7 @@ def is_billing(text: str) -> bool:
 
 def as_users_words(messages: msgspec.Raw, model: str) -> msgspec.Raw:
     """`messages` with later instructions as the user's, if the model takes no others; else untouched, byte for byte."""
-    if _SYSTEM not in bytes(messages) or not refuses_late_instructions(model):
+    if not refuses_late_instructions(model) or _SYSTEM not in bytes(messages):
         return messages
     try:
         changed = [_as_user(message) for message in _decode_messages(messages)]

@@ -7,6 +7,7 @@ Sources: https://platform.claude.com/docs/en/build-with-claude/effort, /adaptive
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -77,6 +78,7 @@ def traits_of(model: str) -> Traits:
     return next((traits for pattern, traits in _TABLE if pattern.search(name)), _OLDER)
 
 
+@lru_cache(256)
 def refuses_late_instructions(model: str) -> bool:
     """Whether it is one of Anthropic's that answers 400 to the role `system` among the messages. Of others that speak
     the format nothing is known."""
