@@ -58,7 +58,7 @@ def scene(tmp_path: Path, vendor: Aimock, gateway: Gateway, key: str) -> Scene:
     ("agent", "model", "asked"),
     [
         (claude_code, "gpt-4o", "/v1/chat/completions"),
-        (codex, "claude", "/v1/messages"),
+        (codex, "gpt-5.5", "/v1/messages"),  # a name that it knows: it offers more tools than to others
         (codex_over_websocket, "gpt-4o", "/v1/responses"),
         (codex_over_websocket, "claude", "/v1/messages"),
         (gemini, "gpt-4o", "/v1/chat/completions"),
@@ -66,6 +66,13 @@ def scene(tmp_path: Path, vendor: Aimock, gateway: Gateway, key: str) -> Scene:
 )
 def test_an_agent_reads_a_file_and_answers(scene: Scene, agent: Agent, model: str, asked: str) -> None:
     scene.play(agent, model, asked)
+
+
+def test_codex_searches_among_its_own_tools_for_a_model_that_has_no_such_search(scene: Scene) -> None:
+    ran = run_agent(codex_over_websocket, scene.place, "gpt-5.5", "Do you have helpers?")
+    assert (ran.code, ran.answer) == (0, "I can spawn helpers."), ran.words
+    names = [tool["function"]["name"] for tool in scene.vendor.requests()[-1]["body"]["tools"]]
+    assert "multi_agent_v1__spawn_agent" in names  # what it found is declared from then on
 
 
 @pytest.mark.parametrize(

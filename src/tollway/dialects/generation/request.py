@@ -177,6 +177,13 @@ class Tool(msgspec.Struct, kw_only=True, gc=False):
     """Fields that have no counterpart here, in the dialect of the request: written back into that, lost in others."""
 
 
+class ClientSearch(Tool):
+    """A search among tools that the caller has not declared yet, and runs itself (OpenAI's `tool_search`). To everybody
+    else it is a function like any other."""
+
+    raw: Json
+
+
 CUSTOM_TOOL_PARAMETERS = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 """Where custom tools are not known they are functions with one text."""
 

@@ -31,6 +31,7 @@ from tollway.dialects.generation.answer import (
 )
 from tollway.dialects.generation.dialect import StreamOptions
 from tollway.dialects.generation.request import (
+    ClientSearch,
     CustomTool,
     Media,
     Opaque,
@@ -47,6 +48,7 @@ from tollway.dialects.responses.errors import failure, render_error_event
 from tollway.dialects.responses.opened import CONTENT_EVENTS, INCOMPLETE, THOUGHT_EVENTS, OpenItem, OpenPart
 from tollway.dialects.responses.parts import CONTENT, render_citation, render_probabilities
 from tollway.dialects.responses.response import ResponseWriter, item_id, response_id
+from tollway.dialects.responses.search import CALL, write_call
 from tollway.dialects.responses.thoughts import write_thoughts
 from tollway.dialects.responses.tools import name_fields
 
@@ -163,7 +165,7 @@ class ResponsesEncoder:
         self._item = None
         if item.kind == "message":
             item.wire["content"] = item.content
-        if item.kind in ("message", "function_call"):
+        if item.kind in ("message", "function_call", CALL):
             item.wire["status"] = status
         self._item_done(item.index, _encode(item.wire))
 
@@ -215,12 +217,16 @@ class ResponsesEncoder:
         tool = self._tools.get(part.name)
         names = name_fields(part.name, tool)
         is_custom = part.is_custom or isinstance(tool, CustomTool)
-        if is_custom:
+        if isinstance(tool, ClientSearch):
+            empty = msgspec.structs.replace(part, arguments="")
+            self._begin_item(CALL, "tsc", {**write_call(empty), "status": "in_progress"})
+        elif is_custom:
             self._begin_item("custom_tool_call", "ctc", {"call_id": part.id, "input": "", **names})
         else:
             wire = {"status": "in_progress", "call_id": part.id, "arguments": "", **names}
             self._begin_item("function_call", "fc", wire)
         name = b"response.custom_tool_call_input" if is_custom else b"response.function_call_arguments"
+        name = b"" if isinstance(tool, ClientSearch) else name
         reader = InputReader() if is_custom and not part.is_custom else None
         self._open(part, name, self._at(), part.arguments, reader=reader)
         if part.seal is not None:
@@ -253,6 +259,7 @@ class ResponsesEncoder:
     ) -> OpenPart:
         opened = self._part = OpenPart(part)
         opened.reader = reader
+        opened.is_silent = not name
         opened.head = b'event: %s.delta\ndata: {"type":"%s.delta",%s,"delta":' % (name, name, place)
         opened.tail = tail + b',"sequence_number":'
         if text:
@@ -268,6 +275,8 @@ class ResponsesEncoder:
             text = part.reader.feed(text)
         if event.logprobs is not None and part.part.__class__ is Text:
             self._with_logprobs(part, text, event.logprobs)
+        elif text and part.is_silent:
+            part.pieces.append(text)
         elif text:
             part.pieces.append(text)
             self._out.append(b"%s%s%s%d}\n\n" % (part.head, _encode(text), part.tail, self._sequence))
@@ -329,7 +338,7 @@ class ResponsesEncoder:
                 self._end_thinking(self._item, opened, opened.part, text)
             case _:
                 assert isinstance(opened.part, ToolCall)
-                self._end_call(self._item, text)
+                self._end_call(self._item, opened.part, text)
                 seal = opened.part.seal
         if seal is not None:
             self._seal_behind(seal)
@@ -364,7 +373,10 @@ class ResponsesEncoder:
         name = b"response.reasoning_summary_part.done" if opened.is_summary else b"response.content_part.done"
         self._event(name, b'%s,"part":%s' % (place, _encode(shown)))
 
-    def _end_call(self, item: OpenItem, text: str) -> None:
+    def _end_call(self, item: OpenItem, call: ToolCall, text: str) -> None:
+        if item.kind == CALL:  # whole at its end, without events of its own
+            item.wire |= write_call(msgspec.structs.replace(call, arguments=text))
+            return
         if item.kind == "custom_tool_call":
             name, field = b"response.custom_tool_call_input.done", "input"
         else:

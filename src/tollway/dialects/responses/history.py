@@ -10,6 +10,7 @@ import msgspec
 from tollway.dialects.generation.losses import LossKind
 from tollway.dialects.generation.request import (
     CacheHint,
+    ClientSearch,
     CustomTool,
     Media,
     Message,
@@ -24,6 +25,7 @@ from tollway.dialects.generation.request import (
     ToolResult,
 )
 from tollway.dialects.responses.parts import CONTENT, render_citation, render_media
+from tollway.dialects.responses.search import write_call, write_output
 from tollway.dialects.responses.tools import name_fields
 
 Lose = Callable[[LossKind, str], None]
@@ -45,6 +47,8 @@ class HistoryWriter:
             for part in message.parts
             if isinstance(part, ToolCall) and part.is_custom
         }
+        self._searches: set[str] = set()
+        """Calls of the caller's own search among its tools."""
         self._items: list[Any] = []
 
     def instructions(self) -> str | None:
@@ -111,6 +115,9 @@ class HistoryWriter:
 
     def _result(self, result: ToolResult) -> None:
         self._breakpoint(result.cache, has_place=False)
+        if result.call_id in self._searches:
+            self._items.append(write_output(result))
+            return
         is_custom = result.is_custom or result.call_id in self._custom_calls
         output: Any = self._content(result.parts)
         if not result.parts:
@@ -205,6 +212,10 @@ class HistoryWriter:
         self._breakpoint(call.cache, has_place=False)
         if call.seal is not None:
             self._lose(LossKind.FOREIGN_SEAL, "messages.tool_calls")
+        if isinstance(self._tools.get(call.name), ClientSearch):
+            self._searches.add(call.id)
+            self._items.append(write_call(call))
+            return
         names = name_fields(call.name, self._tools.get(call.name))
         kind, field = ("custom_tool_call", "input") if call.is_custom else ("function_call", "arguments")
         text = call.arguments if call.is_custom else call.arguments or "{}"

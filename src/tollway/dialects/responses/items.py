@@ -15,6 +15,7 @@ from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL
 from tollway.dialects.generation.request import Message, Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from tollway.dialects.responses.parts import content_part, read_content
+from tollway.dialects.responses.search import read_search
 from tollway.dialects.responses.thoughts import read_thoughts
 from tollway.dialects.responses.tools import flat_name
 from tollway.dialects.responses.wire import ItemWire, ReasoningText, TypedWire, given, read_item, read_typed
@@ -60,6 +61,8 @@ class _Turns:
                 self._message(head, read_item(raw), path)
             elif kind in _RESULTS:
                 self._result(read_item(raw), kind, path)
+            elif (search := read_search(raw, kind)) is not None:
+                self._assistant([search]) if isinstance(search, ToolCall) else self._user([search])
             elif kind == "item_reference":
                 raise InvalidRequest(
                     f"{path}: the item '{head.id}' is not known here. Send the item itself, or use "

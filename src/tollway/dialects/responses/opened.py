@@ -34,7 +34,7 @@ class OpenItem:
 class OpenPart:
     """The part that is open, and how its pieces are written."""
 
-    __slots__ = ("annotations", "head", "is_summary", "logprobs", "part", "pieces", "reader", "tail")
+    __slots__ = ("annotations", "head", "is_silent", "is_summary", "logprobs", "part", "pieces", "reader", "tail")
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -48,6 +48,8 @@ class OpenPart:
         self.reader: InputReader | None = None
         """A call of a custom tool that comes as a function's."""
         self.is_summary = False
+        self.is_silent = False
+        """Its pieces are no events: it is whole when its item is."""
 
 
 CONTENT_EVENTS: dict[type, tuple[bytes, bytes, bytes]] = {

@@ -12,6 +12,7 @@ from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL, typed
 from tollway.dialects.generation.request import (
     AnyTool,
+    ClientSearch,
     CustomTool,
     Namespace,
     OpaqueTool,
@@ -19,6 +20,7 @@ from tollway.dialects.generation.request import (
     ToolChoice,
     WebSearch,
 )
+from tollway.dialects.responses.search import NAME, defined_later, is_clients
 from tollway.dialects.responses.wire import ABSENT, given, read_typed
 
 _EMPTY_SCHEMA = {"type": "object", "properties": {}}
@@ -71,12 +73,24 @@ def is_offline(tool: AnyTool) -> bool:
 
 
 def read_tools(fields: Fields) -> list[AnyTool]:
-    """`tools`. Those of a namespace come one by one, under their flat names."""
+    """`tools`, and those that the caller declared later, in `input`. Those of a namespace come one by one, under their
+    flat names."""
     raw = fields.get("tools")
-    if raw is None or raw == NULL:
-        return []
+    declared: list[msgspec.Raw] = []
+    if raw is not None and raw != NULL:
+        declared = typed(raw, "tools", list[msgspec.Raw], "a list of tools, each with a type")
+    tools = _read_each(declared)
+    later = defined_later(fields)
+    if later:
+        by_name = {tool.name: tool for tool in _read_each(later) if isinstance(tool, Tool | CustomTool)}
+        known = {tool.name for tool in tools if isinstance(tool, Tool | CustomTool)}
+        tools += [tool for name, tool in by_name.items() if name not in known]
+    return tools
+
+
+def _read_each(raws: list[msgspec.Raw]) -> list[AnyTool]:
     tools: list[AnyTool] = []
-    for each in typed(raw, "tools", list[msgspec.Raw], "a list of tools, each with a type"):
+    for each in raws:
         kind: str = typed(each, "tools", _Kind, "a list of tools, each with a type").type
         if kind == "namespace":
             tools += _read_namespace(each)
@@ -100,16 +114,19 @@ def _read_namespace(raw: msgspec.Raw) -> list[AnyTool]:
 
 def _read_tool(raw: msgspec.Raw, kind: str, namespace: Namespace | None) -> AnyTool:
     if kind.startswith("web_search"):
-        search: _WebSearchWire = typed(raw, "tools", _WebSearchWire, "a list of tools")
-        filters = search.filters or _Filters()
+        web: _WebSearchWire = typed(raw, "tools", _WebSearchWire, "a list of tools")
+        filters = web.filters or _Filters()
         return WebSearch(
-            context_size=search.search_context_size,
-            user_location=given(search.user_location),
+            context_size=web.search_context_size,
+            user_location=given(web.user_location),
             allowed_domains=filters.allowed_domains,
             blocked_domains=filters.blocked_domains,
             origin="responses",
             raw=raw,
         )
+    if kind == NAME and is_clients(raw):
+        search: _ToolWire = typed(raw, "tools", _ToolWire, "a list of tools")
+        return ClientSearch(name=NAME, description=search.description, parameters=given(search.parameters), raw=raw)
     if kind not in ("function", "custom"):
         return OpaqueTool(origin="responses", kind=kind, raw=raw)
     wire: _ToolWire = typed(raw, "tools", _ToolWire, "a list of tools, each with a name")
@@ -164,6 +181,8 @@ def render_tool(tool: AnyTool, *, is_own: bool) -> dict[str, Any] | msgspec.Raw 
     A function that says nothing of it is strict here and is not in any other dialect, so for those it is said.
     """
     match tool:
+        case ClientSearch():
+            return tool.raw
         case Tool():
             wire: dict[str, Any] = {"type": "function", "name": own_name(tool)}
             if tool.description is not None:
