@@ -59,6 +59,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, vendor: Aimock, google_use
         "unreachable": {"model": "openai/gpt-4o", "api_base": "http://127.0.0.1:9/v1", "api_key": "sk-vendor"},
         "demo": {"model": "demo/demo"},
         "claude": {"model": "anthropic/claude-sonnet-4-5", "api_base": vendor.origin, "api_key": "sk-vendor"},
+        "gpt-5.6-sol": {"model": "anthropic/claude-sonnet-4-5", "api_base": vendor.origin, "api_key": "sk-vendor"},
         "gpt-5.5": {"model": "anthropic/claude-sonnet-4-5", "api_base": vendor.origin, "api_key": "sk-vendor"},
         "bedrock": {
             "model": "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0",

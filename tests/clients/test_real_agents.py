@@ -59,6 +59,11 @@ def scene(tmp_path: Path, vendor: Aimock, gateway: Gateway, key: str) -> Scene:
     [
         (claude_code, "gpt-4o", "/v1/chat/completions"),
         (codex, "gpt-5.5", "/v1/messages"),  # a name that it knows: it offers more tools than to others
+        (
+            codex_over_websocket,
+            "gpt-5.6-sol",
+            "/v1/messages",
+        ),  # whose tools stand in `input`, and are called by JavaScript
         (codex_over_websocket, "gpt-4o", "/v1/responses"),
         (codex_over_websocket, "claude", "/v1/messages"),
         (gemini, "gpt-4o", "/v1/chat/completions"),
@@ -80,6 +85,7 @@ def test_codex_searches_among_its_own_tools_for_a_model_that_has_no_such_search(
     [
         (claude_code, "claude_code", "claude", "/v1/messages"),
         (codex, "codex_cli", "gpt-4o", "/v1/responses"),
+        (codex, "codex_cli_items", "gpt-5.6-sol", "/v1/messages"),
         (gemini, "gemini_cli", "gemini", GEMINI),
     ],
 )

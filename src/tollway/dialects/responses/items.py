@@ -15,14 +15,14 @@ from tollway.dialects.body import Fields
 from tollway.dialects.chat.fields import NULL
 from tollway.dialects.generation.request import Message, Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from tollway.dialects.responses.parts import content_part, read_content
-from tollway.dialects.responses.search import read_search
+from tollway.dialects.responses.search import LATER, read_search
 from tollway.dialects.responses.thoughts import read_thoughts
 from tollway.dialects.responses.tools import flat_name
 from tollway.dialects.responses.wire import ItemWire, ReasoningText, TypedWire, given, read_item, read_typed
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _ROLES = ("user", "assistant", "system", "developer")
-_OF_THE_USER = frozenset({"mcp_approval_response", "compaction_trigger", "additional_tools", "configuration_update"})
+_OF_THE_USER = frozenset({"mcp_approval_response", "compaction_trigger", "configuration_update"})
 """Items that the caller made, besides those whose type ends in `_output`."""
 _SEALS_WHAT_IS_BEFORE = "gemini"
 """Whose seals belong to a call or text: they travel as a reasoning item of their own behind it."""
@@ -69,6 +69,8 @@ class _Turns:
                     "'previous_response_id'.",
                     param="input",
                 )
+            elif kind == LATER:
+                return  # its tools are declared with the others
             elif kind.endswith("_output") or kind in _OF_THE_USER:
                 self._user([Opaque(origin="responses", kind=kind, raw=raw)])
             else:

@@ -22,7 +22,9 @@ from tollway.dialects.responses.wire import ABSENT, given, read_typed
 NAME = "tool_search"
 CALL = "tool_search_call"
 OUTPUT = "tool_search_output"
-_DEFINING = (OUTPUT, "additional_tools")
+LATER = "additional_tools"
+"""An item that declares tools amid the conversation."""
+_DEFINING = (OUTPUT, LATER)
 _MARKS = tuple(f'"{kind}"'.encode() for kind in _DEFINING)
 _CLIENT = "client"
 

@@ -81,9 +81,11 @@ def test_in_its_own_format_it_stays_what_it_is() -> None:
 def test_tools_are_declared_once_and_those_of_the_request_count() -> None:
     own = {"type": "function", "name": "helpers__spawn", "description": "mine"}
     later = {"type": "additional_tools", "role": "developer", "tools": [HELPERS, {"type": "function", "name": "g"}]}
-    tools = parse(CALL, OUTPUT, CALL, OUTPUT, later, tools=(own,)).tools
-    assert [getattr(tool, "name", "") for tool in tools] == ["helpers__spawn", "g"]
-    assert getattr(tools[0], "description", "") == "mine"
+    request = parse(CALL, OUTPUT, CALL, OUTPUT, later, tools=(own,))
+    assert [getattr(tool, "name", "") for tool in request.tools] == ["helpers__spawn", "g"]
+    assert getattr(request.tools[0], "description", "") == "mine"
+    assert "additional_tools" not in str(sent(request, "chat"))
+    assert parse({**later, "tools": "x"}, tools=()).tools == []
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,6 @@ def test_tools_are_declared_once_and_those_of_the_request_count() -> None:
     [
         {**CALL, "execution": "server", "call_id": None},
         {**OUTPUT, "execution": "server", "call_id": None, "tools": []},
-        {"type": "additional_tools", "tools": "x"},
     ],
 )
 def test_searches_that_openai_runs_are_left_to_it(item: dict[str, Any]) -> None:
