@@ -137,7 +137,7 @@ def run_agent(agent: Agent, place: Place, model: str, prompt: str) -> Ran:
 def agent_scripts() -> dict[str, str]:
     """Scripts that start the agents offline, for a folder on the path: name and text of each."""
     node = shlex.quote(find_program("node", package="nodejs"))
-    settings = " ".join(f"{name}={value}" for name, value in _OFFLINE.items())
+    settings = " ".join(['TMPDIR="$HOME"', *(f"{name}={value}" for name, value in _OFFLINE.items())])
     return {
         name: f'#!/bin/sh\n{settings} exec {node} {shlex.quote(str(_MODULES / program))} "$@" </dev/null\n'
         for name, program in _PROGRAMS.items()
