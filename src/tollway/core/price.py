@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from tollway.core.usage import ServiceTier
+
 PriceOrigin = Literal["book", "config", "free", "unknown"]
 
 
@@ -41,6 +43,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     origin: PriceOrigin = "unknown"
     source: str = ""
     """Where the number comes from: a catalogue entry, a configuration key."""
+    service_tiers: tuple[tuple[ServiceTier, Price], ...] = ()
+    """Whole prices of the tiers that have their own; these have none themselves. The rest costs the standard."""
 
     @property
     def is_known(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tollway.accounting.pricing import upper_bound_nanos
 from tollway.core.principal import Scope, budget_only
 from tollway.core.snapshot import Deployment
-from tollway.gateway.bounds import answer_bound, prompt_bound
+from tollway.gateway.bounds import answer_bound, may_change_tier, prompt_bound
 from tollway.gateway.call import Call
 from tollway.policy import limits
 from tollway.ports.counters import CounterStore, Ticket
@@ -144,7 +144,9 @@ def bounds_of(call: Call, deployment: Deployment) -> tuple[int, int]:
     """The most tokens, and nano-dollars, that a call can use at a deployment."""
     tokens_in = prompt_bound(call, deployment)
     tokens_out = answer_bound(call.request, deployment, call.settings) if call.operation != "embeddings" else 0
-    cost = upper_bound_nanos(deployment.price, input_tokens=tokens_in, output_tokens=tokens_out)
+    price = deployment.price
+    in_any_tier = bool(price.service_tiers) and may_change_tier(call.request, deployment)
+    cost = upper_bound_nanos(price, input_tokens=tokens_in, output_tokens=tokens_out, in_any_tier=in_any_tier)
     return tokens_in + tokens_out, cost
 
 

@@ -26,6 +26,24 @@ def prompt_bound(call: Call, deployment: Deployment) -> int:
     return bound
 
 
+def may_change_tier(request: Request, deployment: Deployment) -> bool:
+    """Whether the call can end in another service tier than the standard, by what it or the operator asks for."""
+    said = next(
+        (
+            fields[name]
+            for fields in (deployment.overrides, request.fields, deployment.defaults)
+            for name in _TIER_FIELDS
+            if name in fields
+        ),
+        None,
+    )
+    return said is not None and bytes(said).strip(b' "').lower() not in _STANDARD_TIERS
+
+
+_TIER_FIELDS = ("service_tier", "serviceTier")
+_STANDARD_TIERS = frozenset({b"", b"null", b"default", b"standard", b"standard_only"})
+
+
 def answer_bound(request: Request, deployment: Deployment, settings: Settings) -> int:
     """Most tokens the answer can have: the caller's limit, else the model's, capped unless reservations are strict."""
     limit = request.output_limit

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from tollway.accounting.pricing import (
 )
 from tollway.core.money import NANOS_PER_DOLLAR
 from tollway.core.price import FREE, UNKNOWN_PRICE, Price
-from tollway.core.usage import Usage
+from tollway.core.usage import ServiceTier, Usage
 
 MILLION = 1_000_000
 
@@ -40,22 +41,27 @@ class Sheets:
 
     base: dict[RateClass, Fraction]
     tiers: list[tuple[int, dict[RateClass, Fraction]]]
+    service_tiers: dict[ServiceTier, dict[int, dict[RateClass, Fraction]]] = field(default_factory=dict)
 
     def compiled(self) -> Price:
-        return compile_price(self.base, self.tiers, origin="book")
+        return compile_price(self.base, self.tiers, service_tiers=self.service_tiers, origin="book")
 
-    def rate(self, name: RateClass, input_tokens: int) -> Fraction:
-        stated: dict[RateClass, Fraction] = dict(self.base)
-        reached = [sheet for above, sheet in self.tiers if input_tokens > above]
+    def rate(self, name: RateClass, input_tokens: int, service_tier: ServiceTier = "") -> Fraction:
+        standard, own = dict(self.tiers), self.service_tiers.get(service_tier, {})
+        stated: dict[RateClass, Fraction] = self.base | own.get(0, {})
+        reached = [above for above in standard.keys() | own.keys() if 0 < above < input_tokens]
         if reached:
-            stated |= reached[-1]
+            stated |= standard.get(max(reached), {}) | own.get(max(reached), {})
         while name not in stated and name in PARENTS:
             name = PARENTS[name]
         return stated.get(name, Fraction(0))
 
     def dollars(self, usage: Usage) -> Fraction:
         counts = disjoint_counts(usage)
-        return sum((count * self.rate(name, usage.input_tokens) for name, count in counts.items()), Fraction(0))
+        return sum(
+            (count * self.rate(name, usage.input_tokens, usage.service_tier) for name, count in counts.items()),
+            Fraction(0),
+        )
 
 
 def disjoint_counts(usage: Usage) -> dict[RateClass, int]:
@@ -80,10 +86,16 @@ rate_sheets = st.dictionaries(st.sampled_from(RATE_CLASSES), rates)
 tokens = st.integers(min_value=0, max_value=300_000)
 
 
+SERVICE_TIERS: tuple[ServiceTier, ...] = ("flex", "priority", "batch")
+
+
 @st.composite
 def price_lists(draw: st.DrawFn) -> Sheets:
     thresholds = draw(st.lists(st.integers(min_value=1, max_value=1_000_000), max_size=3, unique=True))
-    return Sheets(draw(rate_sheets), [(above, draw(rate_sheets)) for above in sorted(thresholds)])
+    tiers = [(above, draw(rate_sheets)) for above in sorted(thresholds)]
+    lengths = st.sampled_from([0, 1_000, *thresholds])
+    own = st.dictionaries(st.sampled_from(SERVICE_TIERS), st.dictionaries(lengths, rate_sheets, max_size=2), max_size=2)
+    return Sheets(draw(rate_sheets), tiers, draw(own))
 
 
 @st.composite
@@ -99,6 +111,7 @@ def usages(draw: st.DrawFn) -> Usage:
         output_tokens=reasoning + output_audio + output_text,
         reasoning_tokens=reasoning,
         output_audio_tokens=output_audio,
+        service_tier=draw(st.sampled_from(["", "standard", *SERVICE_TIERS])),
     )
 
 
@@ -120,7 +133,10 @@ def test_no_usage_within_its_bounds_costs_more_than_the_upper_bound(
 ) -> None:
     price = sheets.compiled()
     bound = upper_bound_nanos(
-        price, input_tokens=usage.input_tokens + spare_input, output_tokens=usage.output_tokens + spare_output
+        price,
+        input_tokens=usage.input_tokens + spare_input,
+        output_tokens=usage.output_tokens + spare_output,
+        in_any_tier=usage.service_tier not in ("", "standard"),
     )
 
     assert cost_nanos(price, usage) <= bound
@@ -134,21 +150,27 @@ def test_the_parts_of_a_breakdown_add_up_to_the_cost(sheets: Sheets, usage: Usag
 
     assert sum(parts.values()) == breakdown.total == cost_nanos(price, usage)
     for name, count in disjoint_counts(usage).items():
-        exact = count * sheets.rate(name, usage.input_tokens) * NANOS_PER_DOLLAR
+        exact = count * sheets.rate(name, usage.input_tokens, usage.service_tier) * NANOS_PER_DOLLAR
         assert abs(parts[name] - exact) < 1
 
 
 @given(price_lists())
 def test_a_price_written_as_configuration_reads_back_as_the_same_price(sheets: Sheets) -> None:
-    thousands = Sheets(sheets.base, [(above * 1000, sheet) for above, sheet in sheets.tiers])
+    thousands = Sheets(
+        sheets.base,
+        [(above * 1000, sheet) for above, sheet in sheets.tiers],
+        {tier: {above * 1000: sheet for above, sheet in own.items()} for tier, own in sheets.service_tiers.items()},
+    )
     price = thousands.compiled()
 
     again = price_from_config(price_to_config(price))
 
     assert again is not None
     usage = Usage(input_tokens=2_000_000_000, cache_read_tokens=7, output_tokens=11, reasoning_tokens=3)
-    tolerance = cost_nanos(price, usage) * 1e-12 + 1  # a float keeps 15 digits
-    assert cost_nanos(again, usage) == pytest.approx(cost_nanos(price, usage), abs=tolerance)
+    for tier in ("standard", *SERVICE_TIERS):
+        usage = msgspec.structs.replace(usage, service_tier=tier)
+        tolerance = cost_nanos(price, usage) * 1e-12 + 1  # a float keeps 15 digits
+        assert cost_nanos(again, usage) == pytest.approx(cost_nanos(price, usage), abs=tolerance)
     assert [tier.above_input_tokens for tier in again.tiers] == [above for above, _ in thousands.tiers]
 
 
@@ -299,6 +321,59 @@ def test_a_configured_cache_price_adjusts_the_book_and_a_configured_token_price_
     assert not replaced.tiers
 
 
+TIERED = {
+    "input_cost_per_token": 1e-06,
+    "cache_read_input_token_cost": 1e-07,
+    "output_cost_per_token": 4e-06,
+    "input_cost_per_token_above_200k_tokens": 2e-06,
+    "input_cost_per_token_priority": 3e-06,
+    "output_cost_per_token_priority": 9e-06,
+    "input_cost_per_token_above_200k_tokens_priority": 5e-06,
+    "output_cost_per_token_flex": 2e-06,
+    "input_cost_per_token_batches": 5e-07,
+}
+
+
+@pytest.mark.parametrize(
+    ("tier", "nanos", "long_nanos"),
+    [
+        ("", 900 * 1000 + 100 * 100 + 10 * 4000, 300_000 * 2000),
+        ("standard", 900 * 1000 + 100 * 100 + 10 * 4000, 300_000 * 2000),
+        ("priority", 900 * 3000 + 100 * 100 + 10 * 9000, 300_000 * 5000),
+        ("flex", 900 * 1000 + 100 * 100 + 10 * 2000, 300_000 * 2000),
+        ("batch", 900 * 500 + 100 * 100 + 10 * 4000, 300_000 * 2000),
+    ],
+)
+def test_a_call_costs_what_its_service_tier_does_and_the_standard_where_that_says_nothing(
+    tier: ServiceTier, nanos: int, long_nanos: int
+) -> None:
+    price = price_from_config(TIERED)
+
+    assert price is not None
+    usage = Usage(input_tokens=1000, cache_read_tokens=100, output_tokens=10, service_tier=tier)
+    assert cost_nanos(price, usage) == nanos
+    assert cost_nanos(price, Usage(input_tokens=300_000, service_tier=tier)) == long_nanos
+    assert price_to_config(price).items() >= TIERED.items()
+
+
+def test_the_upper_bound_is_that_of_the_standard_unless_another_tier_is_asked_for() -> None:
+    price = price_from_config(TIERED)
+
+    assert price is not None
+    assert upper_bound_nanos(price, input_tokens=10, output_tokens=10) == 10 * 1000 + 10 * 4000
+    assert upper_bound_nanos(price, input_tokens=10, output_tokens=10, in_any_tier=True) == 10 * 3000 + 10 * 9000
+
+
+def test_a_service_tiers_price_alone_adjusts_a_known_price_and_makes_no_unknown_one_free() -> None:
+    priority = {"input_cost_per_token_priority": 9e-06}
+    adjusted = price_from_config(priority, book=GPT_4O)
+
+    assert price_from_config(priority) is None
+    assert adjusted is not None
+    assert cost_nanos(adjusted, Usage(input_tokens=2)) == 5000
+    assert cost_nanos(adjusted, Usage(input_tokens=2, output_tokens=1, service_tier="priority")) == 28_000
+
+
 def test_a_configured_price_of_zero_is_a_price() -> None:
     price = price_from_config({"input_cost_per_token": 0, "output_cost_per_token": 0.0})
 
@@ -323,7 +398,7 @@ def test_prices_that_no_token_can_be_billed_by_are_reported() -> None:
         "input_cost_per_token": 1e-06,
         "input_cost_per_second": 0.1,
         "output_cost_per_image": 0.2,
-        "input_cost_per_token_batches": 1e-07,
+        "input_cost_per_second_priority": 0.2,
         "output_cost_per_token_priority": 1e-05,
         "input_cost_per_pixel": None,
         "rpm": 3,
@@ -331,9 +406,8 @@ def test_prices_that_no_token_can_be_billed_by_are_reported() -> None:
 
     assert unusable_price_keys(params) == [
         "input_cost_per_second",
-        "input_cost_per_token_batches",
+        "input_cost_per_second_priority",
         "output_cost_per_image",
-        "output_cost_per_token_priority",
     ]
 
 

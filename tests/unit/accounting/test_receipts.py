@@ -122,6 +122,8 @@ def test_a_receipt_costs_what_its_lines_add_up_to(provider: str, receipt: dict[s
 @each_receipt
 def test_an_independent_price_list_asks_the_same(provider: str, receipt: dict[str, Any], book: PriceBook) -> None:
     oracle = receipt.get("oracle")
+    if oracle == "standard":
+        pytest.skip("the list knows standard prices alone")
     if oracle is None:
         facts = book.find(provider, receipt["model"])
         assert facts is not None

@@ -52,6 +52,11 @@ CREDENTIAL = section(
     ),
 )  # fmt: skip
 
+_TIER_PRICES = " ".join(
+    f"{what}_{tier}"
+    for what in ("*_token", "*_token_cost", "*_above_*k_tokens")
+    for tier in ("priority", "flex", "batches")
+)
 PRICES = (
     supported("input_cost_per_token", MONEY, "T1", "Dollars per prompt token."),
     supported("output_cost_per_token", MONEY, "T1", "Dollars per answer token."),
@@ -65,7 +70,8 @@ PRICES = (
     supported("*_above_*k_tokens", MONEY, "T1", "The price once the prompt is longer than that many thousand tokens."),
     *_later("*_per_second", MONEY, "T1", "Dollars per second.", "give prices per token"),
     *_later("*_per_pixel *_per_image *_per_character", MONEY, "T2", "Dollars per unit.", "give prices per token"),
-    *_later("*_batches *_priority *_flex", MONEY, "T2", "Prices of a service tier.", "the price of the standard tier is used"),
+    *_supported(_TIER_PRICES, MONEY, "The price in that service tier; else the standard one is used.", "T2"),
+    *_later("*_batches *_priority *_flex", MONEY, "T2", "Dollars per unit in a service tier.", "give prices per token"),
 )  # fmt: skip
 
 _LATER_VENDOR = "Credentials and place of a provider that a later release calls."

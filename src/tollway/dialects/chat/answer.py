@@ -70,7 +70,7 @@ def parse_answer(body: bytes) -> Answer:
         model=wire.model or "",
         created=int(wire.created or 0),
         choices=[_choice(choice) for choice in wire.choices],
-        usage=usage_from_wire(wire.usage) if wire.usage is not None else NO_USAGE,
+        usage=usage_from_wire(wire.usage, wire.service_tier) if wire.usage is not None else NO_USAGE,
         service_tier=wire.service_tier,
     )
 

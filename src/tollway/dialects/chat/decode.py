@@ -85,6 +85,7 @@ class ChatDecoder(EventStreamDecoder):
         self._choices: dict[int, _Choice] = {}
         self._is_started = False
         self._id = ""
+        self._service_tier: str | None = None
 
     @override
     def read(self, name: bytes, document: bytes, events: list[Event]) -> None:
@@ -103,11 +104,12 @@ class ChatDecoder(EventStreamDecoder):
         if not self._is_started and (chunk.id or chunk.choices):
             self._is_started = True
             self._id = chunk.id or ""
+            self._service_tier = chunk.service_tier
             events.append(Started(id=self._id, model=chunk.model or "", created=int(chunk.created or 0)))
         for choice in chunk.choices or ():
             self._choice(choice, events)
         if chunk.usage is not None:
-            usage = usage_from_wire(chunk.usage)
+            usage = usage_from_wire(chunk.usage, chunk.service_tier or self._service_tier)
             if usage != NO_USAGE:
                 events.append(Metered(usage))
 

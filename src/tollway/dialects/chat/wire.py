@@ -138,6 +138,7 @@ class ChunkWire(msgspec.Struct, gc=False):
     model: str | None = None
     choices: list[DeltaChoiceWire] | None = None
     usage: WireUsage | None = None
+    service_tier: str | None = None
     error: Any = None
 
 

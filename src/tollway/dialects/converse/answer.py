@@ -53,7 +53,7 @@ def parse_answer(body: bytes) -> Answer:
         id="",  # only a header has one
         model="",
         choices=[choice],
-        usage=usage_from_wire(wire.usage) if wire.usage is not None else NO_USAGE,
+        usage=usage_from_wire(wire.usage, wire.service_tier) if wire.usage is not None else NO_USAGE,
         service_tier=wire.service_tier.type if wire.service_tier is not None else None,
         extra={} if wire.trace == NULL else {"trace": wire.trace},
     )

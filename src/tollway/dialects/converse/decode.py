@@ -213,9 +213,9 @@ class ConverseDecoder:
         events.append(Stopped(STOP_REASONS.get(wire.stop_reason, "end"), sequence))
 
     def _metadata(self, payload: bytes, events: list[Event]) -> None:
-        usage = _metadata(payload).usage
-        if usage is not None:
-            events.append(Metered(usage_from_wire(usage)))
+        metadata = _metadata(payload)
+        if metadata.usage is not None:
+            events.append(Metered(usage_from_wire(metadata.usage, metadata.service_tier)))
         self.is_done = self._is_stopped
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tollway.core.usage import Usage
+from tollway.core.usage import Usage, service_tier_of
 from tollway.dialects.generation.request import Citation
 
 Block = dict[str, msgspec.Raw]
@@ -30,8 +30,17 @@ class UsageWire(msgspec.Struct, gc=False, rename="camel"):
     cache_details: list[CacheDetail] | None = None
 
 
-def usage_from_wire(wire: UsageWire) -> Usage:
-    """Bedrock's counts in our classes: https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html."""
+class ServiceTier(msgspec.Struct, gc=False, rename="camel"):
+    """`serviceTier`."""
+
+    type: str | None = None
+
+
+def usage_from_wire(wire: UsageWire, service_tier: ServiceTier | None = None) -> Usage:
+    """Bedrock's counts in our classes: https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html.
+
+    `service_tier`: what the answer says beside its usage.
+    """
     read, written = wire.cache_read_input_tokens or 0, wire.cache_write_input_tokens or 0
     long_lived = sum(detail.input_tokens for detail in wire.cache_details or () if detail.ttl == "1h")
     written = max(written, long_lived)
@@ -41,13 +50,8 @@ def usage_from_wire(wire: UsageWire) -> Usage:
         cache_write_tokens=written - long_lived,
         cache_write_1h_tokens=long_lived,
         output_tokens=wire.output_tokens,
+        service_tier=service_tier_of(service_tier.type) if service_tier is not None else "",
     )
-
-
-class ServiceTier(msgspec.Struct, gc=False, rename="camel"):
-    """`serviceTier`."""
-
-    type: str | None = None
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
@@ -204,6 +208,7 @@ class Metadata(msgspec.Struct, gc=False, rename="camel"):
     """The last event."""
 
     usage: UsageWire | None = None
+    service_tier: ServiceTier | None = None
 
 
 class MessageWire(msgspec.Struct, gc=False, rename="camel"):

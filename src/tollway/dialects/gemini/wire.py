@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.usage import NO_USAGE, Usage, service_tier_of
 
 NOTHING = msgspec.Raw(b"")
 """What a field is that is not there."""
@@ -88,6 +88,9 @@ class UsageWire(msgspec.Struct, gc=False, rename="camel"):
     cache_tokens_details: msgspec.Raw = NOTHING
     candidates_tokens_details: msgspec.Raw = NOTHING
     tool_use_prompt_tokens_details: msgspec.Raw = NOTHING
+    traffic_type: str | None = None
+    """Vertex AI's word for the service tier."""
+    service_tier: str | None = None
 
 
 class FeedbackWire(msgspec.Struct, gc=False, rename="camel"):
@@ -147,6 +150,7 @@ def usage_from_wire(wire: UsageWire) -> Usage:
         output_tokens=output_tokens,
         reasoning_tokens=thoughts,
         output_audio_tokens=_audio(wire.candidates_tokens_details),
+        service_tier=service_tier_of(wire.traffic_type or wire.service_tier),
     )
 
 

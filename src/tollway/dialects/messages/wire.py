@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.core.usage import Usage
+from tollway.core.usage import Usage, service_tier_of
 
 Block = dict[str, msgspec.Raw]
 """A content block: what it holds depends on its type, and new types come all the time."""
@@ -39,6 +39,7 @@ class UsageWire(msgspec.Struct, gc=False):
     cache_read_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
+    service_tier: str | None = None
 
 
 def usage_from_wire(wire: UsageWire, before: UsageWire | None = None) -> Usage:
@@ -60,6 +61,7 @@ def usage_from_wire(wire: UsageWire, before: UsageWire | None = None) -> Usage:
         cache_write_1h_tokens=long_lived,
         output_tokens=_either(wire.output_tokens, earlier.output_tokens),
         reasoning_tokens=(details.thinking_tokens or 0) if details is not None else 0,
+        service_tier=service_tier_of(wire.service_tier or earlier.service_tier),
     )
 
 

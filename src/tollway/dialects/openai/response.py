@@ -16,7 +16,7 @@ def read_reply(body: bytes, public_model: str, *, counts_text: bool = True) -> R
     answer = read_answer(body)
     if answer.model is not None and answer.model != public_model:
         body = _rename(body, answer, public_model)
-    usage = usage_from_wire(answer.usage) if answer.usage is not None else None
+    usage = usage_from_wire(answer.usage, answer.service_tier) if answer.usage is not None else None
     if usage is None or not usage.total_tokens:
         return Reply(body, answer.id or "", None, read_text(body)[0] if counts_text else "")
     return Reply(body, answer.id or "", usage)

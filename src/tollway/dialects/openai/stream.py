@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from tollway.core.errors import TollwayError, UpstreamError
-from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.usage import NO_USAGE, Usage, in_tier, service_tier_of
 from tollway.dialects.openai.errors import is_error_document, render_error_event, status_in, upstream_error
 from tollway.dialects.openai.wire import read_answer, read_text, read_usage
 
@@ -72,6 +72,7 @@ class StreamRelay:
         self.usage: Usage = NO_USAGE
         """Last usage the provider reported."""
         self.known: Usage = NO_USAGE
+        """The service tier alone, where the first event names one."""
         self.response_id = ""
 
     def feed(self, data: bytes) -> bytes:
@@ -166,9 +167,12 @@ class StreamRelay:
         self._new_name = b"" if new == self._old_name else new
         try:
             event = block[block.rfind(b"data:", 0, match.start()) + 5 : block.find(b"\n", match.end())]
-            self.response_id = read_answer(event).id or ""
+            first = read_answer(event)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            pass
+            return
+        self.response_id = first.id or ""
+        if first.service_tier is not None:
+            self.known = Usage(service_tier=service_tier_of(first.service_tier))
 
     def _take_usage(self, block: bytes, at: int) -> bytes:
         """Reads the event around `at`, the last with usage; removes it if only the gateway asked for it."""
@@ -178,7 +182,7 @@ class StreamRelay:
         event = block[start:end]
         usage = read_usage(_document(event))
         if usage.total_tokens:
-            self.usage = usage
+            self.usage = in_tier(usage, self.known.service_tier)
         if self._forwards_usage or _NO_CHOICES.search(event) is None:
             return block
         return block[:start] + block[end:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.usage import NO_USAGE, Usage, service_tier_of
 
 Count = int | float | None
 """Vendors send null, and now and then a float."""
@@ -51,6 +51,7 @@ class Answer(msgspec.Struct, gc=False):
     id: str | None = None
     model: str | None = None
     usage: WireUsage | None = None
+    service_tier: str | None = None
 
 
 class ToolFunction(msgspec.Struct, gc=False):
@@ -92,8 +93,12 @@ class TextAnswer(msgspec.Struct, gc=False):
     usage: WireUsage | None = None
 
 
-def usage_from_wire(wire: WireUsage) -> Usage:
-    """The vendor's counts in our classes. Here `prompt_tokens` includes cached ones (OpenAI's convention)."""
+def usage_from_wire(wire: WireUsage, service_tier: str | None = None) -> Usage:
+    """The vendor's counts in our classes. Here `prompt_tokens` includes cached ones (OpenAI's convention).
+
+    `service_tier`: what the answer says beside its usage.
+    """
+    tier = service_tier_of(service_tier)
     prompt = wire.prompt_tokens_details
     completion = wire.completion_tokens_details
     input_tokens = _count(wire.prompt_tokens)
@@ -107,7 +112,7 @@ def usage_from_wire(wire: WireUsage) -> Usage:
         and wire.cache_read_input_tokens is None
         and wire.reasoning_tokens is None
     ):
-        return Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+        return Usage(input_tokens=input_tokens, output_tokens=output_tokens, service_tier=tier)
     cached = _count(prompt.cached_tokens) if prompt else 0
     reasoning = (_count(completion.reasoning_tokens) if completion else 0) or _count(wire.reasoning_tokens)
     return Usage(
@@ -119,6 +124,7 @@ def usage_from_wire(wire: WireUsage) -> Usage:
         output_tokens=output_tokens + (reasoning if reasoning and _is_beside(wire, reasoning, output_tokens) else 0),
         reasoning_tokens=reasoning,
         output_audio_tokens=_count(completion.audio_tokens) if completion else 0,
+        service_tier=tier,
     )
 
 
@@ -145,10 +151,10 @@ def read_answer(body: bytes) -> Answer:
 def read_usage(event: bytes) -> Usage:
     """Usage of one JSON document; `NO_USAGE` if it has none or is not what it should be."""
     try:
-        wire = _decode_answer(event).usage
+        answer = _decode_answer(event)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return NO_USAGE
-    return usage_from_wire(wire) if wire is not None else NO_USAGE
+    return usage_from_wire(answer.usage, answer.service_tier) if answer.usage is not None else NO_USAGE
 
 
 def read_text(document: bytes) -> tuple[str, bool]:

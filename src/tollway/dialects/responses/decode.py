@@ -133,7 +133,8 @@ class ResponsesDecoder(EventStreamDecoder):
                 self._whole(raw, events)
         self.is_done = True
         events.append(Stopped(stop_reason(response, has_calls=self._has_calls)))
-        usage = usage_from_wire(response.usage) if response.usage is not None else NO_USAGE
+        wire = response.usage
+        usage = usage_from_wire(wire, response.service_tier) if wire is not None else NO_USAGE
         if usage != NO_USAGE:
             events.append(Metered(usage))
 

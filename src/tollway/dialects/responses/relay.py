@@ -75,7 +75,7 @@ def read_reply(body: bytes, public_model: str, names: ResponseNames | None = Non
     """Renames the model of a whole response, and the response itself. Raises `msgspec.DecodeError` if it is not a JSON
     object."""
     response = read_final(body)
-    usage = usage_from_wire(response.usage) if response.usage is not None else NO_USAGE
+    usage = usage_from_wire(response.usage, response.service_tier) if response.usage is not None else NO_USAGE
     text = ""
     if not usage.total_tokens:
         text = "".join(_text_of(raw) for raw in response.output or ())
@@ -244,7 +244,7 @@ class ResponsesRelay:
         self.response_id = self.response_id or head.id or ""
         self._renames |= _renames(document, head.model, self._public_model)
         if head.usage is not None:
-            self.usage = usage_from_wire(head.usage)
+            self.usage = usage_from_wire(head.usage, head.service_tier)
         if not self._response and event.type == "response.created":
             response = bytes(event.response)
             if self._names is not None:

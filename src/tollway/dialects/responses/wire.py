@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.core.usage import Usage
+from tollway.core.usage import Usage, service_tier_of
 from tollway.dialects.openai.wire import Count
 
 ABSENT = msgspec.Raw(b"")
@@ -190,8 +190,11 @@ class TypeWire(msgspec.Struct, gc=False):
     type: str = ""
 
 
-def usage_from_wire(wire: UsageWire) -> Usage:
-    """The vendor's counts in our classes. `input_tokens` includes cached ones."""
+def usage_from_wire(wire: UsageWire, service_tier: str | None = None) -> Usage:
+    """The vendor's counts in our classes. `input_tokens` includes cached ones.
+
+    `service_tier`: what the response says beside its usage.
+    """
     given = wire.input_tokens_details or InputDetails()
     made = wire.output_tokens_details or OutputDetails()
     return Usage(
@@ -202,6 +205,7 @@ def usage_from_wire(wire: UsageWire) -> Usage:
         output_tokens=_count(wire.output_tokens),
         reasoning_tokens=_count(made.reasoning_tokens),
         output_audio_tokens=_count(made.audio_tokens),
+        service_tier=service_tier_of(service_tier),
     )
 
 

@@ -81,6 +81,7 @@ def test_usage_includes_what_anthropic_counts_apart() -> None:
         cache_write_1h_tokens=10,
         output_tokens=7,
         reasoning_tokens=3,
+        service_tier="standard",
     )
 
 

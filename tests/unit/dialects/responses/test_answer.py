@@ -86,7 +86,9 @@ def test_an_agents_answer_in_the_middle_form() -> None:
         ToolCall(id="call_c", name="apply_patch", arguments="*** Begin Patch", is_custom=True),
     ]
     assert choice.stop == "tool_use"
-    assert found.usage == Usage(input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12)
+    assert found.usage == Usage(
+        input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12, service_tier="standard"
+    )
     assert (found.id, found.model, found.created) == ("resp_68af40", "gpt-5.2-2025-12-11", 1756000000)
 
 

@@ -117,7 +117,9 @@ def test_a_whole_answer_is_renamed_in_place() -> None:
     reply = IDENTITY.read_reply(body, "public/name")
     assert reply.body == body.replace(MODEL, b"public/name")
     assert reply.response_id == "resp_68af40"
-    assert reply.usage == Usage(input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12)
+    assert reply.usage == Usage(
+        input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12, service_tier="standard"
+    )
 
 
 def test_an_answer_without_usage_says_what_to_count() -> None:
@@ -149,7 +151,9 @@ def test_a_stream_split_anywhere_passes_untouched(cuts: list[int], ending: bytes
     assert relay.is_complete
     assert relay.failure is None
     assert relay.response_id == "resp_68af40"
-    assert relay.usage == Usage(input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12)
+    assert relay.usage == Usage(
+        input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12, service_tier="standard"
+    )
     assert relay.known == NO_USAGE
     assert relay.text == 'First I look.Then I act.Hello you.{"city":"Paris"}{"city":"Oslo"}*** Begin Patch'
 
