@@ -322,7 +322,8 @@ def _complete(label: str, row: Row, other: Row, report: Report) -> Row:
 
 
 def corrected(rows: dict[str, Row], aliases: dict[str, str], model: str, change: Mapping[str, Any]) -> None:
-    """Apply one overlay entry: `rates`, `tiers`, `service_tiers`, `input`, `output`, `mode`, `features`, `free`, `aliases`, `drop`."""
+    """Apply one overlay entry: `rates`, `tiers`, `service_tiers`, `input`, `output`, `mode`, `features`, `free`,
+    `aliases`, `drop`."""
     if not change.get("source"):
         sys.exit(f"overlay.yaml: {model} has no source")
     if change.get("drop"):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from tollway.core.price import Price, Rates
 from tollway.core.snapshot import Deployment, Operation, Settings
 from tollway.dialects.body import read_fields
 from tollway.dialects.registry import find_identity
+from tollway.gateway.admission import bounds_of
 from tollway.gateway.bounds import prompt_bound
 from tollway.gateway.call import Call
 
@@ -48,3 +51,37 @@ def test_what_the_provider_keeps_may_be_as_long_as_the_model_reads(operation: Op
 )
 def test_what_the_body_shows_is_bounded_by_its_length(operation: Operation, body: dict[str, Any]) -> None:
     assert bound(operation, body) == len(json.dumps(body))
+
+
+PRIORITY = Price(rates=Rates(output=10), origin="config")
+TIERED = msgspec.structs.replace(
+    DEPLOYMENT, price=Price(rates=Rates(output=1), origin="config", service_tiers=(("priority", PRIORITY),))
+)
+CHEAP, DEAR = 100, 1000
+
+
+@pytest.mark.parametrize(
+    ("asked", "default", "override", "nanos"),
+    [
+        (None, None, None, CHEAP),
+        ("default", None, None, CHEAP),
+        ("priority", None, None, DEAR),
+        ("auto", None, None, DEAR),
+        (None, "priority", None, DEAR),
+        ("default", "priority", None, CHEAP),
+        ("priority", None, "default", CHEAP),
+    ],
+)
+def test_what_is_reserved_is_the_dearest_service_tier_that_a_call_can_end_in(
+    asked: str | None, default: str | None, override: str | None, nanos: int
+) -> None:
+    def field(tier: str | None) -> dict[str, msgspec.Raw]:
+        return {} if tier is None else {"service_tier": msgspec.Raw(json.dumps(tier).encode())}
+
+    deployment = msgspec.structs.replace(TIERED, defaults=field(default), overrides=field(override))
+    call = Call(operation="chat", path="/", headers={}, client_ip="", settings=Settings())
+    body = {"model": "m", "messages": [], "max_tokens": 100}
+    call.raw_body = json.dumps(body if asked is None else {**body, "service_tier": asked}).encode()
+    call.request = find_identity("chat").read_request(read_fields(call.raw_body), path_model=None, is_stream=False)
+
+    assert bounds_of(call, deployment)[1] == nanos
