@@ -47,6 +47,7 @@ GENAI_CLASSES = {
     "output_audio_mtok": "output_audio",
     "requests_kcount": "request",
 }
+GENAI_TOOLS = {"web_searches_kcount": "web_search", "storage_searches_kcount": "file_search"}
 MODELS_DEV_CLASSES = {
     "input": "input",
     "cache_read": "cache_read",
@@ -132,9 +133,16 @@ def _genai_row(provider: str, model: genai.ModelInfo, as_of: date, report: Repor
             sheets.setdefault(tier.start, {})[name] = plain(tier.price / per)
     for sheet in sheets.values():
         _bill_output_at_its_dearest(sheet, stated)
-    if ignored := sorted(stated.keys() - GENAI_CLASSES.keys() - {"web_searches_kcount", "storage_searches_kcount"}):
+    row |= {name: plain(stated[key]) for key, name in GENAI_TOOLS.items() if key in stated}
+    if provider == "google" and re.match(r"gemini-[12]", model.id):
+        row["searches_per_call"] = (
+            True  # ai.google.dev/gemini-api/docs/pricing: per grounded prompt; since 3, per search
+        )
+    if ignored := sorted(stated.keys() - GENAI_CLASSES.keys() - GENAI_TOOLS.keys()):
         report.note(f"{provider}/{model.id}: not billed: {', '.join(ignored)}")
     row |= priced(sheets)
+    if "rates" not in row:
+        row = {key: value for key, value in row.items() if key not in _TOOLS}
     if stated and "rates" not in row:
         row["priced_otherwise"] = True
     return row
@@ -337,9 +345,10 @@ def corrected(rows: dict[str, Row], aliases: dict[str, str], model: str, change:
             **row.get("service_tiers", {}),
             **{name: [[0, _exact(sheet)]] for name, sheet in change["service_tiers"].items()},
         }
-        if change.keys() == {"service_tiers", "source"}:
-            return
-    priced_apart = ("source", "aliases", "rates", "tiers", "service_tiers")
+    row.update({key: value for key, value in change.items() if key in _TOOLS})
+    if change.keys() <= {"service_tiers", "source", *_TOOLS}:
+        return
+    priced_apart = ("source", "aliases", "rates", "tiers", "service_tiers", *_TOOLS)
     row.update({key: value for key, value in change.items() if key not in priced_apart})
     if "rates" in change or change.get("free"):
         row.pop("rates", None)
@@ -375,7 +384,8 @@ def _add_short_aliases(rows: Mapping[str, Row], aliases: dict[str, str]) -> None
             aliases[short] = max(models)
 
 
-_PRICES = ("rates", "tiers", "service_tiers")
+_TOOLS = ("web_search", "file_search", "searches_per_call")
+_PRICES = ("rates", "tiers", "service_tiers", *_TOOLS)
 
 
 def mode_of(model: str) -> str:
@@ -395,7 +405,7 @@ def _exact(sheet: Mapping[str, Any]) -> Sheet:
 
 def _trimmed(row: Row) -> Row:
     row = {key: value for key, value in row.items() if key != "priced_otherwise"}
-    defaults = {"mode": "chat", "source": 0, "note": "", "features": [], "free": False}
+    defaults = {"mode": "chat", "source": 0, "note": "", "features": [], "free": False, "searches_per_call": False}
     return {key: row[key] for key in sorted(row) if row[key] != defaults.get(key, ...)}
 
 

@@ -18,7 +18,9 @@ from typing import Self
 import msgspec
 
 from tollway.accounting.pricing import RateClass, RateSheet, compile_price
-from tollway.core.price import FREE, UNKNOWN_PRICE, Price
+from tollway.accounting.tool_pricing import one_price_per_search
+from tollway.core.money import NANOS_PER_DOLLAR
+from tollway.core.price import FREE, UNKNOWN_PRICE, Price, ToolPrices
 from tollway.core.usage import ServiceTier
 
 FREE_PROVIDERS = frozenset(
@@ -56,6 +58,10 @@ class _Row(msgspec.Struct, frozen=True):
     tiers: list[tuple[int, dict[RateClass, str]]] = []
     service_tiers: dict[ServiceTier, list[tuple[int, dict[RateClass, str]]]] = {}
     """What each states, by threshold; 0 is its base."""
+    web_search: str = ""
+    """Dollars per thousand searches of the web."""
+    file_search: str = ""
+    searches_per_call: bool = False
     input: int | None = None
     output: int | None = None
     features: list[str] = []
@@ -222,7 +228,22 @@ def _price_of(row: _Row, source: str) -> Price:
     service_tiers = {
         name: {above: _per_token(rates) for above, rates in stated} for name, stated in row.service_tiers.items()
     }
-    return compile_price(_per_token(row.rates), tiers, service_tiers=service_tiers, origin="book", source=source)
+    return compile_price(
+        _per_token(row.rates),
+        tiers,
+        service_tiers=service_tiers,
+        tools=_tools_of(row) if row.web_search or row.file_search else None,
+        origin="book",
+        source=source,
+    )
+
+
+def _tools_of(row: _Row) -> ToolPrices:
+    return ToolPrices(
+        web_search=one_price_per_search(Fraction(row.web_search or 0) / 1000),
+        file_search=round(Fraction(row.file_search or 0) * NANOS_PER_DOLLAR / 1000),
+        searches_per_call=row.searches_per_call,
+    )
 
 
 def _per_token(rates: dict[RateClass, str]) -> RateSheet:

@@ -16,8 +16,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from tollway.accounting.tool_pricing import (
+    TOOL_KEYS,
+    tool_cost_nanos,
+    tool_prices_from_config,
+    tool_prices_to_config,
+)
 from tollway.core.money import NANOS_PER_DOLLAR, divide_half_up
-from tollway.core.price import Price, PriceOrigin, Rates, Tier
+from tollway.core.price import Price, PriceOrigin, Rates, Tier, ToolPrices
 from tollway.core.usage import ServiceTier, Usage
 
 RateClass = Literal[
@@ -75,7 +81,10 @@ def cost_nanos(price: Price, usage: Usage) -> int:
         + rates.request
     )
     denominator = price.denominator
-    return (2 * exact + denominator) // (2 * denominator)
+    cost = (2 * exact + denominator) // (2 * denominator)
+    if usage.tools is not None and price.tools is not None:
+        cost += tool_cost_nanos(price.tools, usage.tools)
+    return cost
 
 
 def price_in(price: Price, service_tier: ServiceTier) -> Price:
@@ -131,6 +140,8 @@ class Breakdown(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: int
     output_audio: int
     request: int
+    tools: int
+    """Searches and the like, beside the tokens."""
     total: int
 
 
@@ -162,7 +173,8 @@ def cost_breakdown(price: Price, usage: Usage) -> Breakdown:
     by_fraction = sorted(exact, key=lambda name: exact[name] % price.denominator, reverse=True)
     for name in by_fraction[: total - sum(parts.values())]:
         parts[name] += 1
-    return Breakdown(**parts, total=total)
+    tools = tool_cost_nanos(price.tools, usage.tools) if price.tools and usage.tools else 0
+    return Breakdown(**parts, tools=tools, total=total + tools)
 
 
 def compile_price(
@@ -170,6 +182,7 @@ def compile_price(
     tiers: Sequence[tuple[int, RateSheet]] = (),
     *,
     service_tiers: Mapping[ServiceTier, Mapping[int, RateSheet]] = NO_SERVICE_TIERS,
+    tools: ToolPrices | None = None,
     origin: PriceOrigin,
     source: str = "",
 ) -> Price:
@@ -178,7 +191,7 @@ def compile_price(
     `service_tiers`: what each states, by threshold (0: its base). What it does not is the standard's, of a long prompt
     that of the standard for so long a prompt.
     """
-    price = _compile(base, tiers, origin=origin, source=source)
+    price = _compile(base, tiers, tools=tools, origin=origin, source=source)
     if not service_tiers:
         return price
     by_length = dict(tiers)
@@ -191,6 +204,7 @@ def compile_price(
                     (above, {**by_length.get(above, {}), **stated.get(above, {})})
                     for above in sorted((by_length.keys() | stated.keys()) - {0})
                 ],
+                tools=tools,
                 origin=origin,
                 source=source,
             ),
@@ -200,7 +214,14 @@ def compile_price(
     return msgspec.structs.replace(price, service_tiers=tuple(own))
 
 
-def _compile(base: RateSheet, tiers: Sequence[tuple[int, RateSheet]], *, origin: PriceOrigin, source: str) -> Price:
+def _compile(
+    base: RateSheet,
+    tiers: Sequence[tuple[int, RateSheet]],
+    *,
+    tools: ToolPrices | None,
+    origin: PriceOrigin,
+    source: str,
+) -> Price:
     sheets = [_inherit(base), *(_inherit({**base, **sheet}) for _, sheet in tiers)]
     denominator = lcm(*((rate * NANOS_PER_DOLLAR).denominator for sheet in sheets for rate in sheet.values()))
     first, *rest = (
@@ -213,6 +234,7 @@ def _compile(base: RateSheet, tiers: Sequence[tuple[int, RateSheet]], *, origin:
         denominator=denominator,
         origin=origin,
         source=source,
+        tools=tools,
     )
 
 
@@ -284,7 +306,7 @@ def price_from_config(params: Mapping[str, Any], *, book: Price | None = None) -
     """The price that configuration keys state; None if they state none.
 
     `input_cost_per_token` or `output_cost_per_token` set the whole price; without them the other keys adjust `book`'s.
-    Prices of service tiers alone say nothing of a model whose standard price nobody knows.
+    Prices of service tiers or tools alone say nothing of a model whose standard price nobody knows.
     Floats count as the decimal they print as. Raises ValueError naming the key for what is no amount. Keys that no
     token can be billed by are in `unusable_price_keys`.
     """
@@ -293,21 +315,24 @@ def price_from_config(params: Mapping[str, Any], *, book: Price | None = None) -
         if value is not None and (meaning := _meaning(key)) is not None:
             tier, above, name = meaning
             sheets.setdefault((tier, above), {})[name] = _amount(key, value)
-    if not sheets:
+    tools = tool_prices_from_config(params, _amount)
+    if not sheets and tools is None:
         return None
     is_whole = bool({"input", "output"} & sheets.get(("", 0), {}).keys())
     if book is not None and book.is_known and not is_whole:
         sheets = _adjusted(book, sheets)
+        tools = tool_prices_from_config(params, _amount, book.tools) or book.tools
     elif not any(tier == "" for tier, _ in sheets):
         return None
-    keys = ", ".join(sorted(key for key in params if params[key] is not None and _meaning(key)))
+    keys = ", ".join(sorted(key for key in params if params[key] is not None and (_meaning(key) or key in TOOL_KEYS)))
     standard = {above: sheet for (tier, above), sheet in sheets.items() if not tier}
     service_tiers: dict[ServiceTier, dict[int, RateSheet]] = {}
     for (tier, above), sheet in sheets.items():
         if tier:
             service_tiers.setdefault(tier, {})[above] = sheet
     base = standard.pop(0, {})
-    return compile_price(base, sorted(standard.items()), service_tiers=service_tiers, origin="config", source=keys)
+    by_length = sorted(standard.items())
+    return compile_price(base, by_length, service_tiers=service_tiers, tools=tools, origin="config", source=keys)
 
 
 def unusable_price_keys(params: Mapping[str, Any]) -> list[str]:
@@ -315,11 +340,11 @@ def unusable_price_keys(params: Mapping[str, Any]) -> list[str]:
     return sorted(
         key
         for key, value in params.items()
-        if value is not None and _LOOKS_LIKE_A_PRICE.search(key) and _meaning(key) is None
+        if value is not None and _LOOKS_LIKE_A_PRICE.search(key) and _meaning(key) is None and key not in TOOL_KEYS
     )
 
 
-def price_to_config(price: Price) -> dict[str, float]:
+def price_to_config(price: Price) -> dict[str, Any]:
     """The price in configuration keys, dollars as floats, as `/model/info` shows it; empty if unknown.
 
     `input_cost_per_token` and `output_cost_per_token` are always there, other classes where they differ from these.
@@ -328,13 +353,14 @@ def price_to_config(price: Price) -> dict[str, float]:
         return {}
     sheets = _stated_sheets(price)
     sheets["", 0] = {**_ALWAYS_SHOWN, **sheets["", 0]}
-    return {
+    stated = {
         _CONFIG_KEYS[name]
         + (f"_above_{round(above / 1000)}k_tokens" if above else "")
         + (f"_{_SUFFIXES[tier]}" if tier else ""): float(rate)
         for (tier, above), sheet in sheets.items()
         for name, rate in sheet.items()
     }
+    return {**stated, **tool_prices_to_config(price.tools)}
 
 
 def _meaning(key: str) -> tuple[ServiceTier, int, RateClass] | None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from tollway.core.usage import ServiceTier
+from tollway.core.usage import SearchContext, ServiceTier
 
 PriceOrigin = Literal["book", "config", "free", "unknown"]
 
@@ -33,6 +33,16 @@ class Tier(msgspec.Struct, frozen=True):
     rates: Rates
 
 
+class ToolPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """What tools of the vendor's cost beside the tokens, in nano-dollars per use."""
+
+    web_search: dict[SearchContext, int]
+    file_search: int = 0
+    code_session: int = 0
+    searches_per_call: bool = False
+    """However many searches a call makes, it is billed as one."""
+
+
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """A model's price: exact rationals with one common denominator."""
 
@@ -45,6 +55,13 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     """Where the number comes from: a catalogue entry, a configuration key."""
     service_tiers: tuple[tuple[ServiceTier, Price], ...] = ()
     """Whole prices of the tiers that have their own; these have none themselves. The rest costs the standard."""
+
+    tools: ToolPrices | None = None
+
+    @property
+    def is_more_than_rates(self) -> bool:
+        """Whether it depends on more of a call than its tokens."""
+        return bool(self.service_tiers) or self.tools is not None
 
     @property
     def is_known(self) -> bool:

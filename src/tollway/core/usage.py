@@ -28,6 +28,28 @@ def service_tier_of(word: str | None) -> ServiceTier:
     return _TIERS.get(word.lower(), "standard") if word else ""
 
 
+SearchContext = Literal["low", "medium", "high"]
+"""How much of what it finds a search puts into the prompt; vendors price it."""
+
+
+class ToolUse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """How often a vendor has used tools of its own in one call, those that it bills beside the tokens."""
+
+    web_searches: int = 0
+    file_searches: int = 0
+    code_sessions: int = 0
+    search_context: SearchContext = "medium"
+
+    def plus(self, other: ToolUse) -> ToolUse:
+        """Both together; the context is that of the first."""
+        return ToolUse(
+            web_searches=self.web_searches + other.web_searches,
+            file_searches=self.file_searches + other.file_searches,
+            code_sessions=self.code_sessions + other.code_sessions,
+            search_context=self.search_context,
+        )
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Tokens of one call.
 
@@ -48,6 +70,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Counted by the gateway, because the provider did not report."""
     service_tier: ServiceTier = ""
     """That the answer names; empty where it names none."""
+    tools: ToolUse | None = None
+    """Tools of the vendor's that are billed beside the tokens; None where none was used."""
 
     @property
     def total_tokens(self) -> int:
@@ -58,7 +82,9 @@ class Usage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """Both together; estimated if one is. The tier is that of the first that has one."""
         counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
         is_estimated = self.is_estimated or other.is_estimated
-        return Usage(**counts, is_estimated=is_estimated, service_tier=self.service_tier or other.service_tier)
+        tier = self.service_tier or other.service_tier
+        tools = self.tools.plus(other.tools) if self.tools and other.tools else self.tools or other.tools
+        return Usage(**counts, is_estimated=is_estimated, service_tier=tier, tools=tools)
 
 
 def in_tier(usage: Usage, service_tier: ServiceTier) -> Usage:
@@ -68,6 +94,6 @@ def in_tier(usage: Usage, service_tier: ServiceTier) -> Usage:
     return msgspec.structs.replace(usage, service_tier=service_tier)
 
 
-_COUNTS = tuple(name for name in Usage.__struct_fields__ if name not in ("is_estimated", "service_tier"))
+_COUNTS = tuple(name for name in Usage.__struct_fields__ if name.endswith("_tokens"))
 
 NO_USAGE = Usage()

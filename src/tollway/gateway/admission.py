@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tollway.accounting.pricing import upper_bound_nanos
+from tollway.accounting.tool_pricing import tool_bound_nanos
 from tollway.core.principal import Scope, budget_only
 from tollway.core.snapshot import Deployment
-from tollway.gateway.bounds import answer_bound, may_change_tier, prompt_bound
+from tollway.gateway.bounds import answer_bound, may_change_tier, prompt_bound, tool_bound
 from tollway.gateway.call import Call
 from tollway.policy import limits
 from tollway.ports.counters import CounterStore, Ticket
@@ -147,6 +148,8 @@ def bounds_of(call: Call, deployment: Deployment) -> tuple[int, int]:
     price = deployment.price
     in_any_tier = bool(price.service_tiers) and may_change_tier(call.request, deployment)
     cost = upper_bound_nanos(price, input_tokens=tokens_in, output_tokens=tokens_out, in_any_tier=in_any_tier)
+    if price.tools is not None and (uses := tool_bound(call.request)):
+        cost += tool_bound_nanos(price.tools, uses)
     return tokens_in + tokens_out, cost
 
 

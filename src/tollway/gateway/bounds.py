@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from tollway.accounting.tokens import input_bound
 from tollway.core.snapshot import Deployment, Operation, Settings
 from tollway.dialects.body import Request
+from tollway.gateway.billing import SEARCH_OPTIONS
 from tollway.gateway.call import Call
 from tollway.gateway.conversation import REFERENCES
 
@@ -42,6 +45,27 @@ def may_change_tier(request: Request, deployment: Deployment) -> bool:
 
 _TIER_FIELDS = ("service_tier", "serviceTier")
 _STANDARD_TIERS = frozenset({b"", b"null", b"default", b"standard", b"standard_only"})
+
+
+_VENDORS_TOOL = re.compile(
+    rb'"type"\s*:\s*"(?:web_search|file_search|code_interpreter)|"google_?[sS]earch(?:Retrieval)?"\s*:'
+)
+_MAX_USES = re.compile(rb'"max_uses"\s*:\s*(\d+)')
+_USES_RESERVED = 10
+"""Searches that are reserved for where nobody says how many a call may make."""
+
+
+def tool_bound(request: Request) -> int:
+    """How often a call may use tools of the vendor's that are billed: as it says itself, else what is usual."""
+    fields = request.fields
+    searches = 1 if SEARCH_OPTIONS in fields else 0
+    tools = fields.get("tools")
+    if tools is None or _VENDORS_TOOL.search(tools) is None:
+        return searches
+    limits = [int(digits[:6]) for digits in _MAX_USES.findall(tools)]
+    if not limits and (calls := bytes(fields.get("max_tool_calls", b"")).strip()).isdigit():
+        limits = [int(calls[:6])]
+    return sum(limits) or _USES_RESERVED
 
 
 def answer_bound(request: Request, deployment: Deployment, settings: Settings) -> int:

@@ -14,7 +14,8 @@ from tollway.core.money import dollars_from_nanos
 from tollway.core.principal import Scope
 from tollway.core.record import MASTER_KEY_ID, Record
 from tollway.core.snapshot import Deployment, Operation
-from tollway.core.usage import NO_USAGE, ServiceTier, Usage, in_tier, service_tier_of
+from tollway.core.usage import NO_USAGE, Usage
+from tollway.gateway.billing import complete_usage
 from tollway.gateway.call import Call
 from tollway.observability.counts import UNKNOWN, CallCounts, CallLabels, KeyBudget
 from tollway.observability.metrics import Metrics
@@ -80,8 +81,8 @@ class Settler:
         assert deployment is not None
         if usage is None:
             usage = await self._count(call, deployment, text, known) if _was_served(call, text, error) else NO_USAGE
-        if deployment.price.service_tiers:
-            usage = in_tier(usage, known.service_tier or _tier_asked_for(call.upstream_body))
+        if deployment.price.is_more_than_rates:
+            usage = complete_usage(call, deployment, usage, known)
         cost = cost_nanos(deployment.price, usage) if call.kept is None else 0
         if call.accrued_usage is not NO_USAGE:
             usage, cost = usage.plus(call.accrued_usage), cost + call.accrued_nanos
@@ -104,8 +105,8 @@ class Settler:
         if usage is None and not call.sent:
             return
         used = usage if usage is not None else await self._count(call, deployment, text, known)
-        if deployment.price.service_tiers:
-            used = in_tier(used, known.service_tier or _tier_asked_for(call.upstream_body))
+        if deployment.price.is_more_than_rates:
+            used = complete_usage(call, deployment, used, known)
         call.accrue(used, cost_nanos(deployment.price, used))
 
     def refuse(self, call: Call, error: TollwayError) -> None:
@@ -273,31 +274,6 @@ def _attempts(call: Call) -> str:
         for one in call.passed_over
     ]
     return _encode([*tried, *skipped]).decode()
-
-
-class _Asked(msgspec.Struct, gc=False):
-    """The service tier in a request, in the formats that have one."""
-
-    service_tier: str | None = None
-    serviceTier: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815  (Gemini's and Bedrock's name)
-
-
-class _Named(msgspec.Struct, gc=False):
-    type: str | None = None
-
-
-_decode_asked = msgspec.json.Decoder(_Asked).decode
-_decode_named = msgspec.json.Decoder(str | _Named | None).decode
-
-
-def _tier_asked_for(body: bytes) -> ServiceTier:
-    """The service tier that a provider was asked for, for answers that name none."""
-    try:
-        asked = _decode_asked(body)
-        other = _decode_named(asked.serviceTier)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-    return service_tier_of(asked.service_tier or (other.type if isinstance(other, _Named) else other))
 
 
 def _was_served(call: Call, text: str, error: TollwayError | None) -> bool:

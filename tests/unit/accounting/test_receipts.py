@@ -103,8 +103,10 @@ def test_every_class_of_a_receipt_is_counted_once(provider: str, receipt: dict[s
         relay.feed(stream)
         found += [identity.read_reply(body, "m").usage or NO_USAGE, relay.usage]
 
-    expected = {name: count for name, (count, _) in receipt["lines"].items()}
+    expected = {name: count for name, (count, _) in receipt["lines"].items() if name != "tools"}
     assert [classes(usage) for usage in found] == [expected] * len(found)
+    assert len({(usage.service_tier, usage.tools) for usage in found}) == 1
+    assert (found[0].tools is not None) is ("tools" in receipt["lines"])
 
 
 @each_receipt
@@ -123,7 +125,7 @@ def test_a_receipt_costs_what_its_lines_add_up_to(provider: str, receipt: dict[s
 def test_an_independent_price_list_asks_the_same(provider: str, receipt: dict[str, Any], book: PriceBook) -> None:
     oracle = receipt.get("oracle")
     if oracle == "standard":
-        pytest.skip("the list knows standard prices alone")
+        pytest.skip("the list knows standard prices and tokens alone")
     if oracle is None:
         facts = book.find(provider, receipt["model"])
         assert facts is not None

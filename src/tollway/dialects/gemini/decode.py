@@ -17,7 +17,7 @@ from tollway.core.errors import InvalidRequest
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.gemini.errors import parse_error, status_in
 from tollway.dialects.gemini.finish import PLAIN, stop_reason
-from tollway.dialects.gemini.grounding import read_citations
+from tollway.dialects.gemini.grounding import read_citations, search_queries, with_searches
 from tollway.dialects.gemini.parts import made_up_id, read_part
 from tollway.dialects.gemini.signature import read_signature, write_signature
 from tollway.dialects.gemini.wire import (
@@ -96,6 +96,7 @@ class GeminiDecoder(EventStreamDecoder):
         self._calls = 0
         self._feedback: Json | None = None
         self._usage: Usage = NO_USAGE
+        self._queries: frozenset[str] = frozenset()
 
     @override
     def end(self) -> list[Event]:
@@ -125,6 +126,9 @@ class GeminiDecoder(EventStreamDecoder):
             self._start(chunk, document, usage, events)
         for candidate in chunk.candidates or ():
             self._candidate(candidate, events)
+            if candidate.grounding_metadata is not NOTHING:
+                self._queries |= search_queries(candidate.grounding_metadata)
+        usage = with_searches(usage, self._queries)
         if chunk.prompt_feedback is not NOTHING:
             self._feedback = chunk.prompt_feedback
         if usage != self._usage:

@@ -6,10 +6,12 @@ Source: https://ai.google.dev/api/generate-content#GroundingMetadata, checked 20
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
+from tollway.core.usage import ToolUse, Usage
 from tollway.dialects.generation.request import Citation, Json
 
 _encode = msgspec.json.Encoder().encode
@@ -42,6 +44,10 @@ class _GroundingWire(msgspec.Struct, gc=False, rename="camel"):
     grounding_supports: list[_SupportWire] = []
 
 
+class _QueriesWire(msgspec.Struct, gc=False, rename="camel"):
+    web_search_queries: list[str] | None = None
+
+
 class _SourceWire(msgspec.Struct, gc=False, rename="camel"):
     start_index: int = 0
     end_index: int = 0
@@ -56,6 +62,7 @@ class _CitationsWire(msgspec.Struct, gc=False, rename="camel"):
 
 
 _decode_grounding = msgspec.json.Decoder(_GroundingWire, strict=False).decode
+_decode_queries = msgspec.json.Decoder(_QueriesWire).decode
 _decode_citations = msgspec.json.Decoder(_CitationsWire, strict=False).decode
 
 
@@ -132,3 +139,16 @@ class Grounding:
             return None
         chunks = [{"web": {"uri": url, **({"title": title} if title else {})}} for url, title in self._pages]
         return Json(_encode({"groundingChunks": chunks, "groundingSupports": self._supports}))
+
+
+def search_queries(grounding: msgspec.Raw) -> frozenset[str]:
+    """What was searched for in the web, by `groundingMetadata`."""
+    try:
+        return frozenset(_decode_queries(grounding).web_search_queries or ())
+    except msgspec.DecodeError:
+        return frozenset()
+
+
+def with_searches(usage: Usage, queries: Collection[str]) -> Usage:
+    """The usage with these searches: each is billed once, however often the stream repeats it."""
+    return msgspec.structs.replace(usage, tools=ToolUse(web_searches=len(queries))) if queries else usage

@@ -15,6 +15,7 @@ import msgspec
 from tollway.core.errors import TollwayError, UpstreamError
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.dialects.gemini.errors import is_error, parse_error, render_error, status_of
+from tollway.dialects.gemini.grounding import search_queries, with_searches
 from tollway.dialects.gemini.wire import NOTHING, MeterWire, decode_meter, read_usage, usage_from_wire
 from tollway.dialects.identity import Reply
 from tollway.dialects.sse import EventReader
@@ -49,6 +50,15 @@ class _TextWire(msgspec.Struct, gc=False, rename="camel"):
     prompt_feedback: _FeedbackWire | None = None
 
 
+class _GroundedWire(msgspec.Struct, gc=False, rename="camel"):
+    grounding_metadata: msgspec.Raw = NOTHING
+
+
+class _SearchesWire(msgspec.Struct, gc=False):
+    candidates: list[_GroundedWire] | None = None
+
+
+_decode_grounded = msgspec.json.Decoder(_SearchesWire, strict=False).decode
 _decode_text = msgspec.json.Decoder(_TextWire, strict=False).decode
 
 
@@ -65,6 +75,7 @@ class GeminiRelay:
         "_new_name",
         "_old_name",
         "_public_name",
+        "_queries",
         "_tail",
         "_text",
         "failure",
@@ -91,6 +102,7 @@ class GeminiRelay:
         """Never: the body's end is the stream's."""
         self.failure: UpstreamError | None = None
         """The error that the provider ended the stream with."""
+        self._queries: frozenset[str] = frozenset()
         self.usage: Usage = NO_USAGE
         """Last usage the provider reported: nearly every chunk has it, of all so far."""
         self.known: Usage = NO_USAGE
@@ -156,6 +168,8 @@ class GeminiRelay:
         at = block.rfind(b'"usageMetadata"')
         if at >= 0 or not self.response_id:
             self._read_meter(block, at)
+        if b'"webSearchQueries"' in block:
+            self._read_queries(block)
         if self._kept_bytes > _RAW_KEPT_BYTES:
             self._boil_down()
         if b'"finishReason"' in block or b'"blockReason"' in block:
@@ -193,7 +207,12 @@ class GeminiRelay:
         self.response_id = self.response_id or meter.response_id or ""
         usage = usage_from_wire(meter.usage_metadata) if meter.usage_metadata is not None else NO_USAGE
         if usage.total_tokens:
-            self.usage = usage
+            self.usage = with_searches(usage, self._queries)
+
+    def _read_queries(self, block: bytes) -> None:
+        for document in _documents(block):
+            self._queries |= queries_in(document)
+        self.usage = with_searches(self.usage, self._queries)
 
     def _read_error(self, block: bytes) -> None:
         for document in _documents(block):
@@ -225,6 +244,15 @@ def read_text(document: bytes) -> tuple[str, bool]:
     return "".join(pieces), is_blocked or any(candidate.finish_reason for candidate in candidates)
 
 
+def queries_in(document: bytes) -> frozenset[str]:
+    """What was searched for in the web for an answer or a chunk."""
+    try:
+        found = [one.grounding_metadata for one in _decode_grounded(document).candidates or []]
+    except msgspec.DecodeError:
+        return frozenset()
+    return frozenset().union(*(search_queries(each) for each in found if each is not NOTHING))
+
+
 def render_reply(body: bytes, public_model: str) -> Reply:
     """A whole answer under the caller's name of the model. Raises `msgspec.DecodeError` if it is none."""
     meter = decode_meter(body)
@@ -232,6 +260,8 @@ def render_reply(body: bytes, public_model: str) -> Reply:
         old, name = _encode(meter.model_version), _encode(public_model)
         body = _MODEL.sub(lambda match: match.group(1) + (name if match.group(2) == old else match.group(2)), body)
     usage = read_usage(body)
+    if usage is not None and b'"webSearchQueries"' in body:
+        usage = with_searches(usage, queries_in(body))
     return Reply(body, meter.response_id or "", usage, "" if usage is not None else read_text(body)[0])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.core.usage import Usage, service_tier_of
+from tollway.core.usage import ToolUse, Usage, service_tier_of
 
 Block = dict[str, msgspec.Raw]
 """A content block: what it holds depends on its type, and new types come all the time."""
@@ -30,6 +30,12 @@ class OutputDetails(msgspec.Struct, gc=False):
     thinking_tokens: int | None = None
 
 
+class ServerToolUse(msgspec.Struct, gc=False):
+    """`usage.server_tool_use`: what Anthropic's own tools did; fetching a page is free."""
+
+    web_search_requests: int | None = None
+
+
 class UsageWire(msgspec.Struct, gc=False):
     """`usage`. Unlike ours, `input_tokens` leaves out what was read from the cache or written to it."""
 
@@ -40,6 +46,7 @@ class UsageWire(msgspec.Struct, gc=False):
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
+    server_tool_use: ServerToolUse | None = None
 
 
 def usage_from_wire(wire: UsageWire, before: UsageWire | None = None) -> Usage:
@@ -54,6 +61,8 @@ def usage_from_wire(wire: UsageWire, before: UsageWire | None = None) -> Usage:
     long_lived = min(long_lived, written)
     read = _either(wire.cache_read_input_tokens, earlier.cache_read_input_tokens)
     details = wire.output_tokens_details or earlier.output_tokens_details
+    used = wire.server_tool_use or earlier.server_tool_use
+    searches = (used.web_search_requests or 0) if used is not None else 0
     return Usage(
         input_tokens=_either(wire.input_tokens, earlier.input_tokens) + read + written,
         cache_read_tokens=read,
@@ -62,6 +71,7 @@ def usage_from_wire(wire: UsageWire, before: UsageWire | None = None) -> Usage:
         output_tokens=_either(wire.output_tokens, earlier.output_tokens),
         reasoning_tokens=(details.thinking_tokens or 0) if details is not None else 0,
         service_tier=service_tier_of(wire.service_tier or earlier.service_tier),
+        tools=ToolUse(web_searches=searches) if searches > 0 else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tollway.core.usage import NO_USAGE, Usage, service_tier_of
+from tollway.core.usage import NO_USAGE, ToolUse, Usage, service_tier_of
 
 Count = int | float | None
 """Vendors send null, and now and then a float."""
@@ -41,6 +41,8 @@ class WireUsage(msgspec.Struct, gc=False):
     """Gateways in front of Anthropic models."""
     reasoning_tokens: Count = None
     """Databricks, as a part of the answer; Perplexity, beside it."""
+    num_search_queries: Count = None
+    """What Perplexity's research searched for."""
     citation_tokens: Count = None
     """What Perplexity's research read: billed at the rate of the prompt, and counted beside it."""
 
@@ -111,6 +113,7 @@ def usage_from_wire(wire: WireUsage, service_tier: str | None = None) -> Usage:
         and wire.prompt_cache_hit_tokens is None
         and wire.cache_read_input_tokens is None
         and wire.reasoning_tokens is None
+        and wire.num_search_queries is None
     ):
         return Usage(input_tokens=input_tokens, output_tokens=output_tokens, service_tier=tier)
     cached = _count(prompt.cached_tokens) if prompt else 0
@@ -125,6 +128,7 @@ def usage_from_wire(wire: WireUsage, service_tier: str | None = None) -> Usage:
         reasoning_tokens=reasoning,
         output_audio_tokens=_count(completion.audio_tokens) if completion else 0,
         service_tier=tier,
+        tools=ToolUse(web_searches=_count(wire.num_search_queries)) if wire.num_search_queries else None,
     )
 
 

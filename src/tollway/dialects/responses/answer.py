@@ -48,7 +48,7 @@ def parse_answer(body: bytes, vendor: str = "") -> Answer:
                 logprobs=_logprobs(wire.output),
             )
         ],
-        usage=usage_from_wire(wire.usage, wire.service_tier) if wire.usage is not None else NO_USAGE,
+        usage=usage_from_wire(wire.usage, wire.service_tier, wire.output) if wire.usage is not None else NO_USAGE,
         service_tier=wire.service_tier,
     )
 

@@ -134,7 +134,7 @@ class ResponsesDecoder(EventStreamDecoder):
         self.is_done = True
         events.append(Stopped(stop_reason(response, has_calls=self._has_calls)))
         wire = response.usage
-        usage = usage_from_wire(wire, response.service_tier) if wire is not None else NO_USAGE
+        usage = usage_from_wire(wire, response.service_tier, response.output) if wire is not None else NO_USAGE
         if usage != NO_USAGE:
             events.append(Metered(usage))
 

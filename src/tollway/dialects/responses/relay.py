@@ -20,6 +20,7 @@ from tollway.dialects.chat.fields import NULL, typed
 from tollway.dialects.generation.answer import said
 from tollway.dialects.identity import NOTHING_PASSED, Passed, Reply
 from tollway.dialects.openai.errors import render_error, upstream_error
+from tollway.dialects.responses.billed import may_bill_tools
 from tollway.dialects.responses.errors import error_event, error_in, render_error_event, render_failed_event
 from tollway.dialects.responses.items import output_parts
 from tollway.dialects.responses.naming import ResponseNames
@@ -75,7 +76,10 @@ def read_reply(body: bytes, public_model: str, names: ResponseNames | None = Non
     """Renames the model of a whole response, and the response itself. Raises `msgspec.DecodeError` if it is not a JSON
     object."""
     response = read_final(body)
-    usage = usage_from_wire(response.usage, response.service_tier) if response.usage is not None else NO_USAGE
+    usage = NO_USAGE
+    if response.usage is not None:
+        output = response.output if may_bill_tools(body) else None
+        usage = usage_from_wire(response.usage, response.service_tier, output)
     text = ""
     if not usage.total_tokens:
         text = "".join(_text_of(raw) for raw in response.output or ())
@@ -244,7 +248,8 @@ class ResponsesRelay:
         self.response_id = self.response_id or head.id or ""
         self._renames |= _renames(document, head.model, self._public_model)
         if head.usage is not None:
-            self.usage = usage_from_wire(head.usage, head.service_tier)
+            output = read_final(event.response).output if may_bill_tools(document) else None
+            self.usage = usage_from_wire(head.usage, head.service_tier, output)
         if not self._response and event.type == "response.created":
             response = bytes(event.response)
             if self._names is not None:

@@ -5,12 +5,14 @@ Source: OpenAI API reference, "Responses" and "Responses streaming events". Ever
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from tollway.core.usage import Usage, service_tier_of
 from tollway.dialects.openai.wire import Count
+from tollway.dialects.responses.billed import billed_tools
 
 ABSENT = msgspec.Raw(b"")
 """A field that was left out: msgspec cannot say `Raw | None`."""
@@ -190,10 +192,12 @@ class TypeWire(msgspec.Struct, gc=False):
     type: str = ""
 
 
-def usage_from_wire(wire: UsageWire, service_tier: str | None = None) -> Usage:
+def usage_from_wire(
+    wire: UsageWire, service_tier: str | None = None, output: Iterable[msgspec.Raw] | None = None
+) -> Usage:
     """The vendor's counts in our classes. `input_tokens` includes cached ones.
 
-    `service_tier`: what the response says beside its usage.
+    `service_tier` and `output`: what the response says beside its usage.
     """
     given = wire.input_tokens_details or InputDetails()
     made = wire.output_tokens_details or OutputDetails()
@@ -206,6 +210,7 @@ def usage_from_wire(wire: UsageWire, service_tier: str | None = None) -> Usage:
         reasoning_tokens=_count(made.reasoning_tokens),
         output_audio_tokens=_count(made.audio_tokens),
         service_tier=service_tier_of(service_tier),
+        tools=billed_tools(output) if output is not None else None,
     )
 
 

@@ -12,7 +12,7 @@ from tests.unit.dialects.gemini.samples import BLOCKED, CITED, event, said, stre
 
 from tollway.core.errors import InvalidRequest, UpstreamError
 from tollway.core.snapshot import Deployment
-from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.usage import NO_USAGE, ToolUse, Usage
 from tollway.dialects.body import read_fields
 from tollway.dialects.gemini.identity import IDENTITIES, read_request
 from tollway.dialects.gemini.relay import GeminiRelay, render_reply
@@ -137,7 +137,9 @@ def test_whole_answers_are_renamed_in_place() -> None:
     reply = render_reply(body, "public")
     assert reply.body == body.replace(b'"modelVersion": "gemini-x"', b'"modelVersion": "public"')
     assert reply.response_id == "r1"
-    assert reply.usage == Usage(input_tokens=100, cache_read_tokens=60, output_tokens=50, reasoning_tokens=30)
+    assert reply.usage == Usage(
+        input_tokens=100, cache_read_tokens=60, output_tokens=50, reasoning_tokens=30, tools=ToolUse(web_searches=1)
+    )
     assert reply.text == ""
     bare = msgspec.json.encode({"candidates": CITED["candidates"]})
     reply = render_reply(bare, "public")

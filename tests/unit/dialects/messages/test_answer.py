@@ -9,7 +9,7 @@ import anthropic
 import msgspec
 import pytest
 
-from tollway.core.usage import Usage
+from tollway.core.usage import ToolUse, Usage
 from tollway.dialects.generation.answer import Answer, Choice
 from tollway.dialects.generation.dialect import StreamOptions
 from tollway.dialects.generation.request import Media, Opaque, Part, Seal, Text, ToolCall, ToolResult
@@ -82,6 +82,7 @@ def test_usage_includes_what_anthropic_counts_apart() -> None:
         output_tokens=7,
         reasoning_tokens=3,
         service_tier="standard",
+        tools=ToolUse(web_searches=1),
     )
 
 

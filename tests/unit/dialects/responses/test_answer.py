@@ -13,7 +13,7 @@ from openai.types.responses import Response
 from tests.support.middle_answers import answers
 
 from tollway.core.errors import UpstreamError
-from tollway.core.usage import Usage
+from tollway.core.usage import ToolUse, Usage
 from tollway.dialects.body import read_fields
 from tollway.dialects.generation.answer import Answer, Choice, TokenProbability
 from tollway.dialects.generation.dialect import StreamOptions
@@ -87,7 +87,12 @@ def test_an_agents_answer_in_the_middle_form() -> None:
     ]
     assert choice.stop == "tool_use"
     assert found.usage == Usage(
-        input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12, service_tier="standard"
+        input_tokens=120,
+        cache_read_tokens=64,
+        output_tokens=30,
+        reasoning_tokens=12,
+        service_tier="standard",
+        tools=ToolUse(web_searches=1),
     )
     assert (found.id, found.model, found.created) == ("resp_68af40", "gpt-5.2-2025-12-11", 1756000000)
 

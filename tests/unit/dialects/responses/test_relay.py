@@ -17,7 +17,7 @@ from tests.support.grammar_responses import check_stream
 
 from tollway.core.errors import InvalidRequest, UpstreamError
 from tollway.core.snapshot import Deployment
-from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.usage import NO_USAGE, ToolUse, Usage
 from tollway.dialects.body import read_fields
 from tollway.dialects.registry import find_identity
 from tollway.dialects.responses.naming import ResponseNames
@@ -118,7 +118,12 @@ def test_a_whole_answer_is_renamed_in_place() -> None:
     assert reply.body == body.replace(MODEL, b"public/name")
     assert reply.response_id == "resp_68af40"
     assert reply.usage == Usage(
-        input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12, service_tier="standard"
+        input_tokens=120,
+        cache_read_tokens=64,
+        output_tokens=30,
+        reasoning_tokens=12,
+        service_tier="standard",
+        tools=ToolUse(web_searches=1),
     )
 
 
@@ -152,7 +157,12 @@ def test_a_stream_split_anywhere_passes_untouched(cuts: list[int], ending: bytes
     assert relay.failure is None
     assert relay.response_id == "resp_68af40"
     assert relay.usage == Usage(
-        input_tokens=120, cache_read_tokens=64, output_tokens=30, reasoning_tokens=12, service_tier="standard"
+        input_tokens=120,
+        cache_read_tokens=64,
+        output_tokens=30,
+        reasoning_tokens=12,
+        service_tier="standard",
+        tools=ToolUse(web_searches=1),
     )
     assert relay.known == NO_USAGE
     assert relay.text == 'First I look.Then I act.Hello you.{"city":"Paris"}{"city":"Oslo"}*** Begin Patch'
