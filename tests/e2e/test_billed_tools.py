@@ -31,7 +31,7 @@ async def gateway(upstream: FaultyUpstream, tmp_path: Path) -> AsyncIterator[Emb
 
 
 async def spent(gateway: Embedded) -> float:
-    return sum(row["spend"] for row in await gateway.records())
+    return sum((float(row["spend"]) for row in await gateway.records()), 0.0)
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

@@ -73,6 +73,7 @@ from tollway.upstream.direct import DirectTransport
 
 if TYPE_CHECKING:
     from tollway.app.worker import Seat
+    from tollway.gateway.background import BackgroundBilling
     from tollway.observability.worker_files import WorkerFigures
 
 _DAY_S = 86_400
@@ -154,8 +155,14 @@ def build(configuration: Configuration, discovered: tuple[ModelEntry, ...], seat
     surroundings = Surroundings(database, LateAnswerTable(database), sealer, transports, configuration.environ)
     answers = open_answers(configuration.answers, surroundings)
     callers = Callers(authenticator, lambda: gateway.router.snapshot.settings)
-    conversations = LateConversations(LateConversationStore(database), sealer, transports, callers)
     settler = Settler(counters, journal, metrics, estimate)
+
+    def billing() -> BackgroundBilling:
+        from tollway.app.background import background_billing
+
+        return background_billing(settler, counters, ledger, database, _retention(server))
+
+    conversations = LateConversations(LateConversationStore(database), sealer, transports, callers, billing)
     callbacks = LateCallbacks(
         sealer,
         environ=lambda: served.configuration.environ,

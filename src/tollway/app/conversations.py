@@ -17,6 +17,7 @@ from tollway.routing.router import Router
 if TYPE_CHECKING:
     from tollway.dataplane.responses import ResponsePages
     from tollway.gateway.archive import Archive
+    from tollway.gateway.background import BackgroundBilling
     from tollway.gateway.response_ids import ResponseIds
     from tollway.gateway.threads import Threads
 
@@ -25,12 +26,19 @@ class LateConversations:
     """Parts that share one archive."""
 
     def __init__(
-        self, store: ConversationStore, seal: Seal, transports: Mapping[TransportName, Transport], callers: Callers
+        self,
+        store: ConversationStore,
+        seal: Seal,
+        transports: Mapping[TransportName, Transport],
+        callers: Callers,
+        make_billing: Callable[[], BackgroundBilling],
     ) -> None:
+        """`make_billing`: of what providers make in the background."""
         self._store = store
         self._seal = seal
         self._transports = transports
         self._callers = callers
+        self._make_billing = make_billing
         self._archive: Archive | None = None
         self._ids: ResponseIds | None = None
         self._threads: Threads | None = None
@@ -59,7 +67,7 @@ class LateConversations:
             from tollway.gateway.kept import KeptResponses
 
             kept = KeptResponses(router, self._transports, self._made_archive(), self._made_ids())
-            self._pages = ResponsePages(kept, self._callers, lambda: router().snapshot.settings)
+            self._pages = ResponsePages(kept, self._make_billing(), self._callers, lambda: router().snapshot.settings)
         return self._pages
 
     def _made_archive(self) -> Archive:

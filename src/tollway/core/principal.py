@@ -102,6 +102,11 @@ def budget_only(scope: Scope) -> Scope:
     return msgspec.structs.replace(scope, rpm=None, tpm=None, parallel=None, max_calls=None, max_repeats=None)
 
 
+def without_limits(scope: Scope) -> Scope:
+    """The scope for what is counted in it and nothing can refuse any more."""
+    return msgspec.structs.replace(budget_only(scope), budget_nanos=None)
+
+
 class Grant(msgspec.Struct, frozen=True):
     """The models that one owner allows. Every owner of a call has to allow its model."""
 

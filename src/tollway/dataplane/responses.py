@@ -15,28 +15,41 @@ from tollway.dataplane.asgi import JSON, Receive, Scope, Send, respond
 from tollway.dataplane.caller import Callers
 from tollway.dialects.responses.replay import replay
 from tollway.dialects.responses.state import ResponseState, input_items
+from tollway.dialects.responses.wire import read_head
+from tollway.gateway.background import BackgroundBilling
+from tollway.gateway.call import Call
 from tollway.gateway.kept import KeptResponses, WithProvider
 from tollway.gateway.stream import unreadable
 from tollway.gateway.threads import unknown
 from tollway.ports.transport import UpstreamResponse
 
+_PATH = "/v1/responses/{response_id}"
+"""In records and metrics: one name for all of them."""
 _SSE = (b"content-type", b"text/event-stream; charset=utf-8")
 
 
 class ResponsePages:
     """What can be done with one response."""
 
-    def __init__(self, kept: KeptResponses, callers: Callers, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self, kept: KeptResponses, billing: BackgroundBilling, callers: Callers, settings: Callable[[], Settings]
+    ) -> None:
         self._kept = kept
+        self._billing = billing
         self._callers = callers
         self._settings = settings
 
     async def get(self, scope: Scope, receive: Receive, send: Send, name: str | None) -> None:
         """The response, or its events."""
-        kept, query = await self._find(scope, name), _query(scope)
+        principal = await self._callers.principal(scope)
+        kept, query = await self._kept.find(name or "", principal, self._settings()), _query(scope)
         if isinstance(kept, WithProvider):
             answer = await self._ask(kept, "GET", query=scope["query_string"])
-            await (_forward_stream if _is_stream(answer) else _forward)(answer, kept, send)
+            call = self._call(scope, principal)
+            if _is_stream(answer):
+                await self._forward_stream(answer, kept, call, send)
+            else:
+                await self._forward(answer, kept, call, send)
         elif query.get("stream", "").lower() == "true":
             await respond(send, 200, [_SSE], replay(kept, _number(query, "starting_after", -1)))
         else:
@@ -46,7 +59,7 @@ class ResponsePages:
         """Forgets it."""
         kept = await self._find(scope, name)
         if isinstance(kept, WithProvider):
-            await _forward(await self._ask(kept, "DELETE"), kept, send)
+            await _forward(await _read(await self._ask(kept, "DELETE")), kept, send)
             return
         if not await self._kept.delete(kept):
             raise unknown(kept.id, None)
@@ -54,10 +67,11 @@ class ResponsePages:
 
     async def cancel(self, scope: Scope, receive: Receive, send: Send, name: str | None) -> None:
         """Stops one that is made in the background, which only providers do."""
-        kept = await self._find(scope, name)
+        principal = await self._callers.principal(scope)
+        kept = await self._kept.find(name or "", principal, self._settings())
         if not isinstance(kept, WithProvider):
             raise InvalidRequest("Cannot cancel a synchronous response: it was not made with 'background': true.")
-        await _forward(await self._ask(kept, "POST", "/cancel"), kept, send)
+        await self._forward(await self._ask(kept, "POST", "/cancel"), kept, self._call(scope, principal), send)
 
     async def list_input_items(self, scope: Scope, receive: Receive, send: Send, name: str | None) -> None:
         """A page of what it was the answer to."""
@@ -74,6 +88,48 @@ class ResponsePages:
         principal: Principal = await self._callers.principal(scope)
         return await self._kept.find(name or "", principal, self._settings())
 
+    def _call(self, scope: Scope, principal: Principal) -> Call:
+        """For the record, if something is to be settled."""
+        settings, client = self._settings(), scope.get("client")
+        call = Call(
+            operation="responses",
+            path=_PATH,
+            headers=dict(scope["headers"]),
+            client_ip=client[0] if client else "",
+            settings=settings,
+        )
+        call.principal = principal
+        return call
+
+    async def _forward(self, answer: UpstreamResponse, kept: WithProvider, call: Call, send: Send) -> None:
+        body = await _read(answer)
+        try:
+            head, usage = read_head(body), kept.identity.read_reply(body, kept.response.model).usage
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise unreadable(kept.deployment, "is not valid JSON") from None
+        if usage is not None:
+            call.upstream_body = body  # it says again what was asked for
+            await self._billing.settle(call, self._kept.group_of(kept), kept.deployment, head, usage)
+        await _forward(body, kept, send)
+
+    async def _forward_stream(self, answer: UpstreamResponse, kept: WithProvider, call: Call, send: Send) -> None:
+        relay = kept.identity.relay(kept.response.model, forwards_usage=True)
+        await send({"type": "http.response.start", "status": 200, "headers": [_SSE]})
+        error: TollwayError | None = None
+        try:
+            while chunk := await answer.next_chunk():
+                data = relay.feed(chunk)
+                if relay.head is not None:
+                    await self._billing.settle(
+                        call, self._kept.group_of(kept), kept.deployment, relay.head, relay.usage
+                    )
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        except TollwayError as fault:
+            error = fault
+        finally:
+            answer.close()
+        await send({"type": "http.response.body", "body": relay.end() + relay.close(error)})
+
     async def _ask(self, kept: WithProvider, method: str, suffix: str = "", query: bytes = b"") -> UpstreamResponse:
         return await self._kept.ask(kept, self._settings(), method, suffix, query.decode("latin-1"))
 
@@ -85,8 +141,7 @@ async def _read(answer: UpstreamResponse) -> bytes:
         answer.close()
 
 
-async def _forward(answer: UpstreamResponse, kept: WithProvider, send: Send) -> None:
-    body = await _read(answer)
+async def _forward(body: bytes, kept: WithProvider, send: Send) -> None:
     try:
         body = kept.identity.read_reply(body, kept.response.model).body
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -96,20 +151,6 @@ async def _forward(answer: UpstreamResponse, kept: WithProvider, send: Send) -> 
 
 def _is_stream(answer: UpstreamResponse) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers)
-
-
-async def _forward_stream(answer: UpstreamResponse, kept: WithProvider, send: Send) -> None:
-    relay = kept.identity.relay(kept.response.model, forwards_usage=True)
-    await send({"type": "http.response.start", "status": 200, "headers": [_SSE]})
-    error: TollwayError | None = None
-    try:
-        while chunk := await answer.next_chunk():
-            await send({"type": "http.response.body", "body": relay.feed(chunk), "more_body": True})
-    except TollwayError as fault:
-        error = fault
-    finally:
-        answer.close()
-    await send({"type": "http.response.body", "body": relay.end() + relay.close(error)})
 
 
 def _query(scope: Scope) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tollway.accounting.pricing import upper_bound_nanos
 from tollway.accounting.tool_pricing import tool_bound_nanos
-from tollway.core.principal import Scope, budget_only
+from tollway.core.principal import Scope, budget_only, without_limits
 from tollway.core.snapshot import Deployment
 from tollway.gateway.bounds import answer_bound, may_change_tier, prompt_bound, tool_bound
 from tollway.gateway.call import Call
@@ -94,6 +94,15 @@ class Admission:
             call.tickets = (await self._reserve(call, budgets, 0, cost_nanos, is_more=True),)
         if deployment.scopes:
             call.tickets += (await self._reserve(call, deployment.scopes, tokens, cost_nanos),)
+
+    async def admit_late(self, call: Call, deployment: Deployment) -> None:
+        """Counts a call whose answer is there already, wherever it counts: nothing can refuse it.
+
+        Raises what `spends` raises when spend has to be read.
+        """
+        call.scopes, call.reserved_for = scopes_of(call, deployment), deployment
+        if call.scopes:
+            call.tickets = (await self._reserve(call, [without_limits(scope) for scope in call.scopes], 0, 0),)
 
     async def _move(self, call: Call, deployment: Deployment, scopes: tuple[Scope, ...]) -> None:
         """To another deployment: gives back what only the last one needed, and adds what this one needs."""

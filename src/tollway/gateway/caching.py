@@ -15,7 +15,7 @@ import msgspec
 from tollway.core.caching import Caching
 from tollway.core.snapshot import ModelGroup
 from tollway.dialects.body import Fields
-from tollway.gateway.call import Call
+from tollway.gateway.call import Call, is_background
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder().decode
@@ -37,6 +37,8 @@ def cache_key(call: Call, group: ModelGroup, caching: Caching) -> str:
     if control.skips_read and control.skips_write:
         return ""
     fields = call.request.fields
+    if is_background(call):
+        return ""  # its answer is only that it has begun
     if caching.max_messages is not None and _turns(fields) > caching.max_messages:
         return ""
     return _spaced(_digest(call, group, caching, _question(fields)), call, caching)

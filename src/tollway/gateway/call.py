@@ -338,6 +338,14 @@ class Call:
         return "" if self.settings.ignores_end_users else self.controls.end_user
 
 
+def is_background(call: Call) -> bool:
+    """Whether the provider is to make the answer in the background, and go on when nobody listens."""
+    return call.operation == "responses" and call.request.fields.get("background") == _TRUE
+
+
+_TRUE = msgspec.Raw(b"true")
+
+
 def _call_id(given: bytes, otherwise: str) -> str:
     """The caller's id if it is printable and not too long. Otherwise the record's: one index less for the ledger."""
     if 0 < len(given) <= 128:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from tollway.core.principal import Principal
-from tollway.core.snapshot import Deployment, Settings, TransportName
+from tollway.core.snapshot import Deployment, ModelGroup, Settings, TransportName
 from tollway.dialects.responses.naming import ResponseNames
 from tollway.dialects.responses.relay import ResponsesIdentity
 from tollway.dialects.responses.state import ResponseState
@@ -73,6 +73,10 @@ class KeptResponses:
             return self._ids.write(msgspec.structs.replace(response, id=upstream_id))
 
         return WithProvider(id, response, deployment, ResponseNames(write, {response.id: id}))
+
+    def group_of(self, kept: WithProvider) -> ModelGroup | None:
+        """The model group of the deployment that keeps a response."""
+        return self._router().snapshot.by_id.get(kept.deployment.id)
 
     async def delete(self, state: ResponseState) -> bool:
         """Forgets one that is kept here; whether it was still there."""

@@ -16,7 +16,7 @@ from tollway.core.record import MASTER_KEY_ID, Record
 from tollway.core.snapshot import Deployment, Operation
 from tollway.core.usage import NO_USAGE, Usage
 from tollway.gateway.billing import complete_usage
-from tollway.gateway.call import Call
+from tollway.gateway.call import Call, is_background
 from tollway.observability.counts import UNKNOWN, CallCounts, CallLabels, KeyBudget
 from tollway.observability.metrics import Metrics
 from tollway.ports.counters import CounterStore, Settled
@@ -282,8 +282,8 @@ def _was_served(call: Call, text: str, error: TollwayError | None) -> bool:
     It has when it answered, when it was cut after saying something, and when the client left, or its session was
     stopped, after the request was sent. A vendor's refusal, or no answer at all, costs nothing.
     """
-    if not call.sent:
-        return False
+    if not call.sent or (is_background(call) and not call.is_translated):
+        return False  # of the background, the usage is settled when the answer is asked for
     return error is None or bool(text) or call.stop is not None or error.status == CLIENT_GONE_STATUS
 
 

@@ -131,6 +131,7 @@ class ResponsesRelay:
         "_tail",
         "_text",
         "_vendor",
+        "head",
         "is_done",
         "known",
         "response_id",
@@ -161,6 +162,8 @@ class ResponsesRelay:
         self.known: Usage = NO_USAGE
         """Nothing is said of the prompt before."""
         self.response_id = ""
+        self.head: HeadWire | None = None
+        """The response without its output, as the event with its usage had it."""
 
     def opening_error(self, data: bytes, vendor: str) -> UpstreamError | None:
         """The error that came in place of an answer."""
@@ -248,6 +251,7 @@ class ResponsesRelay:
         self.response_id = self.response_id or head.id or ""
         self._renames |= _renames(document, head.model, self._public_model)
         if head.usage is not None:
+            self.head = head
             output = read_final(event.response).output if may_bill_tools(document) else None
             self.usage = usage_from_wire(head.usage, head.service_tier, output)
         if not self._response and event.type == "response.created":

@@ -137,6 +137,7 @@ class HeadWire(msgspec.Struct, gc=False):
     incomplete_details: IncompleteWire | None = None
     usage: UsageWire | None = None
     service_tier: str | None = None
+    background: bool | None = None
 
 
 class ResponseWire(HeadWire, kw_only=True, gc=False):
