@@ -14,7 +14,7 @@ from tollway.core.money import dollars_from_nanos
 from tollway.core.principal import Scope
 from tollway.core.record import MASTER_KEY_ID, Record
 from tollway.core.snapshot import Deployment, Operation
-from tollway.core.usage import NO_USAGE, Usage
+from tollway.core.usage import NO_USAGE, ServiceTier, Usage
 from tollway.gateway.billing import complete_usage
 from tollway.gateway.call import Call, is_background
 from tollway.observability.counts import UNKNOWN, CallCounts, CallLabels, KeyBudget
@@ -155,7 +155,7 @@ class Settler:
 
     def _observe(self, call: Call, deployment: Deployment, usage: Usage, cost: int, error: TollwayError | None) -> None:
         total = time.perf_counter() - call.started
-        counts = self._counts(call, deployment, error)
+        counts = self._counts(call, deployment, error, usage.service_tier)
         self._metrics.record(
             counts,
             total_s=total,
@@ -188,19 +188,21 @@ class Settler:
             dollars_from_nanos(scope.soft_budget_nanos or 0),
         )
 
-    def _counts(self, call: Call, deployment: Deployment, error: TollwayError | None) -> CallCounts:
+    def _counts(
+        self, call: Call, deployment: Deployment, error: TollwayError | None, service_tier: ServiceTier
+    ) -> CallCounts:
         if error is not None:
-            return self._metrics.counts(_labels(call, deployment, error))
+            return self._metrics.counts(_labels(call, deployment, error, service_tier))
         principal = call.principal
         of_key = (principal.key_hash, principal.key_alias, principal.user_id, principal.team_id)
         asked, group = call.asked_group, call.group
         of_model = (asked.name if asked else "", group.name if group else "", deployment.id, deployment.model)
-        key = (call.path, *of_model, *of_key)
+        key = (call.path, service_tier, *of_model, *of_key)
         counts = self._successes.get(key)
         if counts is None:
             if len(self._successes) >= _LABELS_KEPT:
                 self._successes.clear()
-            counts = self._successes[key] = self._metrics.counts(_labels(call, deployment, None))
+            counts = self._successes[key] = self._metrics.counts(_labels(call, deployment, None, service_tier))
         return counts
 
     def _record(
@@ -287,7 +289,9 @@ def _was_served(call: Call, text: str, error: TollwayError | None) -> bool:
     return error is None or bool(text) or call.stop is not None or error.status == CLIENT_GONE_STATUS
 
 
-def _labels(call: Call, deployment: Deployment | None, error: TollwayError | None) -> CallLabels:
+def _labels(
+    call: Call, deployment: Deployment | None, error: TollwayError | None, service_tier: ServiceTier = ""
+) -> CallLabels:
     principal, group, asked = call.principal, call.group, call.asked_group
     status = "200" if error is None else str(error.status)
     return CallLabels(
@@ -305,6 +309,7 @@ def _labels(call: Call, deployment: Deployment | None, error: TollwayError | Non
         team=principal.team_id or UNKNOWN,
         user=principal.user_id or UNKNOWN,
         org_id=principal.organization_id or UNKNOWN,
+        service_tier=service_tier or UNKNOWN,
         exception_status=UNKNOWN if error is None else status,
         exception_class=UNKNOWN if error is None else _error_class(error),
     )

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from tollway.accounting.pricing import cost_nanos
+from tollway.accounting.pricing import cost_nanos, price_in
 from tollway.accounting.tokens import count_chat_request, count_in_thread
 from tollway.control.kit.context import Context
 from tollway.control.spend.schemas import CostEstimate, CostQuestion, EstimateQuestion
 from tollway.core.errors import InvalidRequest
 from tollway.core.money import NANOS_PER_DOLLAR, dollars_from_nanos
 from tollway.core.price import Price
-from tollway.core.usage import Usage
+from tollway.core.usage import Usage, service_tier_of
 from tollway.dialects.openai.wire import read_usage
 from tollway.routing.router import Router
 
@@ -23,7 +23,9 @@ async def calculate(context: Context, question: CostQuestion) -> int:
     if question.completion_response is not None:
         answer = question.completion_response
         model = question.model or str(answer.get("model") or "")
-        usage = read_usage(msgspec.json.encode({"usage": answer.get("usage")}))
+        tier = answer.get("service_tier")
+        named = {"service_tier": tier} if isinstance(tier, str) else {}
+        usage = read_usage(msgspec.json.encode({"usage": answer.get("usage"), **named}))
     elif question.messages is not None:
         model = question.model or ""
         body = msgspec.json.encode({"messages": question.messages})
@@ -37,7 +39,8 @@ async def calculate(context: Context, question: CostQuestion) -> int:
 
 def estimate(context: Context, question: EstimateQuestion) -> CostEstimate:
     """What calls of this size would cost, each, by day and by month. Raises `InvalidRequest` as `calculate` does."""
-    provider, price = _price(context, question.model)
+    provider, standard = _price(context, question.model)
+    price = price_in(standard, service_tier_of(question.service_tier))
     usage = Usage(
         input_tokens=question.input_tokens,
         cache_read_tokens=question.cache_read_input_tokens,

@@ -27,7 +27,10 @@ class Cost(WireModel):
 
 
 class EstimateQuestion(Body):
-    """`POST /cost/estimate`: the size of a call; tokens of the prompt include those that a cache serves."""
+    """`POST /cost/estimate`: the size of a call; tokens of the prompt include those that a cache serves.
+
+    `service_tier`: `flex`, `priority`; else the standard one.
+    """
 
     model: str
     input_tokens: Tokens = 0
@@ -35,6 +38,7 @@ class EstimateQuestion(Body):
     cache_read_input_tokens: Tokens = 0
     cache_creation_input_tokens: Tokens = 0
     reasoning_tokens: Tokens = 0
+    service_tier: Name = None
     num_requests_per_day: Tokens | None = None
     num_requests_per_month: Tokens | None = None
 
