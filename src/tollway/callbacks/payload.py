@@ -83,7 +83,7 @@ def _payload(heard: Heard, *, redacts: bool) -> dict[str, Any]:
         "call_type": record.call_type,
         "stream": record.is_stream,
         "response_cost": cost,
-        "cost_breakdown": {"total_cost": cost},
+        "cost_breakdown": {"total_cost": cost, "service_tier": usage.service_tier or None},
         "response_cost_failure_debug_info": None,
         "status": status,
         "status_fields": {"llm_api_status": status, "guardrail_status": "not_run"},

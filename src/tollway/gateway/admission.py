@@ -8,7 +8,8 @@ from tollway.accounting.pricing import upper_bound_nanos
 from tollway.accounting.tool_pricing import tool_bound_nanos
 from tollway.core.principal import Scope, budget_only, without_limits
 from tollway.core.snapshot import Deployment
-from tollway.gateway.bounds import answer_bound, may_change_tier, prompt_bound, tool_bound
+from tollway.gateway.billing import may_change_tier
+from tollway.gateway.bounds import answer_bound, prompt_bound, tool_bound
 from tollway.gateway.call import Call
 from tollway.policy import limits
 from tollway.ports.counters import CounterStore, Ticket

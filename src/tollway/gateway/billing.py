@@ -7,6 +7,7 @@ import msgspec
 from tollway.core.price import Price
 from tollway.core.snapshot import Deployment
 from tollway.core.usage import SearchContext, ServiceTier, ToolUse, Usage, in_tier, service_tier_of
+from tollway.dialects.body import Request
 from tollway.gateway.call import Call
 
 SEARCH_OPTIONS = "web_search_options"
@@ -19,14 +20,30 @@ def complete_usage(call: Call, deployment: Deployment, usage: Usage, known: Usag
     `known`: what the provider said before it. A tier that it did not name is the one it was asked for.
     """
     price = deployment.price
-    if price.service_tiers:
-        usage = in_tier(usage, known.service_tier or _asked(call).tier)
-    if price.tools is None or not usage.total_tokens:
+    if not usage.total_tokens:
+        return usage
+    if price.service_tiers and not usage.service_tier:
+        usage = in_tier(usage, known.service_tier)
+        if not usage.service_tier and may_change_tier(call.request, deployment):
+            usage = in_tier(usage, _asked(call).tier)
+    if price.tools is None:
         return usage
     tools = usage.tools or _asked_to_search(call, deployment)
     if tools is not None and tools.web_searches and _depends_on_context(price):
         tools = msgspec.structs.replace(tools, search_context=_asked(call).search_context)
     return usage if tools is usage.tools else msgspec.structs.replace(usage, tools=tools)
+
+
+def may_change_tier(request: Request, deployment: Deployment) -> bool:
+    """Whether the call can end in another service tier than the standard, by what it or the operator asks for."""
+    for fields in (deployment.overrides, request.fields, deployment.defaults):
+        said = fields.get("service_tier") or fields.get("serviceTier")
+        if said is not None:
+            return bytes(said).strip(b' "').lower() not in _STANDARD_TIERS
+    return False
+
+
+_STANDARD_TIERS = frozenset({b"", b"null", b"default", b"standard", b"standard_only"})
 
 
 def _asked_to_search(call: Call, deployment: Deployment) -> ToolUse | None:
@@ -35,8 +52,11 @@ def _asked_to_search(call: Call, deployment: Deployment) -> ToolUse | None:
     if conversation is None or conversation.operation != "chat":
         return None
     if call.operation == "chat":
-        said = (call.request.fields, deployment.defaults, deployment.overrides)
-        asks = any(SEARCH_OPTIONS in fields for fields in said)
+        asks = (
+            SEARCH_OPTIONS in call.request.fields
+            or SEARCH_OPTIONS in deployment.defaults
+            or SEARCH_OPTIONS in deployment.overrides
+        )
     else:
         asks = b'"web_search_options"' in call.upstream_body
     return ToolUse(web_searches=1) if asks and _asked(call).searches else None

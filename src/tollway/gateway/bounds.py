@@ -29,24 +29,6 @@ def prompt_bound(call: Call, deployment: Deployment) -> int:
     return bound
 
 
-def may_change_tier(request: Request, deployment: Deployment) -> bool:
-    """Whether the call can end in another service tier than the standard, by what it or the operator asks for."""
-    said = next(
-        (
-            fields[name]
-            for fields in (deployment.overrides, request.fields, deployment.defaults)
-            for name in _TIER_FIELDS
-            if name in fields
-        ),
-        None,
-    )
-    return said is not None and bytes(said).strip(b' "').lower() not in _STANDARD_TIERS
-
-
-_TIER_FIELDS = ("service_tier", "serviceTier")
-_STANDARD_TIERS = frozenset({b"", b"null", b"default", b"standard", b"standard_only"})
-
-
 _VENDORS_TOOL = re.compile(
     rb'"type"\s*:\s*"(?:web_search|file_search|code_interpreter)|"google_?[sS]earch(?:Retrieval)?"\s*:'
 )
