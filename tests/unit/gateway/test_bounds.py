@@ -10,10 +10,10 @@ import pytest
 
 from tollway.core.price import Price, Rates
 from tollway.core.snapshot import Deployment, Operation, Settings
-from tollway.dialects.body import read_fields
+from tollway.dialects.body import Request, read_fields
 from tollway.dialects.registry import find_identity
 from tollway.gateway.admission import bounds_of
-from tollway.gateway.bounds import prompt_bound
+from tollway.gateway.bounds import prompt_bound, tool_bound
 from tollway.gateway.call import Call
 
 DEPLOYMENT = Deployment(
@@ -85,3 +85,22 @@ def test_what_is_reserved_is_the_dearest_service_tier_that_a_call_can_end_in(
     call.request = find_identity("chat").read_request(read_fields(call.raw_body), path_model=None, is_stream=False)
 
     assert bounds_of(call, deployment)[1] == nanos
+
+
+@pytest.mark.parametrize(
+    ("fields", "uses"),
+    [
+        ({}, 0),
+        ({"tools": [{"type": "function", "function": {"name": "google_search"}}]}, 0),
+        ({"web_search_options": {}}, 1),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}]}, 3),
+        ({"tools": [{"type": "web_search"}], "max_tool_calls": 4}, 4),
+        ({"tools": [{"type": "web_search"}], "max_tool_calls": None}, 10),
+        ({"tools": [{"googleSearch": {}}]}, 10),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["vs"]}]}, 10),
+    ],
+)
+def test_searches_are_reserved_for_as_many_as_a_call_may_make(fields: dict[str, Any], uses: int) -> None:
+    request = Request(read_fields(json.dumps(fields).encode()), "m", False, False, None, 1)
+
+    assert tool_bound(request) == uses

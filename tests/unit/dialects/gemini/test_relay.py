@@ -148,6 +148,23 @@ def test_whole_answers_are_renamed_in_place() -> None:
         render_reply(b"<html>", "public")
 
 
+def test_searches_of_a_stream_count_once_and_its_tier_is_read() -> None:
+    def chunk(queries: list[str], **meter: object) -> bytes:
+        candidate = {"content": {"parts": [{"text": "Hi"}]}, "groundingMetadata": {"webSearchQueries": queries}}
+        usage = {"usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5, **meter}}
+        return b"data: %s\n\n" % json.dumps({"candidates": [candidate], **(usage if meter else {})}).encode()
+
+    tier = "ON_DEMAND_PRIORITY"
+    stream = chunk(["a"]) + chunk(["a", "b"], trafficType=tier) + chunk(["a", "b"], trafficType=tier) + chunk(["b"])
+    for size in (len(stream), 7):
+        relay = GeminiRelay("m", is_sse=True)
+        for start in range(0, len(stream), size):
+            relay.feed(stream[start : start + size])
+        assert relay.usage == Usage(
+            input_tokens=3, output_tokens=2, service_tier="priority", tools=ToolUse(web_searches=2)
+        )
+
+
 def test_usage_that_is_not_there_is_none() -> None:
     relay = relayed(event({"candidates": [said({"text": "a"})]}))[1]
     assert relay.usage == NO_USAGE
