@@ -19,7 +19,7 @@ from tests.support.records import KEY, make_record
 from tollway.core.errors import StoreUnavailable
 from tollway.core.record import Charge
 from tollway.db.engine import open_engine, reading, writing
-from tollway.db.ledger import ledger, spend_windows
+from tollway.db.ledger import TOKEN_CLASSES, ledger, spend_windows
 from tollway.db.migrate import migrate, take_back
 from tollway.db.partitions import micros_of
 from tollway.db.pool import PoolSettings
@@ -258,7 +258,7 @@ SINCE_THEN = frozenset({"cache_key", "is_cached", "saved_nanos", "attempts"})
 def row_of_before(record: Any) -> dict[str, Any]:
     names = [name for name in record.__struct_fields__ if name != "usage" and name not in SINCE_THEN]
     values = {name: getattr(record, name) for name in names}
-    usage = {name: getattr(record.usage, name) for name in record.usage.__struct_fields__}
+    usage = {name: getattr(record.usage, name) for name in (*TOKEN_CLASSES, "is_estimated")}
     return values | usage | {"tags": list(record.tags), "charges": [], "metadata": record.metadata.decode()}
 
 
