@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.embedded import Embedded, embedded_gateway, model_list
-from tests.support.faulty_upstream import FaultyUpstream, response, sse, stream
+from tests.support.faulty_upstream import FaultyUpstream, error, response, sse, stream
 
 USAGE = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
 COST = 1000 * 2.5e-6 + 100 * 1e-5
@@ -121,3 +121,17 @@ async def test_a_spent_budget_does_not_keep_an_answer_from_being_billed_and_give
     assert (await get(gateway, key, id)).status == 200
     assert (await spends(gateway, key))[1] == pytest.approx(COST)
     assert (await create(gateway, key)).status == 422
+
+
+async def test_a_price_per_call_is_taken_once_and_not_of_calls_that_failed(
+    upstream: FaultyUpstream, tmp_path: Path
+) -> None:
+    prices = {"input_cost_per_token": 0, "output_cost_per_token": 0, "input_cost_per_request": 0.5}
+    async with embedded_gateway(tmp_path, model_list(upstream, **prices)) as gateway:
+        key = await gateway.create_key()
+        answers(upstream, document("queued"), document("completed"))
+        id = (await (await create(gateway, key)).json())["id"]  # noqa: A001
+        await get(gateway, key, id)
+        upstream.reply(error(400))
+        assert (await gateway.chat(key=key)).status == 400
+        assert await spends(gateway, key) == ([0.0, 0.5, 0.0], 0.5)

@@ -83,7 +83,7 @@ class Settler:
             usage = await self._count(call, deployment, text, known) if _was_served(call, text, error) else NO_USAGE
         if deployment.price.is_more_than_rates:
             usage = complete_usage(call, deployment, usage, known)
-        cost = cost_nanos(deployment.price, usage) if call.kept is None else 0
+        cost = cost_nanos(deployment.price, usage) if call.kept is None and usage is not NO_USAGE else 0
         if call.accrued_usage is not NO_USAGE:
             usage, cost = usage.plus(call.accrued_usage), cost + call.accrued_nanos
         if call.tickets:
