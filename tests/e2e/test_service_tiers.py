@@ -43,9 +43,10 @@ def events(served: str | None) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
-@pytest.mark.parametrize(
-    ("asked", "served", "cost"),
-    [
+async def test_a_call_costs_what_the_tier_does_that_it_was_served_in(
+    gateway: Embedded, upstream: FaultyUpstream, is_stream: bool
+) -> None:
+    for asked, served, cost in (
         (None, None, STANDARD),
         (None, "priority", PRIORITY),
         ("auto", "default", STANDARD),
@@ -53,16 +54,12 @@ def events(served: str | None) -> list[dict[str, Any]]:
         ("priority", "default", STANDARD),
         ("priority", None, PRIORITY),
         ("flex", "flex", FLEX),
-    ],
-)
-async def test_a_call_costs_what_the_tier_does_that_it_was_served_in(
-    gateway: Embedded, upstream: FaultyUpstream, asked: str | None, served: str | None, cost: float, is_stream: bool
-) -> None:
-    steps = stream(*sse(*events(served), "[DONE]")) if is_stream else [response(json.dumps(answer(served)).encode())]
-    upstream.reply(*steps)
-    fields = {} if asked is None else {"service_tier": asked}
-    done = await gateway.chat(stream=is_stream, **fields)
-
-    assert done.status == 200
-    (record,) = await gateway.records()
-    assert record["spend"] == pytest.approx(cost)
+    ):
+        whole = response(json.dumps(answer(served)).encode())
+        upstream.reply(*(stream(*sse(*events(served))) if is_stream else [whole]))
+        fields = {} if asked is None else {"service_tier": asked}
+        done = await gateway.chat(stream=is_stream, **fields)
+        assert done.status == 200
+        call = done.headers["x-litellm-call-id"]
+        (record,) = [row for row in await gateway.records() if row["metadata"]["litellm_call_id"] == call]
+        assert record["spend"] == pytest.approx(cost), (asked, served)
