@@ -8,10 +8,8 @@ import time
 
 import click
 
-from tollway.cli.output import print_table
+from tollway.cli.output import Progress, print_table
 from tollway.core.errors import TollwayError
-
-_PROGRESS_EVERY_S = 1.0
 
 
 def _or_in_parts(context: click.Context, option: click.Parameter, given: str | None) -> str:
@@ -109,7 +107,7 @@ def copy(source: str, target: str, *, resume: bool) -> None:
 
     started = time.monotonic()
     try:
-        copied = asyncio.run(copy_database(source, target, _Progress(), resumes=resume))
+        copied = asyncio.run(copy_database(source, target, Progress(), resumes=resume))
     except TollwayError as error:
         raise click.ClickException(_explain(error)) from error
     print_table(("TABLE", "ROWS"), [(name, f"{count:,}") for name, count in copied.rows.items() if count])
@@ -120,18 +118,6 @@ def copy(source: str, target: str, *, resume: bool) -> None:
             f"{copied.altered:,} rows had a NUL in a text, which Postgres does not store: it is written as ␀ now."
         )
     click.echo("Next: `tollway ledger verify` with the new address; then start the gateways with it as DATABASE_URL.")
-
-
-class _Progress:
-    """Says on standard error how far a long copy is."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + _PROGRESS_EVERY_S
-
-    def __call__(self, table: str, copied: int, total: int) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _PROGRESS_EVERY_S
-            click.echo(f"{table}: {copied:,} of {total:,} rows", err=True)
 
 
 def _explain(error: TollwayError) -> str:

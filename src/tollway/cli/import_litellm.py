@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tollway.cli.output import dollars, print_table
+from tollway.cli.output import Progress, dollars, print_table
 
 if TYPE_CHECKING:
     from tollway.litellm_import.report import Report
-
-_PROGRESS_EVERY_S = 1.0
 
 
 @click.command("import-litellm")
@@ -110,7 +107,7 @@ def command(
                 since=spend_since.replace(tzinfo=UTC) if spend_since else None,
                 is_rehearsal=dry_run,
             )
-            carried = asyncio.run(import_litellm(wanted, configuration, report, _Progress()))
+            carried = asyncio.run(import_litellm(wanted, configuration, report, Progress()))
     except ConfigurationError as error:
         raise click.ClickException(f"A gateway would not start with this configuration:\n{error}") from error
     except TollwayError as error:
@@ -124,18 +121,6 @@ def command(
     else:
         click.echo(f"\nNext: tollway ledger verify --database-url {_mask(target)}; then start the gateway with it.")
         _tell_salt_key(configuration)
-
-
-class _Progress:
-    """Says on standard error how far a long import is."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + _PROGRESS_EVERY_S
-
-    def __call__(self, table: str, read: int, total: int) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _PROGRESS_EVERY_S
-            click.echo(f"{table}: {read:,} of {total:,} rows", err=True)
 
 
 def _print(report: Report) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+
+PROGRESS_EVERY_S = 1.0
 
 
 def print_json(value: Any) -> None:
@@ -65,6 +68,19 @@ def json_object(option: str, text: str | None) -> dict[str, Any] | None:
 def given_fields(**fields: Any) -> dict[str, Any]:
     """A request body of those fields that were given on the command line."""
     return {name: value for name, value in fields.items() if value not in (None, [], ())}
+
+
+class Progress:
+    """Says on standard error, once a second, how far long work is."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + PROGRESS_EVERY_S
+
+    def __call__(self, table: str, done: int, total: int) -> None:
+        """To be told after each batch of a table's rows."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + PROGRESS_EVERY_S
+            click.echo(f"{table}: {done:,} of {total:,} rows", err=True)
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:

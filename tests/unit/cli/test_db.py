@@ -121,6 +121,6 @@ def test_what_cannot_be_copied_is_told(filled: str, tmp_path: Path) -> None:
 
 
 def test_a_long_copy_says_how_far_it_is(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tollway.cli.db._PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("tollway.cli.output.PROGRESS_EVERY_S", 0.0)
     done = copy(source=filled, target=sqlite_url(tmp_path / "target.db"))
     assert "virtual_keys: 3 of 3 rows" in done.stderr

@@ -47,7 +47,7 @@ def test_it_is_rehearsed_and_done(source: str, tmp_path: Path, monkeypatch: pyte
     assert "sk-vendor-secret" not in report.read_text()
     assert "a secret question" not in report.read_text()
 
-    monkeypatch.setattr("tollway.cli.import_litellm._PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("tollway.cli.output.PROGRESS_EVERY_S", 0.0)
     done = run("--config", str(config), source=source, folder=tmp_path)
     assert done.exit_code == 0, done.output
     assert "LiteLLM_UserTable.password: kept otherwise than here" in done.output
