@@ -6,7 +6,7 @@ two look-ups however many deployments there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from tollway.core.snapshot import Deployment
 
@@ -93,6 +93,11 @@ class DeploymentStates:
         if state is None:
             state = self._states[deployment.id] = DeploymentState(deployment.id)
         return state
+
+    def tokens_this_minute(self, deployments: Sequence[Deployment]) -> list[int]:
+        """What each has had since the minute began. Changes nothing."""
+        minute = int(self._clock() / _MINUTE_S)
+        return [state.tokens if state.minute == minute else 0 for state in map(self.of, deployments)]
 
     def this_minute(self, deployment: Deployment) -> DeploymentState:
         """The same, with what belonged to an earlier minute forgotten."""

@@ -10,6 +10,9 @@ from tollway.core.routing import Routing, Strategy
 from tollway.core.snapshot import Deployment
 from tollway.routing.state import DeploymentStates
 
+_UNKNOWN = float("-inf")
+"""Below every latency."""
+
 Choose = Callable[[Sequence[Deployment], DeploymentStates, Routing], Deployment]
 """One of the deployments, of which there is at least one."""
 
@@ -44,16 +47,14 @@ def quickest(deployments: Sequence[Deployment], states: DeploymentStates, routin
     """Any of those within the buffer above the lowest latency; those of which nothing recent is known come first."""
     since = states.now() - routing.latency_kept_s
     known = [states.of(one) for one in deployments]
-    unknown = [one for one, state in zip(deployments, known, strict=True) if state.measured_at <= since]
-    if unknown:
-        return random.choice(unknown)
-    bound = min(state.latency for state in known) * (1 + routing.latency_buffer)
-    return random.choice([one for one, state in zip(deployments, known, strict=True) if state.latency <= bound])
+    latencies = [_UNKNOWN if state.measured_at <= since else state.latency for state in known]
+    bound = min(latencies) * (1 + routing.latency_buffer)
+    return _any([one for one, latency in zip(deployments, latencies, strict=True) if latency <= bound])
 
 
 def least_used(deployments: Sequence[Deployment], states: DeploymentStates, routing: Routing) -> Deployment:
     """The one that has had the fewest tokens this minute; of several, any."""
-    return _any_of_least(deployments, [states.this_minute(one).tokens for one in deployments])
+    return _any_of_least(deployments, states.tokens_this_minute(deployments))
 
 
 def cheapest(deployments: Sequence[Deployment], states: DeploymentStates, routing: Routing) -> Deployment:
@@ -83,7 +84,11 @@ def _any_of_least(deployments: Sequence[Deployment], figures: Sequence[float]) -
     least = min(figures)
     if figures.count(least) == 1:
         return deployments[figures.index(least)]
-    return random.choice([one for one, figure in zip(deployments, figures, strict=True) if figure == least])
+    return _any([one for one, figure in zip(deployments, figures, strict=True) if figure == least])
+
+
+def _any(deployments: Sequence[Deployment]) -> Deployment:
+    return deployments[int(random.random() * len(deployments))]  # `random.choice` takes four times as long
 
 
 def _price(deployment: Deployment) -> float:
