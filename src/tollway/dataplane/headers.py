@@ -234,7 +234,9 @@ _FIXED = _encode([*SECURITY_HEADERS, (b"x-litellm-version", CONTRACT_VERSION)])
 
 def _field_value(text: str) -> bytes:
     """A text as a header can carry it: what a caller named a model must not begin a header of its own."""
-    return "".join(each if each.isprintable() else "?" for each in text).encode("latin-1", "replace")
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else "?" for each in text)
+    return text.encode("latin-1", "replace")
 
 
 def _breaks_out(header: Header) -> bool:

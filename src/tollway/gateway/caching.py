@@ -54,6 +54,7 @@ def bucket_of(call: Call, group: ModelGroup, caching: Caching, rest: Mapping[str
 
 
 def _digest(call: Call, group: ModelGroup, caching: Caching, asked: bytes, *more: bytes) -> str:
+    flags, sent = call.headers.get(_FLAGS), call.controls.extra_headers
     return sha256(
         b"\n".join(
             (
@@ -62,8 +63,8 @@ def _digest(call: Call, group: ModelGroup, caching: Caching, asked: bytes, *more
                 _tenant(call, caching).encode(),
                 b"stream" if call.request.is_stream else b"",
                 asked,
-                *sorted(flag.strip() for flag in call.headers.get(_FLAGS, b"").split(b",")),
-                *sorted(f"{name.lower()}: {value}".encode() for name, value in call.controls.extra_headers),
+                *(sorted(flag.strip() for flag in flags.split(b",")) if flags else (b"",)),
+                *(sorted(f"{name.lower()}: {value}".encode() for name, value in sent) if sent else ()),
                 *more,
             )
         )
