@@ -2,3 +2,7 @@
 
 This package is imported late: SQLAlchemy costs more time and memory than all the rest of a start.
 """
+
+from tollway.db.core_only import import_core_only
+
+import_core_only()
