@@ -18,11 +18,6 @@ from tollway.core.reporting import FLAGS, LOGGING, callback_type
 _VARS = "callback_vars"
 
 
-def place_of(kind: str, name: str) -> tuple[str, ...]:
-    """What the entries of a key (`keys`, its spend id) or team (`teams`, its id) are sealed to."""
-    return (kind, name, LOGGING)
-
-
 def has_entries(metadata: Mapping[str, Any]) -> bool:
     """Whether there is anything to seal or to hide."""
     return bool(metadata.get(LOGGING))
@@ -69,7 +64,7 @@ def shown_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
             return entry
         return {
             **entry,
-            _VARS: {name: MASK if _is_secret(name, value) else value for name, value in entry[_VARS].items()},
+            _VARS: {name: MASK if is_credential(name, value) else value for name, value in entry[_VARS].items()},
         }
 
     return {**metadata, LOGGING: [masked(one) for one in metadata[LOGGING]]}
@@ -86,10 +81,11 @@ def _protected(name: str, value: Any, known: Any) -> Any:
             param="metadata",
             type="bad_request_error",
         )
-    return Secret(value) if _is_secret(name, value) else value
+    return Secret(value) if is_credential(name, value) else value
 
 
-def _is_secret(name: str, value: Any) -> bool:
+def is_credential(name: str, value: Any) -> bool:
+    """Whether a variable of a callback is to be sealed: all texts, but for flags and references to the environment."""
     return isinstance(value, str) and name not in FLAGS and not value.startswith(REFERENCE)
 
 

@@ -55,6 +55,13 @@ def reports_of(entries: object, *, owner: str, sealed_to: tuple[str, ...], is_le
     return tuple(found for one in entries if (found := _report(one, owner, sealed_to, is_lent)) is not None)
 
 
+def place_of(kind: str, name: str, field: str = LOGGING) -> tuple[str, ...]:
+    """What the entries of a key (`keys`, its spend id) or team (`teams`, its id) are sealed to, before their own name
+    and type.
+    """
+    return (kind, name, field)
+
+
 def callback_type(entry: Mapping[str, Any]) -> str:
     """Which calls an entry is about: `success`, `failure`, or both."""
     return str(entry.get("callback_type") or "success_and_failure")

@@ -124,6 +124,14 @@ def window(duration: str | None, now: float, *, timezone: str = "UTC", reset_tim
     return _within_day(length, now, zone, today)
 
 
+def stored_window(duration: str | None, now: float, *, timezone: str, reset_time: str) -> Window:
+    """The same for a duration that was stored, which may be none: it counts for a day, as with the counters."""
+    try:
+        return window(duration, now, timezone=timezone, reset_time=reset_time)
+    except ValueError:
+        return window("1d", now, timezone=timezone, reset_time=reset_time)
+
+
 def _budget_duration(text: str) -> Duration:
     try:
         duration = parse_duration(_NAMED.get(text, text))

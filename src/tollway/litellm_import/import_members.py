@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
+from sqlalchemy import Table
 
 from tollway.core.principal import Scope, ScopeKind
 from tollway.db.budgets import budgets
@@ -67,43 +68,53 @@ async def _members(job: Job, rows: Sequence[Row], links: _Links) -> list[TeamMem
 
 
 async def _put_members(job: Job, found: Sequence[TeamMember], links: _Links) -> None:
-    outcomes = await job.target.put(team_members, found)
-    linked = await job.target.rows(budgets, Budget, {one.budget_id for one in found})
-    remarks: defaultdict[str, list[Note]] = defaultdict(list)
-    counters = [
-        Carried(
-            member_scope(one, linked.get(one.budget_id or "")),
-            links.get((one.team_id, one.user_id), {}).get("spend"),
-            job.resets.get(one.budget_id or ""),
-            team_id=one.team_id,
-            user_id=one.user_id,
-        )
-        for one in found
-    ]
-    await job.spending.carry(counters, remarks)
-    for counter, outcome in zip(counters, outcomes, strict=True):
-        job.report.row(MEMBERS, counter.scope.id, outcome, remarks[counter.scope.id])
+    await _put(
+        job,
+        MEMBERS,
+        team_members,
+        [_Joined(one, links.get((one.team_id, one.user_id), {}).get("spend"), []) for one in found],
+        member_scope,
+    )
 
 
 async def _put_organization_members(job: Job, rows: Sequence[Row]) -> None:
-    found = [organization_member(row) for row in rows]
-    outcomes = await job.target.put(organization_members, found)
-    linked = await job.target.rows(budgets, Budget, {one.budget_id for one in found})
-    remarks: defaultdict[str, list[Note]] = defaultdict(list)
+    joined = [_Joined(organization_member(row), row.get("spend"), []) for row in rows]
+    for row, one in zip(rows, joined, strict=True):
+        wire_fields(rules.ORGANIZATION_MEMBERS, row, one.notes)
+    await _put(job, rules.ORGANIZATION_MEMBERS.table, organization_members, joined, organization_member_scope)
+
+
+class _Joined(NamedTuple):
+    """Somebody in a team or an organization, and what LiteLLM says was spent there."""
+
+    member: Any
+    spend: Any
+    notes: list[Note]
+
+
+async def _put(
+    job: Job,
+    name: str,
+    table: Table,
+    joined: Sequence[_Joined],
+    scope_of: Callable[[Any, Budget | None], Scope],
+) -> None:
+    outcomes = await job.target.put(table, [one.member for one in joined])
+    linked = await job.target.rows(budgets, Budget, {one.member.budget_id for one in joined})
     counters = [
         Carried(
-            organization_member_scope(one, linked.get(one.budget_id or "")),
-            row.get("spend"),
-            job.resets.get(one.budget_id or ""),
-            user_id=one.user_id,
+            scope_of(member, linked.get(member.budget_id or "")),
+            spend,
+            job.resets.get(member.budget_id or ""),
+            team_id=getattr(member, "team_id", ""),
+            user_id=member.user_id,
         )
-        for one, row in zip(found, rows, strict=True)
+        for member, spend, _ in joined
     ]
+    remarks = {counter.scope.id: one.notes for counter, one in zip(counters, joined, strict=True)}
     await job.spending.carry(counters, remarks)
-    for counter, outcome, row in zip(counters, outcomes, rows, strict=True):
-        notes = remarks[counter.scope.id]
-        wire_fields(rules.ORGANIZATION_MEMBERS, row, notes)
-        job.report.row(rules.ORGANIZATION_MEMBERS.table, counter.scope.id, outcome, notes)
+    for counter, outcome, one in zip(counters, outcomes, joined, strict=True):
+        job.report.row(name, counter.scope.id, outcome, one.notes)
 
 
 async def import_windows(job: Job) -> None:

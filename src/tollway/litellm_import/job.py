@@ -40,7 +40,7 @@ class Job:
 
     async def batches(self, table: str, *, shows: bool = True, **options: Any) -> AsyncIterator[list[Row]]:
         """All rows of a table; see `Source.batches`. `shows`: progress is told."""
-        total, read = await self.source.count(table), 0
+        total, read = await self.source.count(table) if shows else 0, 0
         async for rows in self.source.batches(table, **options):
             yield rows
             read += len(rows)

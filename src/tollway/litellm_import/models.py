@@ -11,13 +11,14 @@ import msgspec
 from tollway.config.configuration import StoredSettings
 from tollway.config.findings import Findings
 from tollway.config.keys.over_api import ENVIRONMENT, STORABLE, find, withheld
-from tollway.config.logging_entries import has_entries, open_entries, place_of, seal_entries
+from tollway.config.logging_entries import has_entries, open_entries, seal_entries
 from tollway.config.model_list import protect_params
 from tollway.config.overlay import misfits, protect_setting, seal_setting
 from tollway.config.sealing import CannotOpen, Sealer
 from tollway.config.stored import open_credential, open_params, read_stored_model, seal_credential, seal_params
 from tollway.control.models.rendering import without_own_info
 from tollway.control.settings.repository import SettingRow
+from tollway.core.reporting import place_of
 from tollway.litellm_import.ciphertext import CannotDecrypt, Opener
 from tollway.litellm_import.entities import tracked
 from tollway.litellm_import.report import Note

@@ -19,7 +19,7 @@ from tollway.core.money import dollars_from_nanos, nanos_from_dollars
 from tollway.core.principal import Scope
 from tollway.core.record import Charge, Record
 from tollway.core.usage import Usage
-from tollway.core.windows import FOREVER, Window, window
+from tollway.core.windows import Window, stored_window
 from tollway.db.engine import reading
 from tollway.db.ledger import ledger
 from tollway.litellm_import.report import Note
@@ -65,12 +65,7 @@ class Clock(NamedTuple):
 
     def window(self, duration: str | None) -> Window:
         """The budget window that calls count in now."""
-        if duration is None:
-            return FOREVER
-        try:
-            return window(duration, self.now, timezone=self.timezone, reset_time=self.reset_time)
-        except ValueError:  # counters take it for a day too
-            return window("1d", self.now, timezone=self.timezone, reset_time=self.reset_time)
+        return stored_window(duration, self.now, timezone=self.timezone, reset_time=self.reset_time)
 
 
 class Spending:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tollway.config.logging_entries import open_entries, place_of, seal_entries, shown_metadata
+from tollway.config.logging_entries import open_entries, seal_entries, shown_metadata
 from tollway.config.sealing import CannotOpen, Sealer, is_sealed
 from tollway.core.errors import InvalidRequest
+from tollway.core.reporting import place_of
 
 PLACE = place_of("keys", "k1")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tollway.config.logging_entries import has_entries, place_of, seal_entries
+from tollway.config.logging_entries import has_entries, seal_entries
 from tollway.control.services import Services
+from tollway.core.reporting import place_of
 
 
 async def sealed_metadata(

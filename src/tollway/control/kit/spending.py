@@ -16,7 +16,7 @@ from tollway.core.errors import InvalidRequest
 from tollway.core.money import dollars_from_nanos, nanos_from_dollars
 from tollway.core.principal import Scope, ScopeKind
 from tollway.core.record import Charge
-from tollway.core.windows import FOREVER, Window, window
+from tollway.core.windows import FOREVER, Window, stored_window
 from tollway.db.ledger import spend_windows
 
 _CHARGES_PER_QUERY = 1000
@@ -25,14 +25,8 @@ _CHARGES_PER_QUERY = 1000
 
 def window_of(services: Services, duration: str | None) -> Window:
     """The budget window that calls count in now."""
-    if duration is None:
-        return FOREVER
     settings = services.settings
-    now = services.clock()
-    try:
-        return window(duration, now, timezone=settings.timezone, reset_time=settings.budget_reset_time)
-    except ValueError:  # imported rows may hold anything; counters take it for a day too
-        return window("1d", now, timezone=settings.timezone, reset_time=settings.budget_reset_time)
+    return stored_window(duration, services.clock(), timezone=settings.timezone, reset_time=settings.budget_reset_time)
 
 
 def charge_of(services: Services, scope: Scope) -> Charge:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tollway.config.located import REFERENCE
+from tollway.config.logging_entries import is_credential
 from tollway.config.sealing import hidden
 from tollway.config.secret import Secret
 from tollway.control.kit.context import Context, changing
@@ -22,7 +22,7 @@ from tollway.control.teams.schemas import CallbackAdd
 from tollway.control.teams.service import replace_team
 from tollway.core.errors import Forbidden, InvalidRequest, NotFound
 from tollway.core.principal import Role
-from tollway.core.reporting import FLAGS
+from tollway.core.reporting import place_of
 from tollway.db.engine import reading
 from tollway.stores.sql.rows import Team
 
@@ -110,23 +110,15 @@ class CallbackService:
         return actor.require_over("this team", team_id=team.team_id, organization_id=team.organization_id)
 
     def _sealed(self, team_id: str, body: CallbackAdd, written: Mapping[str, str]) -> dict[str, Any]:
-        secret = {
-            name: text if text.startswith(REFERENCE) or name in FLAGS else Secret(text)
-            for name, text in written.items()
-        }
-        place = place_of(team_id, body.callback_name, body.callback_type)
-        sealed: dict[str, Any] = self._services.sealer.seal(secret, *place)
+        secret = {name: Secret(text) if is_credential(name, text) else text for name, text in written.items()}
+        place = place_of("teams", team_id, _CALLBACKS)
+        sealed: dict[str, Any] = self._services.sealer.seal(secret, *place, body.callback_name, body.callback_type)
         return sealed
 
 
 def callbacks_of(team: Team) -> list[Entry]:
     """The stored entries of a team, in the order in which they were added."""
     return list(team.options.get(_CALLBACKS, ()))
-
-
-def place_of(team_id: str, name: str, kind: str) -> tuple[str, ...]:
-    """What the values of a callback are sealed to."""
-    return ("teams", team_id, _CALLBACKS, name, kind)
 
 
 def render_callbacks(team: Team) -> CallbacksOut:

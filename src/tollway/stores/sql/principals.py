@@ -26,7 +26,7 @@ from tollway.core.principal import (
     Scope,
     SessionLimits,
 )
-from tollway.core.reporting import LOGGING, Report, reports_of
+from tollway.core.reporting import LOGGING, Report, place_of, reports_of
 from tollway.core.wishes import NO_WISHES, Wishes, read_router_settings
 from tollway.db.access_groups import access_group_members, access_groups
 from tollway.db.budgets import budgets
@@ -191,14 +191,18 @@ def principal_of(key: VirtualKey, around: Surroundings, now: float) -> Principal
 
 def _reports(key: VirtualKey, team: Team | None) -> tuple[Report, ...]:
     """Who is told about its calls. Credentials are sealed, each to its place."""
-    of_key = reports_of(key.metadata.get(LOGGING), owner="key", sealed_to=("keys", key.spend_id, LOGGING))
+    of_key = reports_of(key.metadata.get(LOGGING), owner="key", sealed_to=place_of("keys", key.spend_id))
     if team is None:
         return of_key
-    place = ("teams", team.team_id)
     return (
         *of_key,
-        *reports_of(team.metadata.get(LOGGING), owner="team", sealed_to=(*place, LOGGING)),
-        *reports_of(team.options.get("callbacks"), owner="team", sealed_to=(*place, "callbacks"), is_lent=True),
+        *reports_of(team.metadata.get(LOGGING), owner="team", sealed_to=place_of("teams", team.team_id)),
+        *reports_of(
+            team.options.get("callbacks"),
+            owner="team",
+            sealed_to=place_of("teams", team.team_id, "callbacks"),
+            is_lent=True,
+        ),
     )
 
 

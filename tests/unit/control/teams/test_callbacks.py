@@ -9,7 +9,7 @@ from sqlalchemy import select
 from tests.support.management import Management, error_of, good
 from tests.support.people import People
 
-from tollway.control.teams.callbacks import MAX_CALLBACKS, place_of
+from tollway.control.teams.callbacks import MAX_CALLBACKS
 from tollway.db.audit import audit_log
 from tollway.db.engine import reading
 from tollway.db.teams import deleted_teams, teams
@@ -57,7 +57,9 @@ async def test_a_callback_is_kept_sealed_and_shown_masked(people: People) -> Non
     assert SECRET not in repr(options)
     assert "pk-lf-public-1234" not in repr(options)
     (entry,) = options["callbacks"]
-    opened = people.management.services.sealer.open(entry["callback_vars"], *place_of("team", "langfuse", "success"))
+    opened = people.management.services.sealer.open(
+        entry["callback_vars"], "teams", "team", "callbacks", "langfuse", "success"
+    )
     assert opened == LANGFUSE["callback_vars"]
 
 
@@ -188,7 +190,7 @@ async def test_numbers_and_flags_are_kept_as_text(management: Management) -> Non
     sent = {"langsmith_sampling_rate": 0.5, "turn_off_message_logging": True}
     good(await management.post(PATH, {"callback_name": "langsmith", "callback_vars": sent}))
     (entry,) = (await stored(management))["callbacks"]
-    place = place_of("team", "langsmith", "success_and_failure")
+    place = ("teams", "team", "callbacks", "langsmith", "success_and_failure")
     opened = management.services.sealer.open(entry["callback_vars"], *place)
     assert opened == {"langsmith_sampling_rate": "0.5", "turn_off_message_logging": "true"}
 
