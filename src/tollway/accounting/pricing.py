@@ -264,7 +264,9 @@ def _stated_sheets(price: Price) -> _Sheets:
         for tier in own.tiers:
             above = tier.above_input_tokens
             meant = {**implied, **sheets[name, 0], **tiers.get(above, {})}
-            sheets[name, above] = _news(_stated(own, tier.rates, meant.keys()), meant)
+            stated = _stated(own, tier.rates, meant.keys())
+            # One that says nothing new still ends what the one before it says.
+            sheets[name, above] = _news(stated, meant) or {"input": stated["input"]}
     return sheets
 
 

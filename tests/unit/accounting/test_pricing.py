@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tollway.accounting.pricing import (
@@ -154,6 +154,7 @@ def test_the_parts_of_a_breakdown_add_up_to_the_cost(sheets: Sheets, usage: Usag
         assert abs(parts[name] - exact) < 1
 
 
+@example(Sheets({}, [(1, {"input": Fraction(1, 10**15)})], {"flex": {0: {}, 1000: {}}}))
 @given(price_lists())
 def test_a_price_written_as_configuration_reads_back_as_the_same_price(sheets: Sheets) -> None:
     thousands = Sheets(
